@@ -1,0 +1,266 @@
+// Message bodies (RFC 9112 6 and 7): the three ways to tell where one ends, read and written.
+
+import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
+import { Data, EndOfMessage, ReceivedTrailers } from "./events.ts";
+import { FIELD_VALUE, HEX_VALUE, isBlank, TOKEN } from "./grammar.ts";
+import { fieldLines, type Headers } from "./headers.ts";
+import { parseTrailers, readSection, type SectionRules } from "./heads.ts";
+import type { ReceiveBuffer } from "./receive_buffer.ts";
+import { encodeLatin1, quoteBytes } from "./text.ts";
+
+const LF = 0x0a,
+  CR = 0x0d,
+  DQUOTE = 0x22,
+  SEMICOLON = 0x3b,
+  EQUALS = 0x3d,
+  BACKSLASH = 0x5c;
+
+/** How the end of a body is known (RFC 9112 6.3). */
+export type BodyFraming = "content-length" | "chunked" | "close-delimited";
+
+/** Bytes at most of a chunk's size line, with its extensions. */
+export const MAX_CHUNK_LINE_SIZE = 4 * 1024;
+
+/** Bytes at most of all chunk extensions of a message: they carry nothing that anybody reads. */
+export const MAX_CHUNK_EXTENSIONS_SIZE = 16 * 1024;
+
+/** Reads one body after the other. */
+export class BodyReader {
+  #framing: BodyFraming = "content-length";
+  /** Bytes still to come: of the body, or of the chunk. */
+  #remaining = 0;
+  #length = 0;
+  #part: "size" | "data" | "data end" | "trailers" = "size";
+  #extensions = 0;
+  readonly #how: SectionRules;
+
+  constructor(how: SectionRules) {
+    this.#how = how;
+  }
+
+  /** Begins a body; `length` is that of a body with Content-Length. */
+  begin(framing: BodyFraming, length: number): void {
+    this.#framing = framing;
+    this.#remaining = this.#length = length;
+    this.#part = "size";
+    this.#extensions = 0;
+  }
+
+  /** The next event, or null where more has to come. */
+  read(buffer: ReceiveBuffer): Data | EndOfMessage | null {
+    switch (this.#framing) {
+      case "content-length": {
+        if (this.#remaining === 0) return new EndOfMessage();
+        if (buffer.length === 0) return null;
+        const data = buffer.take(this.#remaining);
+        this.#remaining -= data.length;
+        return new Data({ data });
+      }
+      case "chunked":
+        return this.#readChunked(buffer);
+      case "close-delimited":
+        return buffer.length === 0 ? null : new Data({ data: buffer.take(buffer.length) });
+    }
+  }
+
+  /** The peer closed. @throws {RemoteProtocolError} The body is not complete (RFC 9112 8). */
+  readEnd(): EndOfMessage {
+    if (this.#framing === "close-delimited") return new EndOfMessage();
+    const received = this.#framing === "content-length"
+      ? `${this.#length - this.#remaining} of ${this.#length} bytes came`
+      : "its last chunk did not come";
+    throw new RemoteProtocolError(
+      `Cannot complete the body: the peer closed and ${received}`,
+    );
+  }
+
+  #readChunked(buffer: ReceiveBuffer): Data | EndOfMessage | null {
+    if (this.#part === "data end" && !this.#readDataEnd(buffer)) return null;
+    let chunkStart = false;
+    if (this.#part === "size") {
+      const size = this.#readSize(buffer);
+      if (size < 0) return null;
+      this.#remaining = size;
+      this.#part = size === 0 ? "trailers" : "data";
+      chunkStart = true;
+    }
+    if (this.#part === "trailers") {
+      const trailers = readSection(buffer, parseTrailers, this.#how);
+      if (trailers === null) return null;
+      return new EndOfMessage(new ReceivedTrailers(trailers.fields));
+    }
+    if (buffer.length === 0) {
+      this.#chunkStarts ||= chunkStart;
+      return null;
+    }
+    chunkStart ||= this.#chunkStarts;
+    this.#chunkStarts = false;
+    const data = buffer.take(this.#remaining);
+    this.#remaining -= data.length;
+    if (this.#remaining === 0) this.#part = "data end";
+    return new Data({ data, chunkStart, chunkEnd: this.#remaining === 0 });
+  }
+  /** The size line of this chunk was read, and no data of it yet. */
+  #chunkStarts = false;
+
+  /** Reads the CRLF after a chunk's data; false where more has to come (RFC 9112 7.1). */
+  #readDataEnd(buffer: ReceiveBuffer): boolean {
+    for (; this.#remaining > -2 && buffer.length > 0; this.#remaining--) {
+      const { bytes, start } = buffer;
+      if (bytes[start] !== (this.#remaining === 0 ? CR : LF)) {
+        throw new LocalProtocolError(
+          `Cannot read ${quoteBytes(bytes, start, start + 1)} after a chunk: expected CRLF ` +
+            "(RFC 9112 7.1)",
+        );
+      }
+      buffer.skip(1);
+    }
+    if (this.#remaining > -2) return false;
+    this.#part = "size";
+    return true;
+  }
+
+  /** Reads a chunk's size line; -1 where more has to come. */
+  #readSize(buffer: ReceiveBuffer): number {
+    const maxSize = Math.min(MAX_CHUNK_LINE_SIZE, this.#how.maxSize);
+    const lf = buffer.nextLineEnd();
+    const { bytes, start } = buffer;
+    if ((lf < 0 ? buffer.length : lf + 1 - start) > maxSize) {
+      throw new LocalProtocolError(
+        `Cannot read a chunk's size line of over ${maxSize} bytes`,
+      );
+    }
+    if (lf < 0) return -1;
+    const isLenient = this.#how.rules === "lenient";
+    let end = lf - 1;
+    if (end < start || bytes[end] !== CR) {
+      throw badSize(bytes, start, lf, "a bare LF");
+    }
+    if (isLenient) { while (end > start && isBlank(bytes[end - 1])) end--; }
+
+    let p = start, size = 0;
+    for (; p < end && HEX_VALUE[bytes[p]] >= 0; p++) {
+      size = size * 16 + HEX_VALUE[bytes[p]];
+      if (size > Number.MAX_SAFE_INTEGER || p - start >= 16) {
+        throw badSize(bytes, start, lf, "the size is over 2^53-1 or 16 digits");
+      }
+    }
+    if (p === start) throw badSize(bytes, start, lf, "no hexadecimal size");
+    this.#extensions += end - p;
+    if (this.#extensions > MAX_CHUNK_EXTENSIONS_SIZE) {
+      throw new LocalProtocolError(
+        `Cannot read chunk extensions of over ${MAX_CHUNK_EXTENSIONS_SIZE} bytes in one message`,
+      );
+    }
+    const areValid = isLenient ? areText : areExtensions;
+    if (p < end && !areValid(bytes, p, end)) {
+      throw badSize(bytes, start, lf, "expected ;name=value");
+    }
+    buffer.skip(lf + 1 - start);
+    return size;
+  }
+}
+
+/** As a user agent takes them: anything but control characters after a semicolon. */
+function areText(bytes: Uint8Array, p: number, end: number): boolean {
+  if (bytes[p] !== SEMICOLON) return false;
+  while (p < end && FIELD_VALUE[bytes[p]] !== 0) p++;
+  return p === end;
+}
+
+/**
+ * `*( BWS ";" BWS name [ "=" value ] )` with a value that is a token or a quoted string (RFC 9112
+ * 7.1.1). Of the bad white space that the grammar lets a recipient take, that around "=" is refused.
+ */
+function areExtensions(bytes: Uint8Array, p: number, end: number): boolean {
+  while (p < end) {
+    while (isBlank(bytes[p])) p++;
+    if (bytes[p] !== SEMICOLON) return false;
+    p++;
+    while (isBlank(bytes[p])) p++;
+    const name = p;
+    while (TOKEN[bytes[p]] === 1) p++;
+    if (p === name) return false;
+    if (bytes[p] !== EQUALS) continue;
+    const value = ++p;
+    if (bytes[p] === DQUOTE) {
+      for (p++; bytes[p] !== DQUOTE; p++) {
+        if (bytes[p] === BACKSLASH) p++;
+        if (p >= end || FIELD_VALUE[bytes[p]] === 0) return false;
+      }
+      p++;
+    } else {
+      while (TOKEN[bytes[p]] === 1) p++;
+    }
+    if (p === value) return false;
+  }
+  return true;
+}
+
+function badSize(
+  bytes: Uint8Array,
+  start: number,
+  lf: number,
+  why: string,
+): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot read chunk size line ${quoteBytes(bytes, start, lf)}: ${why} (RFC 9112 7.1)`,
+  );
+}
+
+const LAST_CHUNK = "0\r\n";
+const LINE_END = "\r\n";
+
+/** Writes one body after the other. */
+export class BodyWriter {
+  #framing: BodyFraming = "content-length";
+  #remaining = 0;
+
+  /** Begins a body; `length` is that of a body with Content-Length. */
+  begin(framing: BodyFraming, length: number): void {
+    this.#framing = framing;
+    this.#remaining = length;
+  }
+
+  /** What to send for a part of the body. @throws {LocalProtocolError} It is over the length. */
+  data(data: Uint8Array): Uint8Array[] {
+    if (this.#framing === "chunked") {
+      // An empty chunk would be the last one.
+      if (data.length === 0) return [];
+      return [
+        encodeLatin1(data.length.toString(16) + LINE_END),
+        data,
+        encodeLatin1(LINE_END),
+      ];
+    }
+    if (this.#framing === "content-length") {
+      if (data.length > this.#remaining) {
+        throw new LocalProtocolError(
+          `Cannot send ${data.length} more bytes: ${this.#remaining} are left of the Content-Length ` +
+            "that was sent (RFC 9110 8.6)",
+        );
+      }
+      this.#remaining -= data.length;
+    }
+    return data.length === 0 ? [] : [data];
+  }
+
+  /** What to send at the end of the body. @throws {LocalProtocolError} It is too early. */
+  end(trailers: Headers): Uint8Array[] {
+    if (this.#framing === "chunked") {
+      return [encodeLatin1(LAST_CHUNK + fieldLines(trailers) + LINE_END)];
+    }
+    if (this.#framing === "content-length" && this.#remaining > 0) {
+      throw new LocalProtocolError(
+        `Cannot end the message: ${this.#remaining} bytes of its Content-Length were not sent ` +
+          "(RFC 9110 8.6)",
+      );
+    }
+    if (trailers.length > 0) {
+      throw new LocalProtocolError(
+        "Cannot send trailers: they go with Transfer-Encoding: chunked only (RFC 9112 7.1.2)",
+      );
+    }
+    return [];
+  }
+}

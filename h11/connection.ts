@@ -1,0 +1,576 @@
+// One connection: bytes in, events out; events in, bytes out.
+//
+// Received and sent events pass the same gate, `#process`, which moves the states before a byte is
+// made or the event is handed out. Readers and writers take for granted what the gate lets through.
+
+import { type BodyFraming, BodyReader, BodyWriter } from "./body.ts";
+import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
+import {
+  ConnectionClosed,
+  type Event,
+  InformationalResponse,
+  Request,
+  Response,
+} from "./events.ts";
+import { fieldLines, framingOf, type Headers } from "./headers.ts";
+import { parseRequest, parseResponse, readSection, type SectionRules } from "./heads.ts";
+import { listMembers } from "./grammar.ts";
+import { ReceiveBuffer } from "./receive_buffer.ts";
+import {
+  CLIENT,
+  CLOSED,
+  ConnectionState,
+  DONE,
+  ERROR,
+  IDLE,
+  MIGHT_SWITCH_PROTOCOL,
+  MUST_CLOSE,
+  type Role,
+  SEND_BODY,
+  SEND_RESPONSE,
+  SERVER,
+  type State,
+  SWITCHED_PROTOCOL,
+  type Trigger,
+} from "./state.ts";
+import { encodeLatin1 } from "./text.ts";
+
+/** {@linkcode Connection.nextEvent}: read from the socket and call `receiveData`, then ask again. */
+export const NEED_DATA = "NEED_DATA";
+/** {@linkcode Connection.nextEvent}: no more is read before `startNextCycle`, or for good. */
+export const PAUSED = "PAUSED";
+
+/** Limits on what the peer may send. Sizes in bytes; 0 switches the second and third off. */
+export interface ConnectionOptions {
+  /** A head, a trailer section, or a chunk's size line: 16 KiB if not given (431; 400 for a chunk). */
+  maxIncompleteEventSize?: number;
+  /** A request's target: 8 KiB if not given (414). */
+  maxTargetSize?: number;
+  /** Fields of a head or of a trailer section: 100 if not given (431). */
+  maxFields?: number;
+}
+
+const NO_BYTES = new Uint8Array(0);
+const CR = 0x0d, LF = 0x0a;
+
+/**
+ * The protocol of one HTTP/1.1 connection, for either side. It does no I/O: it is given the bytes
+ * that were received and returns events; it is given events and returns the bytes to send.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import * as h11 from "@tiny/listener/h11";
+ *
+ * const conn = new h11.Connection(h11.SERVER);
+ * conn.receiveData(new TextEncoder().encode("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+ * const request = conn.nextEvent();
+ * if (typeof request === "object" && request.type === "Request") {
+ *   assertEquals([request.method, request.target], ["GET", "/hello"]);
+ * }
+ * const head = conn.send(new h11.Response({ statusCode: 204, reason: "No Content" }));
+ * assertEquals(new TextDecoder().decode(head!), "HTTP/1.1 204 No Content\r\n\r\n");
+ * ```
+ */
+export class Connection {
+  /** The side that this program is. */
+  readonly ourRole: Role;
+  /** The side that the peer is. */
+  readonly theirRole: Role;
+  readonly #state = new ConnectionState();
+  readonly #buffer = new ReceiveBuffer();
+  readonly #head: SectionRules;
+  readonly #reader: BodyReader;
+  readonly #writer = new BodyWriter();
+  #isReceiveClosed = false;
+  /** The CRLF before a request line that RFC 9112 2.2 has a server pass over was passed over. */
+  #passedOverCRLF = false;
+  #requestMethod: string | null = null;
+  #theirHttpVersion: string | null = null;
+  #clientWaits = false;
+
+  /**
+   * Begins a connection, both sides idle.
+   *
+   * @param ourRole {@linkcode CLIENT} or {@linkcode SERVER}.
+   * @throws {RangeError} `ourRole` is neither, or a limit is not a whole number.
+   */
+  constructor(ourRole: Role, options: ConnectionOptions = {}) {
+    if (ourRole !== CLIENT && ourRole !== SERVER) {
+      throw new RangeError(
+        `Cannot make a connection in the role ${String(ourRole)}: expected CLIENT or SERVER`,
+      );
+    }
+    this.ourRole = ourRole;
+    this.theirRole = ourRole === CLIENT ? SERVER : CLIENT;
+    this.#head = {
+      rules: ourRole === SERVER ? "strict" : "lenient",
+      maxSize: limit(options, "maxIncompleteEventSize", 16 * 1024, 1),
+      maxTargetSize: limit(options, "maxTargetSize", 8 * 1024, 0),
+      maxFields: limit(options, "maxFields", 100, 0),
+      trailers: false,
+    };
+    this.#reader = new BodyReader({ ...this.#head, trailers: true });
+  }
+
+  /** The state of our side. */
+  get ourState(): State {
+    return this.ourRole === CLIENT ? this.#state.client : this.#state.server;
+  }
+
+  /** The state of the peer's side. */
+  get theirState(): State {
+    return this.ourRole === CLIENT ? this.#state.server : this.#state.client;
+  }
+
+  /** The states of both sides. */
+  get states(): { [CLIENT]: State; [SERVER]: State } {
+    return { CLIENT: this.#state.client, SERVER: this.#state.server };
+  }
+
+  /** The version in the last head that the peer sent; null before the first. */
+  get theirHttpVersion(): string | null {
+    return this.#theirHttpVersion;
+  }
+
+  /** The client sent `Expect: 100-continue` and has not been answered, nor begun its body. */
+  get clientIsWaitingFor100Continue(): boolean {
+    return this.#clientWaits;
+  }
+
+  /** We are the server, and {@linkcode clientIsWaitingFor100Continue}. */
+  get theyAreWaitingFor100Continue(): boolean {
+    return this.ourRole === SERVER && this.#clientWaits;
+  }
+
+  /**
+   * What has been received and not been read, as a copy, and whether the peer closed: what belongs
+   * to the next protocol after a switch.
+   */
+  get trailingData(): [data: Uint8Array, closed: boolean] {
+    const { bytes, start, end } = this.#buffer;
+    return [bytes.slice(start, end), this.#isReceiveClosed];
+  }
+
+  /**
+   * Takes bytes that came from the peer; empty ones mean that it closed. Call `nextEvent` next.
+   *
+   * The bytes are not copied. Leave the array as it is until `nextEvent` has returned NEED_DATA; the
+   * data of `Data` events is a view on it for as long as you hold them.
+   *
+   * @throws {LocalProtocolError} Bytes come after the end.
+   */
+  receiveData(data: Uint8Array): void {
+    if (data.length === 0) {
+      this.#isReceiveClosed = true;
+    } else if (this.#isReceiveClosed) {
+      throw new LocalProtocolError(
+        "Cannot receive data: the end of the stream was received before",
+      );
+    } else {
+      this.#buffer.append(data);
+    }
+  }
+
+  /**
+   * Reads the next event from what was received.
+   *
+   * @returns An event, {@linkcode NEED_DATA} or {@linkcode PAUSED}. After `ConnectionClosed` it is
+   * `ConnectionClosed` for ever.
+   * @throws {RemoteProtocolError} The peer broke the protocol: its state is ERROR from here on.
+   */
+  nextEvent(): Event | typeof NEED_DATA | typeof PAUSED {
+    if (this.theirState === ERROR) {
+      throw new RemoteProtocolError(
+        `Cannot read on: ${this.theirRole} broke the protocol before`,
+      );
+    }
+    try {
+      const event = this.#read();
+      if (event === NEED_DATA) {
+        if (this.#isReceiveClosed) {
+          throw new RemoteProtocolError(
+            `Cannot complete a ${
+              this.theirRole === CLIENT ? "request" : "response"
+            }: the peer closed`,
+          );
+        }
+        this.#buffer.keep();
+      } else if (event !== PAUSED) {
+        this.#process(this.theirRole, event);
+      }
+      return event;
+    } catch (error) {
+      this.#state.processError(this.theirRole);
+      throw error instanceof LocalProtocolError
+        ? new RemoteProtocolError(error.message, error.errorStatusHint)
+        : error;
+    }
+  }
+
+  /**
+   * Turns an event into the bytes to send. Where a response needs them, `Transfer-Encoding` and
+   * `Connection` are added or taken out. The bytes of heads are cut from a shared area: send or copy
+   * them, and do not transfer their buffer.
+   *
+   * @returns The bytes, which may be none; null for `ConnectionClosed`: close the socket, or its
+   * sending half.
+   * @throws {LocalProtocolError} The event is not allowed here and now: our state is ERROR from here on.
+   */
+  send(event: Event): Uint8Array | null {
+    const parts = this.sendWithDataPassthrough(event);
+    return parts === null ? null : join(parts);
+  }
+
+  /**
+   * As `send`, in parts: the array of a `Data` is among them, uncopied.
+   *
+   * @throws {LocalProtocolError} As `send`.
+   */
+  sendWithDataPassthrough(event: Event): Uint8Array[] | null {
+    if (this.ourState === ERROR) {
+      throw new LocalProtocolError(
+        `Cannot send ${event.type}: we broke the protocol before`,
+      );
+    }
+    try {
+      switch (event.type) {
+        case "Request":
+          return this.#sendRequest(event);
+        case "InformationalResponse":
+          return this.#sendInformational(event);
+        case "Response":
+          return this.#sendResponse(event);
+        case "Data":
+          this.#process(this.ourRole, event);
+          return this.#writer.data(event.data);
+        case "EndOfMessage":
+          this.#process(this.ourRole, event);
+          return this.#writer.end(event.headers);
+        case "ConnectionClosed":
+          this.#process(this.ourRole, event);
+          return null;
+      }
+    } catch (error) {
+      this.#state.processError(this.ourRole);
+      throw error;
+    }
+    throw new LocalProtocolError(
+      `Cannot send ${String(event)}: expected an event`,
+    );
+  }
+
+  /** Tells that bytes which `send` returned could not be sent: our state is ERROR from here on. */
+  sendFailed(): void {
+    this.#state.processError(this.ourRole);
+  }
+
+  /**
+   * Begins the next request and response on the same connection.
+   *
+   * @throws {LocalProtocolError} The two sides are not both DONE.
+   */
+  startNextCycle(): void {
+    this.#state.startNextCycle();
+    this.#requestMethod = null;
+    this.#passedOverCRLF = false;
+  }
+
+  #read(): Event | typeof NEED_DATA | typeof PAUSED {
+    const buffer = this.#buffer;
+    const state = this.theirState;
+    let event: Event | null = null;
+    switch (state) {
+      case IDLE:
+      case SEND_RESPONSE:
+        event = this.theirRole === CLIENT ? this.#readRequest() : this.#readResponse();
+        break;
+      case SEND_BODY:
+        event = this.#reader.read(buffer);
+        if (event === null && this.#isReceiveClosed && buffer.length === 0) {
+          return this.#reader.readEnd();
+        }
+        break;
+      case MIGHT_SWITCH_PROTOCOL:
+      case SWITCHED_PROTOCOL:
+        return PAUSED;
+      case DONE:
+        if (buffer.length > 0) return PAUSED;
+        break;
+      case MUST_CLOSE:
+      case CLOSED:
+        if (buffer.length > 0) {
+          throw new LocalProtocolError(
+            `Cannot read data from ${this.theirRole} in state ${state}: expected it to close`,
+          );
+        }
+    }
+    if (event !== null) return event;
+    return this.#isReceiveClosed && buffer.length === 0 ? new ConnectionClosed() : NEED_DATA;
+  }
+
+  #readRequest(): Request | null {
+    const buffer = this.#buffer;
+    if (buffer.length === 0) return null;
+    // RFC 9112 2.2: at least one empty line before a request line should be passed over.
+    if (!this.#passedOverCRLF && buffer.bytes[buffer.start] === CR) {
+      if (buffer.length === 1) return null;
+      if (buffer.bytes[buffer.start + 1] === LF) {
+        buffer.skip(2);
+        this.#passedOverCRLF = true;
+        if (buffer.length === 0) return null;
+      }
+    }
+    const received = readSection(buffer, parseRequest, this.#head);
+    return received && new Request(received);
+  }
+
+  #readResponse(): Response | InformationalResponse | null {
+    if (this.#buffer.length === 0) return null;
+    const received = readSection(this.#buffer, parseResponse, this.#head);
+    if (received === null) return null;
+    return received.statusCode < 200 ? new InformationalResponse(received) : new Response(received);
+  }
+
+  /** The gate. @throws {LocalProtocolError} `role` may not send `event` in its state. */
+  #process(role: Role, event: Event): void {
+    switch (event.type) {
+      case "Request":
+        this.#processRequest(role, event);
+        break;
+      case "InformationalResponse":
+        this.#state.processEvent(
+          role,
+          event.statusCode === 101 ? "101 to Upgrade" : event.type,
+        );
+        if (role !== this.ourRole) this.#theirHttpVersion = event.httpVersion;
+        this.#clientWaits = false;
+        break;
+      case "Response":
+        this.#processResponse(role, event);
+        break;
+      default:
+        this.#state.processEvent(role, event.type);
+        if (role === CLIENT) this.#clientWaits = false;
+    }
+  }
+
+  #processRequest(role: Role, event: Request): void {
+    const framing = framingOf(event.headers);
+    const isOurs = role === this.ourRole;
+    const isHttp10 = event.httpVersion === "1.0";
+    // RFC 9110 7.8: an Upgrade counts with its connection option and not in HTTP/1.0. A client of
+    // ours is trusted to know what it asks for.
+    const upgrade = framing.upgrade &&
+      (isOurs || (framing.upgradeOption && !isHttp10));
+    const connect = event.method === "CONNECT";
+    this.#state.processEvent(role, event.type);
+    if (upgrade || connect) this.#state.processSwitchProposal(upgrade, connect);
+    this.#requestMethod = event.method;
+    if (!isOurs) this.#theirHttpVersion = event.httpVersion;
+    if (!persists(event.headers, isHttp10)) {
+      this.#state.processKeepAliveDisabled();
+    }
+    // RFC 9110 10.1.1: an expectation in HTTP/1.0 is passed over.
+    this.#clientWaits = framing.expectContinue && !isHttp10;
+    const bodyFraming = framing.chunked ? "chunked" : "content-length";
+    (isOurs ? this.#writer : this.#reader).begin(
+      bodyFraming,
+      Math.max(framing.contentLength, 0),
+    );
+  }
+
+  #processResponse(role: Role, event: Response): void {
+    const trigger: Trigger = this.#state.connectProposed && isSuccessful(event)
+      ? "2xx to CONNECT"
+      : event.type;
+    const isOurs = role === this.ourRole;
+    const framing = framingOf(event.headers);
+    const isHttp10 = event.httpVersion === "1.0";
+    this.#state.processEvent(role, trigger);
+    this.#clientWaits = false;
+    if (isOurs) return;
+    this.#theirHttpVersion = event.httpVersion;
+    const bodyFraming = this.#hasNoBody(event)
+      ? "content-length"
+      : framing.chunked
+      ? "chunked"
+      : framing.contentLength >= 0
+      ? "content-length"
+      : "close-delimited";
+    // RFC 9112 6.1: chunked in HTTP/1.0 is faulty, and the connection ends with the message.
+    if (
+      bodyFraming === "close-delimited" || (framing.chunked && isHttp10) ||
+      !persists(event.headers, isHttp10)
+    ) {
+      this.#state.processKeepAliveDisabled();
+    }
+    this.#reader.begin(
+      bodyFraming,
+      this.#hasNoBody(event) ? 0 : Math.max(framing.contentLength, 0),
+    );
+  }
+
+  /** RFC 9112 6.3, rules 1 and 2. */
+  #hasNoBody(event: Response): boolean {
+    return event.statusCode === 204 || event.statusCode === 304 ||
+      this.#requestMethod === "HEAD" ||
+      (this.#requestMethod === "CONNECT" && isSuccessful(event));
+  }
+
+  #sendRequest(event: Request): Uint8Array[] {
+    if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
+    this.#process(this.ourRole, event);
+    // RFC 9110 7.2: Host should come first.
+    const host = event.headers.rawItems().find(([name]) => name.toLowerCase() === "host")!;
+    return [
+      encodeLatin1(
+        `${event.method} ${event.target} HTTP/1.1\r\n${host[0]}: ${host[1]}\r\n` +
+          `${fieldLines(event.headers, ["host"])}\r\n`,
+      ),
+    ];
+  }
+
+  #sendInformational(event: InformationalResponse): Uint8Array[] {
+    if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
+    if (this.#theirHttpVersion === "1.0") {
+      throw new LocalProtocolError(
+        `Cannot send ${event.statusCode} to a client of HTTP/1.0 (RFC 9110 15.2)`,
+      );
+    }
+    this.#process(this.ourRole, event);
+    return [
+      encodeLatin1(
+        statusLine(event) + fieldLines(event.headers, FRAMING_FIELDS) + "\r\n",
+      ),
+    ];
+  }
+
+  /**
+   * The one place where a response's fields are made right: its framing, which the caller chooses
+   * with Content-Length or leaves to us, and whether the connection goes on (RFC 9112 6, 9.3).
+   */
+  #sendResponse(event: Response): Uint8Array[] {
+    if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
+    const { headers } = event;
+    const asked = framingOf(headers);
+    const isHttp10 = this.#theirHttpVersion === null ||
+      this.#theirHttpVersion === "1.0";
+    const isHead = this.#requestMethod === "HEAD";
+    const hasNoBody = this.#hasNoBody(event);
+
+    let bodyFraming: BodyFraming = "content-length";
+    let without = NO_NAMES;
+    let added = "";
+    if (
+      event.statusCode === 204 ||
+      (hasNoBody && this.#requestMethod === "CONNECT")
+    ) {
+      if (asked.chunked || asked.contentLength >= 0) without = FRAMING_FIELDS;
+    } else if (
+      event.statusCode !== 304 && (asked.chunked || asked.contentLength < 0)
+    ) {
+      // A body of unknown length. HEAD gets the fields that GET would get.
+      if (isHttp10) {
+        without = FRAMING_FIELDS;
+        if (!isHead) bodyFraming = "close-delimited";
+      } else {
+        if (asked.contentLength >= 0) without = ["content-length"];
+        if (!asked.chunked) added = "Transfer-Encoding: chunked\r\n";
+        if (!isHead) bodyFraming = "chunked";
+      }
+    }
+
+    const closes = asked.close || !this.#state.keepAlive ||
+      bodyFraming === "close-delimited" ||
+      this.theirState === ERROR;
+    if (closes) {
+      if (!asked.close || asked.keepAlive) {
+        without = [...without, "connection"];
+        added += connectionLine(headers, "close");
+      }
+    } else if (isHttp10 && !asked.keepAlive) {
+      without = [...without, "connection"];
+      added += connectionLine(headers, "keep-alive");
+    }
+
+    this.#process(this.ourRole, event);
+    if (closes) this.#state.processKeepAliveDisabled();
+    this.#writer.begin(
+      bodyFraming,
+      hasNoBody ? 0 : Math.max(asked.contentLength, 0),
+    );
+    return [
+      encodeLatin1(
+        statusLine(event) + fieldLines(headers, without) + added + "\r\n",
+      ),
+    ];
+  }
+}
+
+const NO_NAMES: readonly string[] = [];
+const FRAMING_FIELDS: readonly string[] = [
+  "content-length",
+  "transfer-encoding",
+];
+
+/** A `Connection` line with the options that `headers` have, and `option` in place of its opposite. */
+function connectionLine(
+  headers: Headers,
+  option: "close" | "keep-alive",
+): string {
+  const options = headers.getAll("connection").flatMap(listMembers);
+  const others = options.filter((other) => other !== "close" && other !== "keep-alive");
+  return `Connection: ${[...others, option].join(", ")}\r\n`;
+}
+
+/** RFC 9112 9.3. */
+function persists(headers: Headers, isHttp10: boolean): boolean {
+  const { close, keepAlive } = framingOf(headers);
+  return !close && (!isHttp10 || keepAlive);
+}
+
+function isSuccessful({ statusCode }: Response): boolean {
+  return statusCode >= 200 && statusCode < 300;
+}
+
+function statusLine(
+  { statusCode, reason }: Response | InformationalResponse,
+): string {
+  return "HTTP/1.1 " + statusCode + " " + reason + "\r\n";
+}
+
+function onlyHttp11(version: string): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot send HTTP version "${version}": expected "1.1"`,
+  );
+}
+
+function join(parts: Uint8Array[]): Uint8Array {
+  if (parts.length === 0) return NO_BYTES;
+  if (parts.length === 1) return parts[0];
+  const joined = new Uint8Array(
+    parts.reduce((length, part) => length + part.length, 0),
+  );
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+function limit(
+  options: ConnectionOptions,
+  name: keyof ConnectionOptions,
+  standard: number,
+  lowest: number,
+): number {
+  const value = options[name] ?? standard;
+  if (!Number.isSafeInteger(value) || value < lowest) {
+    throw new RangeError(
+      `Cannot set ${name} to ${value}: must be a whole number >= ${lowest}`,
+    );
+  }
+  return value;
+}

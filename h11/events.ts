@@ -1,0 +1,379 @@
+// The events: what the two sides of a connection say to each other. An event is checked when it is
+// built, so the rest of the engine takes a valid one for granted. Received ones were checked as bytes.
+
+import { LocalProtocolError } from "./errors.ts";
+import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./grammar.ts";
+import { framingOf, Headers, type HeadersInit } from "./headers.ts";
+import { FORBIDDEN_TRAILERS, type ReceivedFields } from "./received_fields.ts";
+import { encodeLatin1, quote } from "./text.ts";
+
+/** The head of a request that was read and judged. */
+export class ReceivedRequest {
+  constructor(
+    readonly method: string,
+    readonly targetStart: number,
+    readonly targetEnd: number,
+    readonly httpVersion: string,
+    readonly fields: ReceivedFields,
+  ) {}
+}
+
+/** The head of a response that was read and judged. */
+export class ReceivedResponse {
+  constructor(
+    readonly statusCode: number,
+    readonly reason: string,
+    readonly httpVersion: string,
+    readonly fields: ReceivedFields,
+  ) {}
+}
+
+/** What a {@linkcode Request} is made from. */
+export interface RequestInit {
+  /** A token, case-sensitive (RFC 9110 9.1). */
+  method: string;
+  /** The request target in a form that the method allows (RFC 9112 3.2). */
+  target: string;
+  /** The fields, with exactly one Host. */
+  headers: HeadersInit;
+  /** "1.1" if not given. */
+  httpVersion?: string;
+}
+
+/**
+ * The start of a request.
+ *
+ * @example
+ * ```ts
+ * import { Request } from "@tiny/listener/h11";
+ *
+ * new Request({ method: "GET", target: "/", headers: { Host: "example.com" } });
+ * ```
+ */
+export class Request {
+  /** Tells the events apart. */
+  readonly type = "Request";
+  /** The method, case-sensitive. */
+  readonly method: string;
+  /** The fields. */
+  readonly headers: Headers;
+  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  readonly httpVersion: string;
+  readonly #received: ReceivedRequest | null;
+  #target: string | null;
+
+  /**
+   * Takes and checks the parts of a request.
+   *
+   * @throws {LocalProtocolError} A part is not valid, or Host is missing or repeated.
+   */
+  constructor(init: RequestInit);
+  /** @internal A request that was received, and judged. */
+  constructor(init: ReceivedRequest);
+  constructor(init: RequestInit | ReceivedRequest) {
+    this.method = init.method;
+    if (init instanceof ReceivedRequest) {
+      this.headers = new Headers(init.fields);
+      this.httpVersion = init.httpVersion;
+      this.#received = init;
+      this.#target = null;
+      return;
+    }
+    this.headers = toHeaders(init.headers);
+    this.httpVersion = toVersion(init.httpVersion);
+    this.#received = null;
+    this.#target = init.target;
+    if (!isText(TOKEN, this.method)) {
+      throw new LocalProtocolError(
+        `Cannot use method ${quote(String(this.method))}: expected a token (RFC 9110 9.1)`,
+      );
+    }
+    if (!isText(TARGET, init.target)) {
+      throw new LocalProtocolError(
+        `Cannot use target ${quote(String(init.target))}: expected visible ASCII without "#" ` +
+          "(RFC 9112 3.2)",
+      );
+    }
+    const target = encodeLatin1(init.target);
+    if (!isTargetFor(this.method, target, 0, target.length)) {
+      throw badTarget(init);
+    }
+    const framing = framingOf(this.headers);
+    if (framing.hosts === 0 && this.httpVersion !== "1.0") throw missingHost();
+    if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
+  }
+
+  /** The request target as it was sent: not decoded, with its query. */
+  get target(): string {
+    const received = this.#received;
+    return this.#target ??= received!.fields.slice(
+      received!.targetStart,
+      received!.targetEnd,
+    );
+  }
+
+  /** Shows the request where an object is printed. */
+  [Symbol.for("Deno.customInspect")](
+    inspect: (value: unknown) => string,
+  ): string {
+    const { method, target, headers, httpVersion } = this;
+    return `Request ${inspect({ method, target, headers, httpVersion })}`;
+  }
+}
+
+/** What a {@linkcode Response} or an {@linkcode InformationalResponse} is made from. */
+export interface ResponseInit {
+  /** Three digits (RFC 9110 15). */
+  statusCode: number;
+  /** The fields; none if not given. */
+  headers?: HeadersInit;
+  /** The reason phrase; empty if not given. */
+  reason?: string;
+  /** "1.1" if not given. */
+  httpVersion?: string;
+}
+
+/** What the two kinds of response have in common. */
+export abstract class AnyResponse {
+  /** The status code. */
+  readonly statusCode: number;
+  /** The fields. */
+  readonly headers: Headers;
+  /** The reason phrase; may be empty. */
+  readonly reason: string;
+  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  readonly httpVersion: string;
+
+  /** @internal The two classes set the range of their status codes. */
+  constructor(
+    init: ResponseInit | ReceivedResponse,
+    lowest: number,
+    highest: number,
+  ) {
+    this.statusCode = init.statusCode;
+    if (init instanceof ReceivedResponse) {
+      this.headers = new Headers(init.fields);
+      this.reason = init.reason;
+      this.httpVersion = init.httpVersion;
+      return;
+    }
+    this.headers = toHeaders(init.headers ?? []);
+    this.reason = init.reason ?? "";
+    this.httpVersion = toVersion(init.httpVersion);
+    if (
+      !Number.isInteger(this.statusCode) || this.statusCode < lowest ||
+      this.statusCode > highest
+    ) {
+      throw new LocalProtocolError(
+        `Cannot use status code ${
+          String(this.statusCode)
+        }: expected an integer from ${lowest} to ` +
+          `${highest} (RFC 9110 15)`,
+      );
+    }
+    if (
+      typeof this.reason !== "string" ||
+      !textConsistsOf(FIELD_VALUE, this.reason)
+    ) {
+      throw new LocalProtocolError(
+        `Cannot use reason phrase ${
+          quote(String(this.reason))
+        }: expected text of latin-1 without ` +
+          "control characters (RFC 9112 4)",
+      );
+    }
+  }
+}
+
+/**
+ * A response with a 1xx status: one or more of them may come before the response itself
+ * (RFC 9110 15.2).
+ */
+export class InformationalResponse extends AnyResponse {
+  /** Tells the events apart. */
+  readonly type = "InformationalResponse";
+
+  /**
+   * Takes and checks the parts of a response.
+   *
+   * @throws {LocalProtocolError} A part is not valid; the status is not from 100 to 199.
+   */
+  constructor(init: ResponseInit);
+  /** @internal A response that was received, and judged. */
+  constructor(init: ReceivedResponse);
+  constructor(init: ResponseInit | ReceivedResponse) {
+    super(init, 100, 199);
+  }
+}
+
+/**
+ * The start of a response.
+ *
+ * @example
+ * ```ts
+ * import { Response } from "@tiny/listener/h11";
+ *
+ * new Response({ statusCode: 200, reason: "OK", headers: { "Content-Length": "5" } });
+ * ```
+ */
+export class Response extends AnyResponse {
+  /** Tells the events apart. */
+  readonly type = "Response";
+
+  /**
+   * Takes and checks the parts of a response.
+   *
+   * @throws {LocalProtocolError} A part is not valid; the status is not from 200 to 999.
+   */
+  constructor(init: ResponseInit);
+  /** @internal A response that was received, and judged. */
+  constructor(init: ReceivedResponse);
+  constructor(init: ResponseInit | ReceivedResponse) {
+    super(init, 200, 999);
+  }
+}
+
+/** What a {@linkcode Data} is made from. */
+export interface DataInit {
+  /** A part of the body. */
+  data: Uint8Array;
+  /** Of no effect where an event is sent. */
+  chunkStart?: boolean;
+  /** Of no effect where an event is sent. */
+  chunkEnd?: boolean;
+}
+
+/** A part of a message's body. */
+export class Data {
+  /** Tells the events apart. */
+  readonly type = "Data";
+  /** The bytes; received ones are a view on what `receiveData` was given. */
+  readonly data: Uint8Array;
+  /** A received chunk begins here. Chunks are the sender's framing and carry no meaning. */
+  readonly chunkStart: boolean;
+  /** A received chunk ends here. */
+  readonly chunkEnd: boolean;
+
+  /** Takes the bytes as they are. @throws {LocalProtocolError} `data` is not bytes. */
+  constructor({ data, chunkStart = false, chunkEnd = false }: DataInit) {
+    if (!(data instanceof Uint8Array)) {
+      throw new LocalProtocolError(
+        `Cannot use ${typeof data} as data: expected a Uint8Array`,
+      );
+    }
+    this.data = data;
+    this.chunkStart = chunkStart;
+    this.chunkEnd = chunkEnd;
+  }
+}
+
+/** What an {@linkcode EndOfMessage} is made from. */
+export interface EndOfMessageInit {
+  /** Trailer fields; none if not given. */
+  headers?: HeadersInit;
+}
+
+/** A message is complete. */
+export class EndOfMessage {
+  /** Tells the events apart. */
+  readonly type = "EndOfMessage";
+  /** The trailer fields (RFC 9110 6.5). */
+  readonly headers: Headers;
+
+  /**
+   * Takes and checks the trailers, which go with `Transfer-Encoding: chunked` only.
+   *
+   * @throws {LocalProtocolError} A field is not valid or may not be a trailer (RFC 9110 6.5.1).
+   */
+  constructor(init?: EndOfMessageInit);
+  /** @internal Trailers that were received, and judged. */
+  constructor(init: ReceivedTrailers);
+  constructor(init: EndOfMessageInit | ReceivedTrailers = {}) {
+    if (init instanceof ReceivedTrailers) {
+      this.headers = new Headers(init.fields);
+      return;
+    }
+    this.headers = init.headers === undefined ? NO_HEADERS : toHeaders(init.headers);
+    if (this.headers.length === 0) return;
+    for (const [name] of this.headers) {
+      if (FORBIDDEN_TRAILERS.has(name)) {
+        throw new LocalProtocolError(
+          `Cannot use field ${
+            quote(name)
+          } as a trailer: it must stand in the head (RFC 9110 6.5.1)`,
+        );
+      }
+    }
+  }
+}
+
+/** The trailers of a message that were read and judged. */
+export class ReceivedTrailers {
+  constructor(readonly fields: ReceivedFields) {}
+}
+
+const NO_HEADERS = new Headers();
+
+/** A side closes its half of the connection: it sends no more, but may still receive. */
+export class ConnectionClosed {
+  /** Tells the events apart. */
+  readonly type = "ConnectionClosed";
+}
+
+/** Whatever can be sent or received. */
+export type Event =
+  | Request
+  | InformationalResponse
+  | Response
+  | Data
+  | EndOfMessage
+  | ConnectionClosed;
+
+/** A request's target is in no form that its method allows. */
+export function badTarget(
+  { method, target }: { method: string; target: string },
+): LocalProtocolError {
+  const expected = method === "CONNECT"
+    ? "a host and a port"
+    : method === "OPTIONS"
+    ? 'a path, an absolute URI or "*"'
+    : "a path or an absolute URI";
+  return new LocalProtocolError(
+    `Cannot use target ${quote(target)} with method ${quote(method)}: expected ${expected} ` +
+      "(RFC 9112 3.2)",
+  );
+}
+
+/** A request that needs a Host has none. */
+export function missingHost(): LocalProtocolError {
+  return new LocalProtocolError(
+    "Cannot do without Host: HTTP/1.1 needs one (RFC 9112 3.2)",
+  );
+}
+
+/** A request says twice where it ends. */
+export function twoFramings(): LocalProtocolError {
+  return new LocalProtocolError(
+    "Cannot use Transfer-Encoding with Content-Length: expected one of them (RFC 9112 6.1)",
+  );
+}
+
+function toHeaders(init: HeadersInit): Headers {
+  return init instanceof Headers ? init : new Headers(init);
+}
+
+function toVersion(version = "1.1"): string {
+  if (version !== "1.1" && !/^[0-9]\.[0-9]$/.test(version)) {
+    throw new LocalProtocolError(
+      `Cannot use HTTP version ${
+        quote(version)
+      }: expected a digit, a dot and a digit (RFC 9112 2.3)`,
+    );
+  }
+  return version;
+}
+
+function isText(members: Uint8Array, text: unknown): boolean {
+  return typeof text === "string" && text !== "" &&
+    textConsistsOf(members, text);
+}

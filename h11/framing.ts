@@ -1,0 +1,171 @@
+// What the fields of a head say about the message's framing and the connection's future. The only
+// place where these fields are read: Host, Content-Length, Transfer-Encoding, Connection, Upgrade
+// and Expect.
+
+import { LocalProtocolError } from "./errors.ts";
+import { isHost, listMembers, parseDecimal, textConsistsOf, TOKEN, trim } from "./grammar.ts";
+import { encodeLatin1, quote, quoteBytes } from "./text.ts";
+
+/** How strictly a head is judged: ours and a server's are strict, a user agent takes more. */
+export type Rules = "strict" | "lenient";
+
+/** What the fields of one head say. */
+export class Framing {
+  /** How many Host fields there are. */
+  hosts = 0;
+  /** -1 where there is no Content-Length. */
+  contentLength = -1;
+  /** `Transfer-Encoding: chunked`. */
+  chunked = false;
+  /** `Connection: close`. */
+  close = false;
+  /** `Connection: keep-alive`. */
+  keepAlive = false;
+  /** `Connection: upgrade`. */
+  upgradeOption = false;
+  /** An Upgrade field that names a protocol. */
+  upgrade = false;
+  /** `Expect: 100-continue`. */
+  expectContinue = false;
+}
+
+/** The names that `noteField` has to be told of. */
+export const FRAMING_NAMES: ReadonlySet<string> = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "upgrade",
+  "expect",
+]);
+
+/**
+ * Takes note of a field whose name, in lower case, is one of FRAMING_NAMES.
+ *
+ * @returns Whether the field says something new: a lenient reader drops an equal Content-Length.
+ * @throws {LocalProtocolError} The value is not valid, or not with what came before.
+ */
+export function noteField(
+  framing: Framing,
+  name: string,
+  value: string,
+  rules: Rules,
+): boolean {
+  switch (name) {
+    case "host": {
+      const bytes = encodeLatin1(value);
+      noteHost(framing, bytes, 0, bytes.length);
+      break;
+    }
+    case "content-length":
+      return noteContentLength(framing, value, rules);
+    case "transfer-encoding":
+      noteTransferEncoding(framing, value);
+      break;
+    case "connection":
+      for (const option of listMembers(value)) {
+        noteConnectionOption(framing, option);
+      }
+      break;
+    case "upgrade":
+      framing.upgrade ||= listMembers(value).length > 0;
+      break;
+    case "expect":
+      // 100-continue is the only expectation there is, and one that is not understood may be refused
+      // (RFC 9110 10.1.1).
+      if (value.toLowerCase() !== "100-continue") {
+        throw new LocalProtocolError(
+          `Cannot meet expectation ${quote(value)}: expected "100-continue" (RFC 9110 10.1.1)`,
+          417,
+        );
+      }
+      framing.expectContinue = true;
+  }
+  return true;
+}
+
+/** Takes note of a Host field whose value is `bytes[start, end)`. */
+export function noteHost(
+  framing: Framing,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  if (!isHost(bytes, start, end)) {
+    throw new LocalProtocolError(
+      `Cannot use Host ${quoteBytes(bytes, start, end)}: expected a host with an optional port ` +
+        "(RFC 9112 3.2)",
+    );
+  }
+  if (++framing.hosts > 1) {
+    throw new LocalProtocolError(
+      "Cannot use two Host fields: expected one (RFC 9112 3.2)",
+    );
+  }
+}
+
+/** Takes note of one connection option, in lower case (RFC 9110 7.6.1). */
+export function noteConnectionOption(framing: Framing, option: string): void {
+  if (option === "close") framing.close = true;
+  else if (option === "keep-alive") framing.keepAlive = true;
+  else if (option === "upgrade") framing.upgradeOption = true;
+}
+
+function noteContentLength(
+  framing: Framing,
+  value: string,
+  rules: Rules,
+): boolean {
+  // RFC 9110 8.6 lets a recipient take a list of equal values, or refuse it.
+  const first = rules === "lenient" ? firstOfEqual(value) : value;
+  const length = first === null ? -1 : parseDecimal(first);
+  if (length < 0) {
+    throw new LocalProtocolError(
+      `Cannot use Content-Length ${quote(value)}: expected one decimal number up to 2^53-1 ` +
+        "(RFC 9110 8.6)",
+    );
+  }
+  if (framing.contentLength < 0) {
+    framing.contentLength = length;
+    return true;
+  }
+  if (rules === "lenient" && framing.contentLength === length) return false;
+  throw new LocalProtocolError(
+    `Cannot use a second Content-Length ${quote(value)}: expected one field (RFC 9112 6.3)`,
+  );
+}
+
+/** The first member of a list whose members are all the same; null where they are not. */
+export function firstOfEqual(value: string): string | null {
+  const members = value.split(",").map(trim);
+  return members.every((member) => member === members[0]) ? members[0] : null;
+}
+
+function noteTransferEncoding(framing: Framing, value: string): void {
+  const codings = value.toLowerCase().split(",").map(trim);
+  if (framing.chunked) codings.unshift("chunked");
+  // RFC 9112 6.1: chunked comes once and last, and a coding that is not understood gets 501.
+  if (
+    codings.some((coding) => coding === "" || !textConsistsOf(TOKEN, coding))
+  ) {
+    throw new LocalProtocolError(
+      `Cannot use Transfer-Encoding ${quote(value)}: expected "chunked" (RFC 9112 6.1)`,
+    );
+  }
+  if (codings.slice(0, -1).includes("chunked")) {
+    throw new LocalProtocolError(
+      `Cannot use Transfer-Encoding ${
+        quote(codings.join(", "))
+      }: "chunked" must come once and last ` +
+        "(RFC 9112 6.1)",
+    );
+  }
+  const unknown = codings.find((coding) => coding !== "chunked");
+  if (unknown !== undefined) {
+    throw new LocalProtocolError(
+      `Cannot decode transfer coding ${quote(unknown)}: expected "chunked" (RFC 9112 6.1)`,
+      501,
+    );
+  }
+  framing.chunked = true;
+}

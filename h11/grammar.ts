@@ -1,0 +1,194 @@
+// The grammar of RFC 9110, 9112 and 3986 as tables of bytes, and the rules that are more than a
+// table. All work on bytes; text that a caller gave is encoded first.
+
+/** A 256-entry table with 1 for each byte whose character matches. */
+function table(characters: RegExp): Uint8Array {
+  return Uint8Array.from(
+    { length: 256 },
+    (_, b) => characters.test(String.fromCharCode(b)) ? 1 : 0,
+  );
+}
+
+/** `tchar` (RFC 9110 5.6.2). */
+export const TOKEN: Uint8Array = table(/[!#$%&'*+\-.^_`|~0-9A-Za-z]/);
+
+/**
+ * What a request target may hold: VCHAR but "#", as a target has no fragment (RFC 9112 3.2). RFC 3986
+ * leaves out `"<>\^{|}` and the backquote too; browsers send some of them in queries as they are.
+ */
+export const TARGET: Uint8Array = table(/[!-"$-~]/);
+
+/** In a field value: 1 for HTAB, SP and VCHAR, 2 for obs-text, 0 for controls (RFC 9110 5.5). */
+export const FIELD_VALUE: Uint8Array = table(/[\t -~]/).map((is, b) => b >= 0x80 ? 2 : is);
+
+/** `DIGIT`. */
+const DIGIT = table(/[0-9]/);
+
+/** The value of a `HEXDIG`, -1 for anything else. */
+export const HEX_VALUE: Int8Array = Int8Array.from({ length: 256 }, (_, b) => {
+  const c = String.fromCharCode(b);
+  return /[0-9A-Fa-f]/.test(c) ? parseInt(c, 16) : -1;
+});
+
+/** `reg-name` without `pct-encoded` (RFC 3986 3.2.2). */
+const REG_NAME = table(/[A-Za-z0-9\-._~!$&'()*+,;=]/);
+const SCHEME = table(/[A-Za-z0-9+\-.]/);
+
+const PERCENT = 0x25, STAR = 0x2a, SLASH = 0x2f, COLON = 0x3a, QUESTION = 0x3f;
+const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
+
+/** The whole of `bytes[start, end)` is in `members`. */
+export function consistsOf(
+  members: Uint8Array,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  for (let i = start; i < end; i++) if (members[bytes[i]] === 0) return false;
+  return true;
+}
+
+/** The whole of `text` is in `members`; a code unit over 0xFF never is. */
+export function textConsistsOf(members: Uint8Array, text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c > 0xff || members[c] === 0) return false;
+  }
+  return true;
+}
+
+/** `uri-host [ ":" port ]` with a host that is not empty (RFC 9110 7.2, RFC 3986 3.2.2). */
+export function isHost(bytes: Uint8Array, start: number, end: number): boolean {
+  const hostEnd = endOfHost(bytes, start, end);
+  if (hostEnd <= start) return false;
+  return hostEnd === end ||
+    (bytes[hostEnd] === COLON && isPort(bytes, hostEnd + 1, end));
+}
+
+/** `uri-host ":" port`, the target of a CONNECT (RFC 9112 3.2.3). */
+export function isAuthorityForm(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  const hostEnd = endOfHost(bytes, start, end);
+  return hostEnd > start && bytes[hostEnd] === COLON && hostEnd + 1 < end &&
+    isPort(bytes, hostEnd + 1, end);
+}
+
+function isPort(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start > 5) return false;
+  let port = 0;
+  for (let i = start; i < end; i++) {
+    if (DIGIT[bytes[i]] === 0) return false;
+    port = port * 10 + bytes[i] - 0x30;
+  }
+  return port <= 0xffff;
+}
+
+/** Where the host that begins at `start` ends, or -1 where none does. */
+function endOfHost(bytes: Uint8Array, start: number, end: number): number {
+  let p = start;
+  if (bytes[p] === OPEN_BRACKET) {
+    const close = bytes.subarray(0, end).indexOf(CLOSE_BRACKET, p);
+    return close > 0 &&
+        isIpLiteral(String.fromCharCode(...bytes.subarray(p + 1, close)))
+      ? close + 1
+      : -1;
+  }
+  while (p < end) {
+    if (REG_NAME[bytes[p]] === 1) p++;
+    else if (bytes[p] !== PERCENT) return p;
+    else if (
+      p + 2 < end && HEX_VALUE[bytes[p + 1]] >= 0 &&
+      HEX_VALUE[bytes[p + 2]] >= 0
+    ) p += 3;
+    else return -1;
+  }
+  return p;
+}
+
+/** What stands between the brackets: an IPv6 address or an IPvFuture (RFC 3986 3.2.2). */
+function isIpLiteral(text: string): boolean {
+  if (/^[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+$/.test(text)) {
+    return true;
+  }
+  const ipv4 = /^(.*:)(\d{1,3}(?:\.\d{1,3}){3})$/.exec(text);
+  if (ipv4 !== null) {
+    if (ipv4[2].split(".").some((octet) => Number(octet) > 255)) return false;
+    text = ipv4[1] + "0:0";
+  }
+  const halves = text.split("::");
+  if (halves.length > 2) return false;
+  const groups = halves.flatMap((half) => half === "" ? [] : half.split(":"));
+  return groups.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group)) &&
+    (halves.length === 2 ? groups.length < 8 : groups.length === 8);
+}
+
+/**
+ * Whether a target of bytes in `TARGET` has a form that the method allows (RFC 9112 3.2):
+ * authority-form only and always with CONNECT, asterisk-form only with OPTIONS, else origin-form or
+ * absolute-form.
+ */
+export function isTargetFor(
+  method: string,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  if (method === "CONNECT") return isAuthorityForm(bytes, start, end);
+  if (bytes[start] === SLASH) return true;
+  if (end - start === 1 && bytes[start] === STAR) return method === "OPTIONS";
+  return isAbsoluteForm(bytes, start, end);
+}
+
+/** `scheme "://" host [ ":" port ] …`, without the userinfo that RFC 9110 4.2.4 forbids. */
+function isAbsoluteForm(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  let p = start;
+  while (p < end && SCHEME[bytes[p]] === 1) p++;
+  const first = bytes[start] | 0x20;
+  if (p === start || first < 0x61 || first > 0x7a) return false;
+  if (bytes[p] !== COLON || bytes[p + 1] !== SLASH || bytes[p + 2] !== SLASH) {
+    return false;
+  }
+  const authority = p + 3;
+  p = authority;
+  while (p < end && bytes[p] !== SLASH && bytes[p] !== QUESTION) p++;
+  return isHost(bytes, authority, p);
+}
+
+const LAST_SAFE_TENTH = Math.floor(Number.MAX_SAFE_INTEGER / 10);
+
+/** The value of `1*DIGIT` up to 2^53-1, or -1 for anything else (RFC 9110 8.6). */
+export function parseDecimal(text: string): number {
+  let value = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9 || value > LAST_SAFE_TENTH) return -1;
+    value = value * 10 + digit;
+    if (value > Number.MAX_SAFE_INTEGER) return -1;
+  }
+  return text.length === 0 ? -1 : value;
+}
+
+/** The members of a comma-separated list, in lower case, empty ones passed over (RFC 9110 5.6.1). */
+export function listMembers(value: string): string[] {
+  return value.toLowerCase().split(",").map(trim).filter((member) => member !== "");
+}
+
+/** `text` without the SP and HTAB around it. */
+export function trim(text: string): string {
+  let start = 0, end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+/** SP or HTAB. */
+export function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}

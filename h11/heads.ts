@@ -1,0 +1,367 @@
+// Reading the heads of messages (RFC 9112 2 to 5) and trailer sections (RFC 9112 7.1.2).
+//
+// The parsers go over the bytes once and return null where the section is not complete. They are
+// called when a section's first bytes come, which is nearly always the whole of it, and once more
+// when its end has come, found by a search that never looks at a byte twice.
+
+import { LocalProtocolError } from "./errors.ts";
+import {
+  badTarget,
+  missingHost,
+  ReceivedRequest,
+  ReceivedResponse,
+  twoFramings,
+} from "./events.ts";
+import { FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
+import { methodName } from "./names.ts";
+import type { ReceiveBuffer } from "./receive_buffer.ts";
+import { type FieldRules, ReceivedFields, scanFields } from "./received_fields.ts";
+import { decodeLatin1, quoteBytes } from "./text.ts";
+
+const LF = 0x0a, CR = 0x0d, SP = 0x20;
+
+/**
+ * A method longer than this is one that nobody implements (RFC 9112 3). Methods in use have at most
+ * 17 characters (UPDATEREDIRECTREF).
+ */
+export const MAX_METHOD_SIZE = 64;
+
+/** How a section is read. */
+export interface SectionRules extends FieldRules {
+  /** Bytes at most of the whole section. */
+  maxSize: number;
+  /** Bytes at most of a request's target, 0 for no limit. */
+  maxTargetSize: number;
+}
+
+/** Reads one kind of section from `bytes[start, end)`; null where it is not complete. */
+type Parser<S> = (
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  how: SectionRules,
+) => S | null;
+
+/**
+ * Reads a section from the front of the buffer and uses it up; null where more has to come.
+ *
+ * @throws {LocalProtocolError} It is not valid, or over `how.maxSize`.
+ */
+export function readSection<S extends { fields: ReceivedFields }>(
+  buffer: ReceiveBuffer,
+  parse: Parser<S>,
+  how: SectionRules,
+): S | null {
+  const isOver = buffer.length > how.maxSize;
+  const end = isOver ? buffer.start + how.maxSize : buffer.end;
+  let section: S | null = null;
+  if (how.rules === "strict") {
+    if (buffer.isUnseen || hasSectionEnd(buffer) || isOver) {
+      section = parse(buffer.bytes, buffer.view, buffer.start, end, how);
+      if (section !== null) buffer.skip(section.fields.byteLength);
+      else buffer.markSeen();
+    }
+  } else {
+    section = readLeniently(buffer, parse, end, how);
+  }
+  if (section === null && isOver) {
+    throw new LocalProtocolError(
+      `Cannot read a ${how.trailers ? "trailer" : "header"} section of over ${how.maxSize} bytes`,
+      431,
+    );
+  }
+  return section;
+}
+
+/** Whether an empty line has come, or a line end that no strict section has. */
+function hasSectionEnd(buffer: ReceiveBuffer): boolean {
+  for (let at = buffer.nextLineEnd(); at >= 0; at = buffer.nextLineEnd()) {
+    const { bytes, start } = buffer;
+    if (at === start || bytes[at - 1] !== CR) return true;
+    if (at - 1 === start || bytes[at - 2] === LF) return true;
+  }
+  return false;
+}
+
+/** As a user agent reads: a bare LF ends a line, and a folded line is unfolded (RFC 9112 2.2, 5.2). */
+function readLeniently<S extends { fields: ReceivedFields }>(
+  buffer: ReceiveBuffer,
+  parse: Parser<S>,
+  end: number,
+  how: SectionRules,
+): S | null {
+  if (buffer.isUnseen) {
+    try {
+      const section = parse(buffer.bytes, buffer.view, buffer.start, end, how);
+      if (section !== null) {
+        buffer.skip(section.fields.byteLength);
+        return section;
+      }
+    } catch (error) {
+      if (!(error instanceof LocalProtocolError)) throw error;
+    }
+  }
+  for (
+    let at = buffer.nextLineEnd();
+    at >= 0 && at < end;
+    at = buffer.nextLineEnd()
+  ) {
+    const { bytes, start } = buffer;
+    const before = at > start && bytes[at - 1] === CR ? at - 2 : at - 1;
+    if (before >= start && bytes[before] !== LF) continue;
+    const section = unfold(bytes, start, at + 1);
+    const result = parse(
+      section,
+      new DataView(section.buffer),
+      0,
+      section.length,
+      how,
+    );
+    buffer.skip(at + 1 - start);
+    return result;
+  }
+  return null;
+}
+
+/** The lines of a section, each ended by CRLF and none of them folded. */
+function unfold(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  // A line grows by at most the CR that it lacks.
+  const out = new Uint8Array(2 * (end - start));
+  let length = 0;
+  for (let line = start, count = 0; line < end; count++) {
+    const lf = bytes.indexOf(LF, line);
+    const lineEnd = lf > line && bytes[lf - 1] === CR ? lf - 1 : lf;
+    if (isBlank(bytes[line])) {
+      if (count < 2) {
+        throw new LocalProtocolError(
+          `Cannot read field line ${quoteBytes(bytes, line, lineEnd)}: there is no field that it ` +
+            "continues (RFC 9112 5.2)",
+        );
+      }
+      while (line < lineEnd && isBlank(bytes[line])) line++;
+      length -= 2;
+      out[length++] = SP;
+    }
+    out.set(bytes.subarray(line, lineEnd), length);
+    length += lineEnd - line;
+    out[length++] = CR;
+    out[length++] = LF;
+    line = lf + 1;
+  }
+  return out.subarray(0, length);
+}
+
+/** Reads a request line and the fields after it. */
+export function parseRequest(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  how: SectionRules,
+): ReceivedRequest | null {
+  let p = start;
+  while (p < end && TOKEN[bytes[p]] === 1) p++;
+  if (p - start > MAX_METHOD_SIZE) {
+    throw new LocalProtocolError(
+      `Cannot serve method ${quoteBytes(bytes, start, p)}: it is over ${MAX_METHOD_SIZE} bytes ` +
+        "(RFC 9112 3)",
+      501,
+    );
+  }
+  if (p >= end) return null;
+  if (bytes[p] !== SP || p === start) {
+    throw badStartLine("request", bytes, start, p, "a method and a space");
+  }
+  const method = methodName(bytes, start, p);
+
+  const targetStart = ++p;
+  while (p < end && TARGET[bytes[p]] === 1) p++;
+  const targetEnd = p;
+  if (how.maxTargetSize !== 0 && targetEnd - targetStart > how.maxTargetSize) {
+    throw new LocalProtocolError(
+      `Cannot read a target of over ${how.maxTargetSize} bytes (RFC 9112 3)`,
+      414,
+    );
+  }
+  if (p >= end) return null;
+  if (bytes[p] !== SP || targetEnd === targetStart) {
+    throw badStartLine(
+      "request",
+      bytes,
+      start,
+      p,
+      "a target of visible ASCII and a space",
+    );
+  }
+  if (!isTargetFor(method, bytes, targetStart, targetEnd)) {
+    throw badTarget({
+      method,
+      target: decodeLatin1(bytes, targetStart, targetEnd),
+    });
+  }
+
+  p = scanVersion("request", bytes, start, p + 1, end);
+  if (p < 0) return null;
+  const minor = bytes[p - 1];
+  const httpVersion = minor === 0x31
+    ? "1.1"
+    : minor === 0x30
+    ? "1.0"
+    : decodeLatin1(bytes, p - 3, p);
+  p = scanLineEnd("request", bytes, start, p, end);
+  if (p < 0) return null;
+
+  p = scanFields(bytes, view, p, end, how);
+  if (p < 0) return null;
+  const fields = new ReceivedFields(bytes, start, p, true);
+  const { framing } = fields;
+  if (httpVersion === "1.0") {
+    if (framing.chunked) {
+      throw new LocalProtocolError(
+        "Cannot use Transfer-Encoding in HTTP/1.0: it came with HTTP/1.1 (RFC 9112 6.1)",
+      );
+    }
+  } else if (framing.hosts === 0) {
+    throw missingHost();
+  }
+  if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
+  return new ReceivedRequest(
+    method,
+    targetStart - start,
+    targetEnd - start,
+    httpVersion,
+    fields,
+  );
+}
+
+/** Reads a status line and the fields after it. */
+export function parseResponse(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  how: SectionRules,
+): ReceivedResponse | null {
+  let p = scanVersion("status", bytes, start, start, end);
+  if (p < 0) return null;
+  const httpVersion = `1.${String.fromCharCode(bytes[p - 1])}`;
+  // SP, three digits, then SP and a reason phrase, or nothing: RFC 9112 4 asks for the second space,
+  // and many servers forget it.
+  for (let i = 0; i < 4; i++, p++) {
+    if (p >= end) return null;
+    if (i === 0 ? bytes[p] !== SP : bytes[p] < 0x30 || bytes[p] > 0x39) {
+      throw badStartLine("status", bytes, start, p, "a space and three digits");
+    }
+  }
+  const statusCode = (bytes[p - 3] - 0x30) * 100 + (bytes[p - 2] - 0x30) * 10 +
+    bytes[p - 1] - 0x30;
+  if (statusCode < 100) {
+    throw badStartLine(
+      "status",
+      bytes,
+      start,
+      p - 3,
+      "a status of 100 or more",
+    );
+  }
+  if (p >= end) return null;
+  let isAscii = true;
+  let reasonStart = p;
+  if (bytes[p] === SP) {
+    reasonStart = ++p;
+    let kind: number;
+    while (p < end && (kind = FIELD_VALUE[bytes[p]]) !== 0) {
+      if (kind === 2) isAscii = false;
+      p++;
+    }
+  }
+  const reasonEnd = p;
+  p = scanLineEnd("status", bytes, start, p, end);
+  if (p < 0) return null;
+
+  p = scanFields(bytes, view, p, end, how);
+  if (p < 0) return null;
+  const reason = decodeLatin1(bytes, reasonStart, reasonEnd);
+  const fields = new ReceivedFields(bytes, start, p, isAscii);
+  return new ReceivedResponse(statusCode, reason, httpVersion, fields);
+}
+
+/** Reads the fields of a trailer section. */
+export function parseTrailers(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  how: SectionRules,
+): { fields: ReceivedFields } | null {
+  const p = scanFields(bytes, view, start, end, how);
+  return p < 0 ? null : { fields: new ReceivedFields(bytes, start, p, true) };
+}
+
+type Line = "request" | "status";
+
+/** Reads `HTTP/1.` and a digit; -1 where `end` comes first. */
+function scanVersion(
+  line: Line,
+  bytes: Uint8Array,
+  start: number,
+  p: number,
+  end: number,
+): number {
+  for (let i = 0; i < 8; i++) {
+    if (p + i >= end) return -1;
+    const b = bytes[p + i];
+    const isDigit = b >= 0x30 && b <= 0x39;
+    if (i === 5 || i === 7 ? !isDigit : b !== VERSION[i]) {
+      throw badStartLine(
+        line,
+        bytes,
+        start,
+        p + i,
+        'a version as in "HTTP/1.1" (RFC 9112 2.3)',
+      );
+    }
+  }
+  if (bytes[p + 5] !== 0x31) {
+    throw new LocalProtocolError(
+      `Cannot speak ${decodeLatin1(bytes, p, p + 8)}: expected HTTP/1.1 or HTTP/1.0 ` +
+        "(RFC 9110 15.6.6)",
+      505,
+    );
+  }
+  return p + 8;
+}
+const VERSION = Uint8Array.from("HTTP/1.1", (c) => c.charCodeAt(0));
+
+/** Reads the CRLF after a start line; -1 where `end` comes first. */
+function scanLineEnd(
+  line: Line,
+  bytes: Uint8Array,
+  start: number,
+  p: number,
+  end: number,
+): number {
+  if (p >= end) return -1;
+  if (bytes[p] !== CR) {
+    throw badStartLine(line, bytes, start, p, "CRLF (RFC 9112 2.2)");
+  }
+  if (p + 1 >= end) return -1;
+  if (bytes[p + 1] !== LF) {
+    throw badStartLine(line, bytes, start, p + 1, "CRLF (RFC 9112 2.2)");
+  }
+  return p + 2;
+}
+
+function badStartLine(
+  line: Line,
+  bytes: Uint8Array,
+  start: number,
+  p: number,
+  expected: string,
+): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot read ${line} line ${quoteBytes(bytes, start, p + 1)}: expected ${expected}, not ` +
+      quoteBytes(bytes, p, p + 1),
+  );
+}

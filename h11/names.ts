@@ -1,0 +1,206 @@
+// Field names and methods that everybody sends. They are recognised in the bytes, so that reading them
+// makes no new string.
+
+import { textConsistsOf, TOKEN } from "./grammar.ts";
+import { decodeLatin1 } from "./text.ts";
+
+const KNOWN_NAMES = [
+  ...[
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+  ],
+  ...["access-control-allow-origin", "access-control-request-headers"],
+  ...[
+    "access-control-request-method",
+    "age",
+    "allow",
+    "alt-svc",
+    "authorization",
+    "cache-control",
+  ],
+  ...[
+    "connection",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+  ],
+  ...[
+    "content-location",
+    "content-range",
+    "content-security-policy",
+    "content-type",
+    "cookie",
+    "date",
+  ],
+  ...[
+    "dnt",
+    "etag",
+    "expect",
+    "expires",
+    "forwarded",
+    "from",
+    "host",
+    "if-match",
+    "if-modified-since",
+  ],
+  ...[
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "last-modified",
+    "link",
+  ],
+  ...[
+    "location",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "priority",
+    "proxy-authenticate",
+  ],
+  ...[
+    "proxy-authorization",
+    "range",
+    "referer",
+    "referrer-policy",
+    "retry-after",
+    "sec-ch-ua",
+  ],
+  ...[
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+  ],
+  ...[
+    "sec-fetch-user",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+  ],
+  ...[
+    "sec-websocket-version",
+    "server",
+    "set-cookie",
+    "strict-transport-security",
+    "te",
+  ],
+  ...["traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade"],
+  ...[
+    "upgrade-insecure-requests",
+    "user-agent",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
+  ],
+  ...[
+    "x-content-type-options",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+  ],
+  ...["x-frame-options", "x-real-ip", "x-request-id", "x-requested-with"],
+];
+
+/** Lower case of an ASCII letter; every other byte is itself. */
+export const LOWER: Uint8Array = Uint8Array.from(
+  { length: 256 },
+  (_, b) => b >= 0x41 && b <= 0x5a ? b | 0x20 : b,
+);
+
+const BUCKETS = 512;
+function bucket(length: number, first: number, last: number): number {
+  return (length * 37 ^ first << 3 ^ last) & BUCKETS - 1;
+}
+const byBucket: string[][] = Array.from({ length: BUCKETS }, () => []);
+for (const name of KNOWN_NAMES) {
+  byBucket[
+    bucket(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1))
+  ].push(name);
+}
+
+/** `bytes[start, end)` is `name`, which is in lower case, in any case. */
+export function isName(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  name: string,
+): boolean {
+  if (end - start !== name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    if (LOWER[bytes[start + i]] !== name.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** The name in `bytes[start, end)` in lower case. */
+export function knownName(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): string {
+  const candidates = byBucket[bucket(end - start, LOWER[bytes[start]], LOWER[bytes[end - 1]])];
+  for (let i = 0; i < candidates.length; i++) {
+    if (isName(bytes, start, end, candidates[i])) return candidates[i];
+  }
+  return decodeLatin1(bytes, start, end).toLowerCase();
+}
+
+// Names that were checked before. A program sends few names and sends them often; the bound keeps
+// one that takes its names from elsewhere from filling the memory.
+const checked = new Map<string, string>(
+  KNOWN_NAMES.map((name) => [name, name]),
+);
+const CHECKED_MAX = 1024;
+
+/** `rawName` in lower case, or null where it is not a token. */
+export function lowerCaseName(rawName: string): string | null {
+  const known = checked.get(rawName);
+  if (known !== undefined) return known;
+  if (
+    typeof rawName !== "string" || rawName === "" ||
+    !textConsistsOf(TOKEN, rawName)
+  ) return null;
+  const name = rawName.toLowerCase();
+  if (checked.size < CHECKED_MAX && name.length <= 64) {
+    checked.set(rawName, name);
+  }
+  return name;
+}
+
+const KNOWN_METHODS = [
+  "GET",
+  "POST",
+  "PUT",
+  "DELETE",
+  "HEAD",
+  "OPTIONS",
+  "PATCH",
+  "CONNECT",
+  "TRACE",
+];
+
+/** The method in `bytes[start, end)`; methods are case-sensitive (RFC 9110 9.1). */
+export function methodName(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): string {
+  for (let i = 0; i < KNOWN_METHODS.length; i++) {
+    const method = KNOWN_METHODS[i];
+    if (method.length !== end - start) continue;
+    let at = 0;
+    while (at < method.length && bytes[start + at] === method.charCodeAt(at)) {
+      at++;
+    }
+    if (at === method.length) return method;
+  }
+  return decodeLatin1(bytes, start, end);
+}

@@ -1,0 +1,109 @@
+// What has been received and not yet been read.
+//
+// As long as events use up what comes, it is the caller's own array: nothing is copied, and the data
+// of a body is a view on it. Only a rest that waits for more is copied, into an area that doubles
+// when it is full. An area is filled from front to back and then left to those who hold views on it,
+// never moved or written twice. So all copying together is linear in the bytes received.
+
+const NOTHING = new Uint8Array(0);
+const SMALLEST = 512;
+const SMALLEST_LARGE = 64 * 1024;
+const LF = 0x0a;
+
+/** The bytes `[start, end)` of an array that may change with each call of `append`. */
+export class ReceiveBuffer {
+  bytes: Uint8Array = NOTHING;
+  start = 0;
+  end = 0;
+  #view: DataView | null = null;
+  /** Whether `bytes` is our area, not the caller's array. */
+  #isOurs = false;
+  /** Up to here there is no line end that was not seen. */
+  #searched = 0;
+
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  /** Whether no line end has been looked for since the last one that was used. */
+  get isUnseen(): boolean {
+    return this.#searched === this.start;
+  }
+
+  /** A view on the array's buffer. A program that reads into one array all the time gets one view. */
+  get view(): DataView {
+    const { buffer } = this.bytes;
+    if (this.#view?.buffer !== buffer) this.#view = new DataView(buffer);
+    return this.#view!;
+  }
+
+  append(data: Uint8Array): void {
+    if (this.start === this.end) {
+      this.bytes = data;
+      this.start = this.#searched = 0;
+      this.end = data.length;
+      this.#isOurs = false;
+      return;
+    }
+    if (!this.#isOurs || this.end + data.length > this.bytes.length) {
+      this.#move(data.length);
+    }
+    this.bytes.set(data, this.end);
+    this.end += data.length;
+  }
+
+  /** Copies a rest that stands in the caller's array, so that the caller may write to it again. */
+  keep(): void {
+    if (this.start === this.end) {
+      this.bytes = NOTHING;
+      this.start = this.end = this.#searched = 0;
+      // An idle connection holds on to nothing large.
+      if (this.#view !== null && this.#view.byteLength > SMALLEST_LARGE) {
+        this.#view = null;
+      }
+    } else if (!this.#isOurs) {
+      this.#move(0);
+    }
+  }
+
+  #move(more: number): void {
+    const length = this.length;
+    const area = new Uint8Array(Math.max(2 * (length + more), SMALLEST));
+    area.set(this.bytes.subarray(this.start, this.end));
+    this.#searched -= this.start;
+    this.bytes = area;
+    this.start = 0;
+    this.end = length;
+    this.#isOurs = true;
+  }
+
+  /** Uses up `count` bytes. */
+  skip(count: number): void {
+    this.start += count;
+    this.#searched = this.start;
+  }
+
+  /** Uses up at most `count` bytes and returns them, as a view. */
+  take(count: number): Uint8Array {
+    const from = this.start;
+    this.skip(Math.min(count, this.length));
+    return this.bytes.subarray(from, this.start);
+  }
+
+  /** Where the next line end that was not seen before stands, or -1. */
+  nextLineEnd(): number {
+    const at = this.bytes.subarray(this.#searched, this.end).indexOf(LF);
+    if (at < 0) {
+      this.#searched = this.end;
+      return -1;
+    }
+    const found = this.#searched + at;
+    this.#searched = found + 1;
+    return found;
+  }
+
+  /** Takes all that has been received as seen. */
+  markSeen(): void {
+    this.#searched = this.end;
+  }
+}
