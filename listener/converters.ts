@@ -1,0 +1,165 @@
+// Converters: what text a param takes, and the value made of it. The table below is the whole list of
+// the built-in ones. Beside the regular expression, which says what a converter means, stands the
+// scanner that the router runs: it finds the same ends in one pass, and never goes back (see router.ts).
+
+import { RouteError } from "./errors.ts";
+import { isWord } from "./pattern.ts";
+
+/** What text a param takes, and the value made of it. */
+export interface Converter<T = unknown> {
+  /**
+   * The text must match it as a whole. Of the flags `i`, `s`, `u` and `v` count. It is run on
+   * one candidate after the other, so an expression that can take exponential time does.
+   */
+  readonly regex: RegExp;
+  /** Makes the value; what it throws becomes a {@linkcode PathParamsError}. */
+  parse(text: string): T;
+}
+
+/** How the router finds out where a param that starts at `at` may end. */
+export interface Scanner {
+  /** The least length of the text. */
+  readonly min: number;
+  /**
+   * `true` where this holds: whatever a start reaches at or beyond `other + min`, with `other` a
+   * start behind it that took text, `other` reaches too. It lets the router try each end only once.
+   */
+  readonly regular: boolean;
+  /** Whether the text can go on with this code unit: where not, it ends there or never. */
+  holds(code: number): boolean;
+  /** The farthest end, at most `stop`; below `at + min` where there is none. */
+  reach(path: string, at: number, stop: number): number;
+  /** Whether an end before the farthest one is an end as well; null: each is. */
+  readonly accepts: ((path: string, at: number, end: number) => boolean) | null;
+}
+
+/** A converter as patterns are compiled with it. */
+export interface NamedConverter extends Converter {
+  readonly scanner: Scanner;
+}
+
+const SLASH = 0x2f;
+const DOT = 0x2e;
+const HYPHEN = 0x2d;
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
+}
+
+function isHex(code: number): boolean {
+  return isDigit(code) || ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x66);
+}
+
+function digitsEnd(path: string, at: number, stop: number): number {
+  while (at < stop && isDigit(path.charCodeAt(at))) at++;
+  return at;
+}
+
+const STR: Scanner = {
+  min: 1,
+  regular: true,
+  holds: (code): boolean => code !== SLASH,
+  reach(path, at, stop): number {
+    while (at < stop && path.charCodeAt(at) !== SLASH) at++;
+    return at;
+  },
+  accepts: null,
+};
+
+const INT: Scanner = { min: 1, regular: true, holds: isDigit, reach: digitsEnd, accepts: null };
+
+const FLOAT: Scanner = {
+  min: 1,
+  regular: true,
+  holds: (code): boolean => isDigit(code) || code === DOT,
+  reach(path, at, stop): number {
+    const dot = digitsEnd(path, at, stop);
+    if (dot === at || dot >= stop || path.charCodeAt(dot) !== DOT) return dot;
+    const end = digitsEnd(path, dot + 1, stop);
+    return end > dot + 1 ? end : dot;
+  },
+  accepts: (path, _at, end): boolean => path.charCodeAt(end - 1) !== DOT,
+};
+
+const PATH: Scanner = {
+  min: 0,
+  regular: true,
+  holds: (): boolean => true,
+  reach: (_path, _at, stop): number => stop,
+  accepts: null,
+};
+
+const UUID_LENGTH = 36;
+const UUID_HYPHENS = [8, 13, 18, 23];
+const UUID: Scanner = {
+  min: UUID_LENGTH,
+  regular: true,
+  holds: (): boolean => false,
+  reach(path, at, stop): number {
+    if (at + UUID_LENGTH > stop) return -1;
+    for (let i = 0; i < UUID_LENGTH; i++) {
+      const code = path.charCodeAt(at + i);
+      if (UUID_HYPHENS.includes(i) ? code !== HYPHEN : !isHex(code)) return -1;
+    }
+    return at + UUID_LENGTH;
+  },
+  accepts: null,
+};
+
+function parseInteger(text: string): number {
+  const value = Number(text);
+  // The next number up would stand for two texts: someone else's row in a database.
+  if (!Number.isSafeInteger(value)) {
+    throw new RangeError(`Cannot read int "${text}": must be at most ${Number.MAX_SAFE_INTEGER}`);
+  }
+  return value;
+}
+
+function parseFloating(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value)) {
+    throw new RangeError(`Cannot read float "${text}": must be at most ${Number.MAX_VALUE}`);
+  }
+  return value;
+}
+
+const itself = (text: string): string => text;
+
+/** The built-in converters by name, typed by `BuiltinConverters`. */
+export const BUILTIN_CONVERTERS: ReadonlyMap<string, NamedConverter> = new Map<
+  string,
+  NamedConverter
+>([
+  ["str", { regex: /[^/]+/, parse: itself, scanner: STR }],
+  ["int", { regex: /[0-9]+/, parse: parseInteger, scanner: INT }],
+  ["float", { regex: /[0-9]+(?:\.[0-9]+)?/, parse: parseFloating, scanner: FLOAT }],
+  ["path", { regex: /[^]*/, parse: itself, scanner: PATH }],
+  ["uuid", {
+    regex: /[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}/,
+    parse: (text): string => text.toLowerCase(),
+    scanner: UUID,
+  }],
+]);
+
+/**
+ * Makes a converter of a user ready for patterns.
+ *
+ * @throws {RouteError} The name is no word.
+ */
+export function makeConverter(name: string, converter: Converter): NamedConverter {
+  if (!isWord(name)) {
+    throw new RouteError(
+      `Cannot add converter "${name}": the name must be letters, digits and _, no digit first`,
+    );
+  }
+  const { source, flags } = converter.regex;
+  const whole = new RegExp(`^(?:${source})$`, flags.replace(/[^isuv]/g, ""));
+  const scanner: Scanner = {
+    min: 0,
+    regular: false,
+    holds: (): boolean => true,
+    reach: (_path, _at, stop): number => stop,
+    accepts: (path, at, end): boolean => whole.test(path.slice(at, end)),
+  };
+  return { regex: converter.regex, parse: (text): unknown => converter.parse(text), scanner };
+}

@@ -1,0 +1,160 @@
+// What the events of one listener have in common while they run: the hooks, which events are in flight,
+// who waits for an event to be done, and which failures nobody has asked for. Context, Event and
+// Lifecycle meet here, so that none of them needs to know the inside of another.
+
+import type { Context } from "./context.ts";
+import type { Event } from "./event.ts";
+import type { EventTask } from "./event_task.ts";
+import type { Listener } from "./listener.ts";
+
+/** An event of whatever context and params. */
+// deno-lint-ignore no-explicit-any
+export type AnyEvent = Event<any, any, any>;
+
+/** A listener of whatever contexts and converters. */
+// deno-lint-ignore no-explicit-any
+export type AnyListener = Listener<any, any>;
+
+/** A hook of all events of a listener. */
+export type EventHook<C extends Context = Context> = (event: Event<C>) => unknown;
+
+/** What runs when an event failed with an error of `type`. */
+export interface ErrorHook {
+  // deno-lint-ignore no-explicit-any
+  readonly type: abstract new (...args: any[]) => unknown;
+  // deno-lint-ignore no-explicit-any
+  readonly handle: (event: AnyEvent, error: any) => unknown;
+}
+
+/** The hooks of a listener; replaced as a whole, so that a running event keeps those it began with. */
+export interface Hooks {
+  // deno-lint-ignore no-explicit-any
+  readonly before: readonly EventHook<any>[];
+  // deno-lint-ignore no-explicit-any
+  readonly after: readonly EventHook<any>[];
+  readonly onError: readonly ErrorHook[];
+}
+
+/** Who waits for something in a context. */
+export interface Watcher {
+  done(event: AnyEvent): void;
+  dropped(): void;
+}
+
+/** Runs `callback` when the microtasks of now are done; it keeps no process alive longer than that. */
+const afterMicrotasks: (callback: () => void) => unknown =
+  (globalThis as { setImmediate?: (callback: () => void) => unknown }).setImmediate ??
+    ((callback) => setTimeout(callback, 0));
+
+export class Dispatcher {
+  hooks: Hooks = { before: [], after: [], onError: [] };
+  /** The events whose handlers or hooks are on the stack, the innermost last. */
+  readonly onStack: AnyEvent[] = [];
+  /** Events from the moment they wait for something until they are over and done. */
+  readonly inFlight: Set<AnyEvent> = new Set();
+  readonly #watchers = new Map<Context, Set<Watcher>>();
+  /** Contexts made for a single event, with the number of their events in flight. */
+  readonly #passing = new Map<Context, number>();
+  /** Takes a context out of those of the listener. */
+  readonly release: (ctx: Context) => void;
+  readonly #report: (event: AnyEvent, error: unknown) => void;
+  #failures: EventTask[] = [];
+  #onLeave: Set<() => void> = new Set();
+
+  constructor(
+    release: (ctx: Context) => void,
+    report: (event: AnyEvent, error: unknown) => void,
+  ) {
+    this.release = release;
+    this.#report = report;
+  }
+
+  enter(event: AnyEvent): void {
+    this.inFlight.add(event);
+    const count = this.#passing.get(event.ctx);
+    if (count !== undefined) this.#passing.set(event.ctx, count + 1);
+  }
+
+  leave(event: AnyEvent): void {
+    if (!this.inFlight.delete(event)) return;
+    const count = this.#passing.get(event.ctx);
+    if (count !== undefined) {
+      this.#passing.set(event.ctx, count - 1);
+      this.#releaseIfIdle(event.ctx, count - 1);
+    }
+    for (const callback of this.#onLeave) callback();
+  }
+
+  /** Runs `trigger`, whose context is kept only as long as one of its events is in flight. */
+  passing<T>(ctx: Context, trigger: () => T): T {
+    this.#passing.set(ctx, 1);
+    try {
+      return trigger();
+    } finally {
+      const count = this.#passing.get(ctx)! - 1;
+      this.#passing.set(ctx, count);
+      this.#releaseIfIdle(ctx, count);
+    }
+  }
+
+  #releaseIfIdle(ctx: Context, count: number): void {
+    if (count > 0) return;
+    this.#passing.delete(ctx);
+    this.release(ctx);
+  }
+
+  /** Resolves when no event is in flight but those of `except`. */
+  async idle(except: ReadonlySet<AnyEvent> = new Set()): Promise<void> {
+    const isIdle = (): boolean => {
+      if (this.inFlight.size > except.size) return false;
+      for (const event of this.inFlight) if (!except.has(event)) return false;
+      return true;
+    };
+    if (isIdle()) return;
+    let check: () => void;
+    await new Promise<void>((resolve) => {
+      check = () => isIdle() && resolve();
+      this.#onLeave.add(check);
+    });
+    this.#onLeave.delete(check!);
+  }
+
+  /** Tells `watcher` of what happens in `ctx` until the function returned is called. */
+  watch(ctx: Context, watcher: Watcher): () => void {
+    let watchers = this.#watchers.get(ctx);
+    if (watchers === undefined) this.#watchers.set(ctx, watchers = new Set());
+    watchers.add(watcher);
+    return () => {
+      if (watchers.delete(watcher) && watchers.size === 0) this.#watchers.delete(ctx);
+    };
+  }
+
+  notifyDone(event: AnyEvent): void {
+    if (this.#watchers.size === 0) return;
+    for (const watcher of this.#watchers.get(event.ctx) ?? []) watcher.done(event);
+  }
+
+  notifyDropped(ctx: Context): void {
+    this.#passing.delete(ctx);
+    for (const watcher of this.#watchers.get(ctx) ?? []) watcher.dropped();
+  }
+
+  /** Logs the failure of `task` unless somebody asks for it before the microtasks of now are done. */
+  failed(task: EventTask): void {
+    if (this.#failures.push(task) > 1) return;
+    afterMicrotasks(() => {
+      const failures = this.#failures;
+      this.#failures = [];
+      for (const task of failures) {
+        if (!task.isAwaited) this.#report(task.event, task.reason);
+      }
+    });
+  }
+}
+
+/** The dispatcher of a listener: `listener.ts` says how, which alone sees it. */
+export let dispatcherOf: (listener: AnyListener) => Dispatcher;
+
+export function setDispatcherOf(get: (listener: AnyListener) => Dispatcher): void {
+  dispatcherOf = get;
+}

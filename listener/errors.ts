@@ -1,0 +1,96 @@
+// Every error of the event framework, and the one place where the messages used more than once are made.
+//
+//   ListenerError
+//   ├── RouteError             a pattern, a converter or a set of options that cannot be registered
+//   ├── EventAlreadyExists     a route of that name is there
+//   ├── EventNotFound          no route matches the path, or none has the name
+//   ├── EventAlreadyDone       done() was called before
+//   ├── ContextNotFound        no context has that id, or it was dropped
+//   ├── ContextAlreadyExists   a context of that id is alive
+//   ├── DuplicateListener      another listener is in run()
+//   ├── ListenerNotFound       no listener is in run(), or none could be imported
+//   ├── PathParamsError        the path matches, but a param has no value
+//   └── EventDataError         a route's `data` refused the event's data
+//   TimeoutError               a DOMException, as the platform's own time limits throw it
+
+/** What every error of the event framework is an instance of. */
+export class ListenerError extends Error {
+  /**
+   * Makes one.
+   *
+   * @param message What could not be done, and why.
+   * @param options The `cause`, where there is one.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A pattern, converter or option that cannot be registered. */
+export class RouteError extends ListenerError {}
+
+/** A route of that name is registered already. */
+export class EventAlreadyExists extends ListenerError {}
+
+/** No route matches the path, or no route has the name. */
+export class EventNotFound extends ListenerError {}
+
+/** The event was done before. */
+export class EventAlreadyDone extends ListenerError {}
+
+/** No context has that id, or the context was dropped. */
+export class ContextNotFound extends ListenerError {}
+
+/** A context of that id is alive. */
+export class ContextAlreadyExists extends ListenerError {}
+
+/** Another listener is in {@linkcode Listener.run} in this process. */
+export class DuplicateListener extends ListenerError {}
+
+/** No listener is running, or none was found where it was looked for. */
+export class ListenerNotFound extends ListenerError {}
+
+/** The path matches a route, but the text of a param has no value; `cause` tells why. */
+export class PathParamsError extends ListenerError {}
+
+/** The `data` option of a route refused the data of an event; `cause` tells why. */
+export class EventDataError extends ListenerError {}
+
+/**
+ * A time limit is over. It is a `DOMException` whose `name` is `"TimeoutError"`, as
+ * `AbortSignal.timeout()` makes it, with a class of its own for
+ * {@linkcode Listener.onError} and `instanceof`.
+ */
+export class TimeoutError extends DOMException {
+  /**
+   * Makes one.
+   *
+   * @param message What was waited for, and how long.
+   */
+  constructor(message: string) {
+    super(message, "TimeoutError");
+  }
+}
+
+/** `"text"` with control characters escaped, so that a path cannot forge a line of a log. */
+export function quote(text: string): string {
+  return JSON.stringify(text).replaceAll('\\"', '"');
+}
+
+export function noRouteMatches(path: string): EventNotFound {
+  return new EventNotFound(`Cannot find route for ${quote(path)}: no pattern matches`);
+}
+
+export function noRouteNamed(name: string): EventNotFound {
+  return new EventNotFound(`Cannot find route ${quote(name)}: no route has that name`);
+}
+
+export function contextDropped(cid: string): ContextNotFound {
+  return new ContextNotFound(`Cannot use context ${quote(cid)}: it was dropped`);
+}
+
+export function noParam(name: string, path: string, cause: unknown): PathParamsError {
+  const detail = cause instanceof Error ? cause.message : String(cause);
+  return new PathParamsError(`Cannot take param "${name}" of ${quote(path)}: ${detail}`, { cause });
+}

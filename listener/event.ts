@@ -1,0 +1,349 @@
+// Event: one run of a route's handler in a context, and the one place where a run goes on or ends.
+//
+//   NEW ── run ──> RUNNING ── before hooks, handler, after hooks ──────────────> OVER
+//                     └── a step throws, or the timeout is over ──> FAILING ──> OVER
+//                                                                 error hooks
+//
+// A step that returns no promise is followed by the next within the same call: an event that never
+// waits is over when it has been triggered, and no promise or timer was made for it.
+
+import type { Context } from "./context.ts";
+import { type Dependency, resolveDependency } from "./depends.ts";
+import {
+  type AnyEvent,
+  type AnyListener,
+  type Dispatcher,
+  dispatcherOf,
+  type Hooks,
+} from "./dispatcher.ts";
+import { contextDropped, EventAlreadyDone, EventDataError, quote, TimeoutError } from "./errors.ts";
+import { EventTask, settleTask } from "./event_task.ts";
+import type { Route } from "./route.ts";
+import { checkTimeout, wait } from "./time_limit.ts";
+
+type Phase = "new" | "running" | "failing" | "over";
+
+/** What an event is made with. */
+export interface EventOptions {
+  /** The params of the path; none if not given. */
+  params?: Record<string, unknown>;
+  /** Whatever the event carries. */
+  data?: unknown;
+  /** Milliseconds the event may run; without it, as long as it takes. */
+  timeout?: number;
+  /** The path that was triggered, for messages; the route's pattern if not given. */
+  path?: string;
+}
+
+/** Options of {@linkcode Event.waitEventDone}. */
+export interface WaitEventDoneOptions {
+  /** How many events have to be done, 1 if not given. */
+  n?: number;
+  /** Milliseconds to wait; without it, as long as the event runs and the context lives. */
+  timeout?: number;
+}
+
+/** Runs a new event; for `context.ts` alone. */
+export let runEvent: (event: AnyEvent) => EventTask;
+
+/** One run of a route's handler: what handlers and hooks get as their argument. */
+export class Event<C extends Context = Context, P = Record<string, unknown>, D = unknown> {
+  /** The context the event belongs to. */
+  readonly ctx: C;
+  /** The route that matched. */
+  readonly route: Route;
+  /** The params of the path, converted. */
+  readonly params: P;
+  /** The path that was triggered. */
+  readonly path: string;
+  /** Whatever the event was triggered with. */
+  data: D;
+  /** What the handler returned, or what `done()` was called with. */
+  result: unknown = undefined;
+  /** What the event failed with; it stays when an error hook takes it. */
+  error: unknown = undefined;
+  #phase: Phase = "new";
+  #isDone = false;
+  #autoDone = true;
+  readonly #timeout: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined = undefined;
+  #controller: AbortController | null = null;
+  #abort: { reason: unknown } | null = null;
+
+  static {
+    runEvent = (event) => event.#run();
+  }
+
+  /** @ignore Made by `Context.newEvent()`. */
+  constructor(ctx: C, route: Route, options: EventOptions) {
+    this.ctx = ctx;
+    this.route = route;
+    this.params = (options.params ?? {}) as P;
+    this.path = options.path ?? route.pattern;
+    this.data = options.data as D;
+    this.#timeout = checkTimeout(options.timeout);
+  }
+
+  /** The listener the event belongs to. */
+  get listener(): AnyListener {
+    return this.ctx.listener;
+  }
+
+  /**
+   * Aborted when the event's timeout is over, its context is dropped, its listener stops and the grace
+   * is over, or {@linkcode Event.abort} is called: while the event runs, never afterwards.
+   */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#abort !== null) this.#controller.abort(this.#abort.reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Whether the handler or a hook runs, or will go on. */
+  get running(): boolean {
+    return this.#phase === "running" || this.#phase === "failing";
+  }
+
+  /** Whether the event is done: those who wait for it have been woken. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /** Whether the event is done when its handler and the after hooks are over. */
+  get autoDone(): boolean {
+    return this.#autoDone;
+  }
+
+  /** Leaves it to the application to call `done()`. An event that fails is done all the same. */
+  preventAutoDone(): void {
+    this.#autoDone = false;
+  }
+
+  /**
+   * Says that the event is done, and wakes those who wait for it.
+   *
+   * @param result The event's result; what the handler returned if not given.
+   * @throws {EventAlreadyDone} It was done before.
+   */
+  done(result: unknown = this.result): void {
+    if (this.#isDone) {
+      throw new EventAlreadyDone(`Cannot call done() on ${describe(this)}: it is done already`);
+    }
+    this.result = result;
+    this.#isDone = true;
+    const dispatcher = dispatcherOf(this.listener);
+    dispatcher.notifyDone(this);
+    if (this.#phase === "over") dispatcher.leave(this);
+  }
+
+  /**
+   * Asks the event to end, by its `signal`; it has no effect on one that is over.
+   *
+   * @param reason The signal's reason; an `AbortError` if not given.
+   */
+  abort(reason?: unknown): void {
+    if (this.#phase === "over" || this.#abort !== null) return;
+    reason ??= new DOMException("The event was aborted", "AbortError");
+    this.#abort = { reason };
+    this.#controller?.abort(reason);
+  }
+
+  /**
+   * Waits until this event is done.
+   *
+   * @param timeout Milliseconds; without it, as long as the context lives.
+   * @returns The event's result; `undefined` where it failed, with the reason in `error`.
+   * @throws {TimeoutError} `timeout` is over.
+   * @throws {ContextNotFound} The context was dropped.
+   */
+  waitUntilDone(timeout?: number): Promise<unknown> {
+    const { ctx } = this;
+    if (this.#isDone) return Promise.resolve(this.result);
+    if (!ctx.isAlive) return Promise.reject(contextDropped(ctx.cid));
+    const detail = (): string => `Cannot wait for ${describe(this)}: not done`;
+    return wait(
+      { timeout, describe: detail },
+      ({ resolve, reject }) =>
+        dispatcherOf(ctx.listener).watch(ctx, {
+          done: (event) => event === this && resolve(this.result),
+          dropped: () => reject(contextDropped(ctx.cid)),
+        }),
+    );
+  }
+
+  /**
+   * Waits until `n` events of the route called `name` are done in this context, those included that were
+   * done before.
+   *
+   * @returns The results of the first `n` that are done, oldest first; `undefined` where one failed.
+   * @throws {EventNotFound} No route has that name.
+   * @throws {TimeoutError} `timeout` is over.
+   * @throws {ContextNotFound} The context was dropped.
+   */
+  async waitEventDone(name: string, options: WaitEventDoneOptions = {}): Promise<unknown[]> {
+    const { n = 1, timeout } = options;
+    const { ctx } = this;
+    const route = ctx.listener.getRoute(name);
+    if (!Number.isInteger(n) || n < 1) {
+      throw new RangeError(`Cannot wait for ${n} events of ${quote(name)}: must be 1 or more`);
+    }
+    if (!ctx.isAlive) throw contextDropped(ctx.cid);
+    const doneEvents = (): Event[] => ctx.events.get(route)?.filter((event) => event.isDone) ?? [];
+    let missing = n - doneEvents().length;
+    if (missing > 0) {
+      const detail = (): string =>
+        `Cannot wait for ${n} events of ${quote(name)}: ${n - missing} done`;
+      await wait<void>(
+        { signal: this.signal, timeout, describe: detail },
+        ({ resolve, reject }) =>
+          dispatcherOf(ctx.listener).watch(ctx, {
+            done: (event) => event.route === route && --missing === 0 && resolve(),
+            dropped: () => reject(contextDropped(ctx.cid)),
+          }),
+      );
+    }
+    return doneEvents().slice(0, n).map((event) => event.result);
+  }
+
+  /**
+   * Gives what a dependency is in this context: see {@linkcode depends}.
+   *
+   * @throws {TimeoutError} The dependency's timeout is over.
+   */
+  use<T>(dependency: Dependency<T, this>): Promise<T> {
+    return resolveDependency(this, dependency);
+  }
+
+  #run(): EventTask {
+    const task = new EventTask(this);
+    const dispatcher = dispatcherOf(this.listener);
+    this.#phase = "running";
+    this.#advance(task, dispatcher, dispatcher.hooks, 0);
+    // Only what is left to wait for needs a timer and a place among the events in flight.
+    if (this.running || !this.#isDone) dispatcher.enter(this);
+    if ((this.#phase as Phase) === "running" && this.#timeout !== undefined) {
+      this.#timer = setTimeout(() => {
+        const message = `Cannot finish ${describe(this)}: not over after ${this.#timeout} ms`;
+        const error = new TimeoutError(message);
+        this.abort(error);
+        this.#fail(task, dispatcher, dispatcher.hooks, error);
+      }, this.#timeout);
+    }
+    return task;
+  }
+
+  /** Runs the steps from number `step` on: the before hooks, the handler, the after hooks. */
+  #advance(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, step: number): void {
+    const { before, after } = hooks;
+    const handlerStep = before.length;
+    const lastStep = handlerStep + after.length;
+    dispatcher.onStack.push(this);
+    try {
+      if (step === 0) this.#checkData();
+      for (; step <= lastStep; step++) {
+        const value = step < handlerStep
+          ? before[step](this as Event)
+          : step === handlerStep
+          ? this.route.handler(this)
+          : after[step - handlerStep - 1](this as Event);
+        if (isPromiseLike(value)) {
+          const waiting = step;
+          value.then(
+            (value) => {
+              if (this.#phase !== "running") return;
+              if (waiting === handlerStep) this.#setResult(value);
+              this.#advance(task, dispatcher, hooks, waiting + 1);
+            },
+            (error) => this.#fail(task, dispatcher, hooks, error),
+          );
+          return;
+        }
+        if (step === handlerStep) this.#setResult(value);
+      }
+    } catch (error) {
+      this.#fail(task, dispatcher, hooks, error);
+      return;
+    } finally {
+      dispatcher.onStack.pop();
+    }
+    this.#end(dispatcher);
+    settleTask(task, "fulfilled");
+  }
+
+  /** A result that `done()` was called with stays where the handler returns none. */
+  #setResult(value: unknown): void {
+    if (value !== undefined || !this.#isDone) this.result = value;
+  }
+
+  #checkData(): void {
+    const { data } = this.route.options;
+    if (data === undefined) return;
+    try {
+      this.data = data(this.data) as D;
+    } catch (cause) {
+      const detail = cause instanceof Error ? cause.message : String(cause);
+      throw new EventDataError(`Cannot take data of ${describe(this)}: ${detail}`, { cause });
+    }
+  }
+
+  #fail(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, error: unknown): void {
+    if (this.#phase !== "running") return;
+    this.#phase = "failing";
+    clearTimeout(this.#timer);
+    this.error = error;
+    const takers = hooks.onError.filter(({ type }) => error instanceof type);
+    const failure = takers.length > 0 ? null : { error };
+    this.#runErrorHooks(task, dispatcher, takers.map(({ handle }) => handle), failure);
+  }
+
+  /** Runs each of `hooks`, also after one that throws; the first thing thrown is the task's failure. */
+  #runErrorHooks(
+    task: EventTask,
+    dispatcher: Dispatcher,
+    hooks: ((event: Event, error: unknown) => unknown)[],
+    failure: { error: unknown } | null,
+  ): void {
+    for (let i = 0; i < hooks.length; i++) {
+      dispatcher.onStack.push(this);
+      try {
+        const value = hooks[i](this as Event, this.error);
+        if (isPromiseLike(value)) {
+          const rest = hooks.slice(i + 1);
+          value.then(
+            () => this.#runErrorHooks(task, dispatcher, rest, failure),
+            (error) => this.#runErrorHooks(task, dispatcher, rest, failure ?? { error }),
+          );
+          return;
+        }
+      } catch (error) {
+        failure ??= { error };
+      } finally {
+        dispatcher.onStack.pop();
+      }
+    }
+    this.#end(dispatcher);
+    if (failure === null) return settleTask(task, "fulfilled");
+    settleTask(task, "rejected", failure.error);
+    if (!task.isAwaited) dispatcher.failed(task);
+  }
+
+  #end(dispatcher: Dispatcher): void {
+    const failed = this.#phase === "failing";
+    this.#phase = "over";
+    clearTimeout(this.#timer);
+    if (this.#isDone) dispatcher.leave(this);
+    else if (this.#autoDone || failed) this.done();
+  }
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
+}
+
+/** `event "name" ("path")`, for messages. */
+export function describe({ route, path }: AnyEvent): string {
+  return `event ${quote(route.name)} (${quote(path)})`;
+}

@@ -1,0 +1,110 @@
+// EventTask: the outcome of an event that was triggered. It is awaited like a promise, and costs one only
+// when it is: an event that ran through without waiting is over before its task is returned.
+
+import type { AnyEvent } from "./dispatcher.ts";
+
+/** Settles a task; for `event.ts` alone. */
+export let settleTask: (
+  task: EventTask,
+  status: "fulfilled" | "rejected",
+  reason?: unknown,
+) => void;
+
+/**
+ * The outcome of a triggered event: `await` it for the event's result.
+ *
+ * It resolves when the handler and the hooks are over, also where
+ * {@linkcode Event.preventAutoDone} keeps the event from being done by then. It rejects with an
+ * error that no error hook took. Where nobody awaits it, a failure is logged, once, by
+ * {@linkcode Listener.reportFailure}.
+ *
+ * ```ts
+ * import { Listener } from "@tiny/listener/listener";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const app = new Listener();
+ * app.onEvent("add <a:int> to <b:int>", ({ params }) => params.a + params.b);
+ *
+ * const task = app.triggerEvent("add 1 to 2");
+ * assertEquals(task.status, "fulfilled"); // nothing had to be waited for
+ * assertEquals(await task, 3);
+ * ```
+ */
+export class EventTask implements Promise<unknown> {
+  /** The event that was triggered. */
+  readonly event: AnyEvent;
+  /** Whether the event runs, is over, or failed with an error that no error hook took. */
+  status: "pending" | "fulfilled" | "rejected" = "pending";
+  /** What the task rejects with. */
+  reason: unknown = undefined;
+  #isAwaited = false;
+  #callbacks: ((task: EventTask) => void)[] | null = null;
+  #promise: Promise<unknown> | null = null;
+
+  static {
+    settleTask = (task, status, reason) => {
+      task.status = status;
+      task.reason = reason;
+      const callbacks = task.#callbacks;
+      if (callbacks === null) return;
+      task.#callbacks = null;
+      for (const callback of callbacks) callback(task);
+    };
+  }
+
+  /** @ignore Made when an event is triggered. */
+  constructor(event: AnyEvent) {
+    this.event = event;
+  }
+
+  /** Whether somebody has asked for the outcome, by `await` or {@linkcode EventTask.onSettled}. */
+  get isAwaited(): boolean {
+    return this.#isAwaited;
+  }
+
+  /** What `Object.prototype.toString` shows. */
+  get [Symbol.toStringTag](): string {
+    return "EventTask";
+  }
+
+  /**
+   * Calls `callback` when the task is settled: at once where it is. It costs no promise, and counts as
+   * awaiting the task, so `callback` has to look at `status` and deal with a failure. It must not throw.
+   */
+  onSettled(callback: (task: this) => void): void {
+    this.#isAwaited = true;
+    if (this.status !== "pending") callback(this);
+    else (this.#callbacks ??= []).push(callback as (task: EventTask) => void);
+  }
+
+  /** As of a promise. */
+  then<T = unknown, E = never>(
+    onFulfilled?: ((value: unknown) => T | PromiseLike<T>) | null,
+    // deno-lint-ignore no-explicit-any
+    onRejected?: ((reason: any) => E | PromiseLike<E>) | null,
+  ): Promise<T | E> {
+    return this.#toPromise().then(onFulfilled, onRejected);
+  }
+
+  /** As of a promise. */
+  catch<E = never>(
+    // deno-lint-ignore no-explicit-any
+    onRejected?: ((reason: any) => E | PromiseLike<E>) | null,
+  ): Promise<unknown> {
+    return this.#toPromise().catch(onRejected);
+  }
+
+  /** As of a promise. */
+  finally(onFinally?: (() => void) | null): Promise<unknown> {
+    return this.#toPromise().finally(onFinally);
+  }
+
+  #toPromise(): Promise<unknown> {
+    return this.#promise ??= new Promise((resolve, reject) => {
+      this.onSettled((task) => {
+        if (task.status === "fulfilled") resolve(task.event.result);
+        else reject(task.reason);
+      });
+    });
+  }
+}

@@ -1,0 +1,422 @@
+// Listener: turns whatever it listens to into events, and events run handlers.
+
+import { type ContextClass, type ContextOptions, idOf, type TriggerOptions } from "./context.ts";
+import { Context } from "./context.ts";
+import { Contexts } from "./contexts.ts";
+import { compileParts } from "./compile_path.ts";
+import {
+  BUILTIN_CONVERTERS,
+  type Converter,
+  makeConverter,
+  type NamedConverter,
+} from "./converters.ts";
+import { type AnyEvent, Dispatcher, type EventHook, setDispatcherOf } from "./dispatcher.ts";
+import * as errors from "./errors.ts";
+import { describe, type Event } from "./event.ts";
+import type { EventTask } from "./event_task.ts";
+import { Lifecycle, type LifecycleHook, type Listening } from "./lifecycle.ts";
+import type { BuiltinConverters, PathParams } from "./pattern.ts";
+import { type AnyHandler, type Handler, Route, type RouteOptions } from "./route.ts";
+import { Router } from "./router.ts";
+import { checkTimeout } from "./time_limit.ts";
+
+/** Options of a {@linkcode Listener}. */
+export interface ListenerOptions {
+  /** Milliseconds that events in flight have to finish when the listener stops; 10,000 if not given. */
+  shutdownGrace?: number;
+}
+
+/** A route that matches a path, and the params the path has for it. */
+export interface FoundRoute {
+  /** The route registered first of those that match. */
+  route: Route;
+  /** The params of the path, converted. */
+  params: Record<string, unknown>;
+}
+
+/** The pattern of a route that catches all. */
+const CATCH_ALL = "<_:path>";
+const DEFAULT_GRACE = 10_000;
+
+/**
+ * Turns whatever it listens to into events; events run handlers.
+ *
+ * A subclass overrides {@linkcode Listener.listen} to set up its source, and triggers an event for
+ * whatever comes from there. `C` is the class of its contexts, `T` the types that converters make.
+ *
+ * ```ts
+ * import { Listener } from "@tiny/listener/listener";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeter extends Listener {
+ *   override listen() {
+ *     this.triggerEvent("greet alice");
+ *   }
+ * }
+ *
+ * const greetings: string[] = [];
+ * const app = new Greeter();
+ * app.onEvent("greet <name>", ({ params }) => {
+ *   greetings.push(`Hello, ${params.name}!`);
+ * });
+ * await app.run();
+ * assertEquals(greetings, ["Hello, alice!"]);
+ * ```
+ */
+export class Listener<C extends Context = Context, T = BuiltinConverters>
+  implements AsyncDisposable {
+  readonly #contexts = new Contexts<C>();
+  readonly #routes = new Map<string, Route>();
+  readonly #converters: Map<string, NamedConverter> = new Map(BUILTIN_CONVERTERS);
+  readonly #dispatcher: Dispatcher;
+  readonly #lifecycle: Lifecycle;
+  #router = new Router();
+  #order = 0;
+  #ContextClass: ContextClass<C> = Context as unknown as ContextClass<C>;
+
+  static {
+    setDispatcherOf((listener) => listener.#dispatcher);
+  }
+
+  /**
+   * Makes a listener; nothing runs before `start()`, `run()` or `triggerEvent()`.
+   *
+   * @param options See {@linkcode ListenerOptions}.
+   * @throws {RangeError} `shutdownGrace` is not a number of milliseconds.
+   */
+  constructor(options: ListenerOptions = {}) {
+    const grace = checkTimeout(options.shutdownGrace ?? DEFAULT_GRACE, "shutdownGrace");
+    this.#dispatcher = new Dispatcher(
+      (ctx) => this.#contexts.delete(idOf(ctx)),
+      (event, error) => this.reportFailure(event, error),
+    );
+    this.#lifecycle = new Lifecycle(this, this.#dispatcher, grace);
+  }
+
+  // --- The source -------------------------------------------------------------------------------
+
+  /**
+   * Sets up the source of events; to be overridden. Without that there is no source, and events are
+   * triggered from outside.
+   *
+   * When it has returned, or its promise has resolved, the listener listens. A source that goes on
+   * from there is returned as a {@linkcode Source}, which says how to end it:
+   *
+   * ```ts
+   * import { Listener, type Source } from "@tiny/listener/listener";
+   *
+   * class Lines extends Listener {
+   *   override listen(): Source {
+   *     const server = Deno.listen({ port: 8000 });
+   *     const accept = async () => {
+   *       for await (const conn of server) conn.close();
+   *     };
+   *     return { finished: accept(), close: () => server.close() };
+   *   }
+   * }
+   * ```
+   */
+  listen(): Listening | Promise<Listening> {}
+
+  // --- Contexts ---------------------------------------------------------------------------------
+
+  /** The contexts that are alive, by id. */
+  get ctxs(): ReadonlyMap<string, C> {
+    return this.#contexts;
+  }
+
+  /** Makes the contexts of this listener instances of `cls`, a subclass of `Context`. */
+  setContextClass(cls: ContextClass<C>): this {
+    this.#ContextClass = cls;
+    return this;
+  }
+
+  /**
+   * Makes a context; it is kept until its `drop()` is called.
+   *
+   * @throws {ContextAlreadyExists} A context of that id is alive.
+   */
+  newCtx(options?: ContextOptions): C {
+    const cid = options?.cid;
+    if (cid !== undefined && this.#contexts.has(cid)) {
+      throw new errors.ContextAlreadyExists(
+        `Cannot make context ${errors.quote(cid)}: a context of that id is alive`,
+      );
+    }
+    const ctx = new this.#ContextClass(this, options);
+    this.#contexts.add(ctx, idOf(ctx));
+    return ctx;
+  }
+
+  /**
+   * The context of that id.
+   *
+   * @throws {ContextNotFound} None is alive.
+   */
+  getCtx(cid: string): C {
+    const ctx = this.#contexts.get(cid);
+    if (ctx === undefined) {
+      throw new errors.ContextNotFound(
+        `Cannot find context ${errors.quote(cid)}: no context of that id is alive`,
+      );
+    }
+    return ctx;
+  }
+
+  // --- Routes -----------------------------------------------------------------------------------
+
+  /** The routes by name, in the order of registration. */
+  get routes(): ReadonlyMap<string, Route> {
+    return this.#routes;
+  }
+
+  /**
+   * Adds a converter for params. The type of what it makes is known to patterns that are registered on
+   * the listener returned, which is this one.
+   *
+   * ```ts
+   * import { Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new Listener().addConverter("hex", {
+   *   regex: /[0-9a-f]+/,
+   *   parse: (text) => parseInt(text, 16),
+   * });
+   * app.onEvent("color <c:hex>", ({ params }) => params.c + 1);
+   * assertEquals(await app.triggerEvent("color ff"), 256);
+   * ```
+   *
+   * @throws {RouteError} The name is taken, or is not a word.
+   */
+  addConverter<N extends string, V>(
+    name: N,
+    converter: Converter<V>,
+  ): Listener<C, T & { [K in N]: V }> & this {
+    if (this.#converters.has(name)) {
+      throw new errors.RouteError(`Cannot add converter "${name}": the name is taken`);
+    }
+    this.#converters.set(name, makeConverter(name, converter));
+    return this as unknown as Listener<C, T & { [K in N]: V }> & this;
+  }
+
+  /**
+   * Registers the handler of the events whose path matches `pattern`. Of all routes that match a path the
+   * one registered first is taken.
+   *
+   * @throws {RouteError} The converter of a param is not known, or a param name is used twice.
+   * @throws {EventAlreadyExists} A route of that name is there.
+   */
+  onEvent<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
+  /** Registers a handler with options: a name, a check of the data, and whatever else is to be kept. */
+  onEvent<const P extends string, D = unknown>(
+    pattern: P,
+    options: RouteOptions<D>,
+    handler: Handler<C, PathParams<P, T>, D>,
+  ): Route;
+  /** Registers a handler of all events. */
+  onEvent(handler: Handler<C, { _: string }>): Route;
+  onEvent(...args: OnEventArguments): Route {
+    const [pattern, options, handler] = typeof args[0] === "function"
+      ? [CATCH_ALL, {}, args[0]]
+      : args.length === 2
+      ? [args[0], {}, args[1]]
+      : args as [string, RouteOptions, AnyHandler];
+    const parts = compileParts(pattern, this.#converters);
+    const route = new Route(pattern, handler, options, { order: this.#order + 1, parts });
+    if (this.#routes.has(route.name)) {
+      throw new errors.EventAlreadyExists(
+        `Cannot add route "${pattern}": the name "${route.name}" is taken by "${
+          this.#routes.get(route.name)!.pattern
+        }"`,
+      );
+    }
+    this.#order++;
+    this.#routes.set(route.name, route);
+    this.#router.add(route);
+    return route;
+  }
+
+  /** The same as {@linkcode Listener.onEvent}. */
+  addOnEventHook<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
+  /** Registers a handler with options. */
+  addOnEventHook<const P extends string, D = unknown>(
+    pattern: P,
+    options: RouteOptions<D>,
+    handler: Handler<C, PathParams<P, T>, D>,
+  ): Route;
+  /** Registers a handler of all events. */
+  addOnEventHook(handler: Handler<C, { _: string }>): Route;
+  addOnEventHook(...args: OnEventArguments): Route {
+    return this.onEvent(...args as [AnyHandler]);
+  }
+
+  /**
+   * Removes the route of that name, or all routes of that handler; it costs as much as registering
+   * the routes that stay.
+   *
+   * @returns Whether there was one.
+   */
+  removeOnEventHook(nameOrHandler: string | AnyHandler): boolean {
+    const before = this.#routes.size;
+    for (const [name, { handler }] of this.#routes) {
+      if (name === nameOrHandler || handler === nameOrHandler) this.#routes.delete(name);
+    }
+    if (this.#routes.size === before) return false;
+    this.#router = new Router();
+    for (const route of this.#routes.values()) this.#router.add(route);
+    return true;
+  }
+
+  /**
+   * The route of that name.
+   *
+   * @throws {EventNotFound} There is none.
+   */
+  getRoute(name: string): Route {
+    const route = this.#routes.get(name);
+    if (route === undefined) throw errors.noRouteNamed(name);
+    return route;
+  }
+
+  /**
+   * The route that `path` matches, and its params; null where none does.
+   *
+   * @throws {PathParamsError} A route matches, but a param has no value.
+   */
+  findRoute(path: string): FoundRoute | null {
+    const route = this.#router.find(path);
+    if (route === null) return null;
+    const params: Record<string, unknown> = {};
+    const { ends } = this.#router;
+    for (let i = 0; i < route.params.length; i++) {
+      const { name, converter } = route.params[i];
+      const text = path.slice(ends[2 * i], ends[2 * i + 1]);
+      try {
+        params[name] = converter.parse(this.decodeParam(text));
+      } catch (cause) {
+        throw errors.noParam(name, path, cause);
+      }
+    }
+    return { route, params };
+  }
+
+  /**
+   * The route that `path` matches, and its params.
+   *
+   * @throws {EventNotFound} No route matches.
+   * @throws {PathParamsError} A route matches, but a param has no value.
+   */
+  matchRoute(path: string): [route: Route, params: Record<string, unknown>] {
+    const found = this.findRoute(path);
+    if (found === null) throw errors.noRouteMatches(path);
+    return [found.route, found.params];
+  }
+
+  /** Makes the text a converter reads of the text in the path: the same, where it is not overridden. */
+  protected decodeParam(text: string): string {
+    return text;
+  }
+
+  // --- Events -----------------------------------------------------------------------------------
+
+  /**
+   * Triggers the event that `path` stands for: in the context of that id, or else in one of its own, which
+   * is among `ctxs` as long as an event of it is in flight.
+   *
+   * @throws {EventNotFound} No route matches.
+   * @throws {PathParamsError} A route matches, but a param has no value.
+   * @throws {ContextNotFound} No context of that id is alive.
+   * @throws {RangeError} `timeout` is not a number of milliseconds.
+   */
+  triggerEvent(path: string, options: TriggerOptions & { cid?: string } = {}): EventTask {
+    if (options.cid !== undefined) return this.getCtx(options.cid).triggerEvent(path, options);
+    const ctx = this.newCtx();
+    return this.#dispatcher.passing(ctx, () => ctx.triggerEvent(path, options));
+  }
+
+  /** Runs `hook` before the handler of each event; what it throws fails the event. */
+  beforeEvent(hook: EventHook<C>): void {
+    const { hooks } = this.#dispatcher;
+    this.#dispatcher.hooks = { ...hooks, before: [...hooks.before, hook] };
+  }
+
+  /** Runs `hook` after the handler of each event that has not failed. */
+  afterEvent(hook: EventHook<C>): void {
+    const { hooks } = this.#dispatcher;
+    this.#dispatcher.hooks = { ...hooks, after: [...hooks.after, hook] };
+  }
+
+  /**
+   * Runs `handle` when an event fails with an error of `ErrorClass`. Every hook whose class fits runs, in
+   * the order of registration; then the failure has been dealt with, and the event's task resolves.
+   */
+  onError<E>(
+    // deno-lint-ignore no-explicit-any
+    ErrorClass: abstract new (...args: any[]) => E,
+    handle: (event: Event<C>, error: E) => unknown,
+  ): void {
+    const { hooks } = this.#dispatcher;
+    const onError = [...hooks.onError, { type: ErrorClass, handle }];
+    this.#dispatcher.hooks = { ...hooks, onError };
+  }
+
+  /** Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. */
+  protected reportFailure(event: AnyEvent, error: unknown): void {
+    console.error(`Cannot finish ${describe(event)}:`, error);
+  }
+
+  // --- Life -------------------------------------------------------------------------------------
+
+  /** Runs `hook` when the listener starts, before it listens. */
+  startup(hook: LifecycleHook): void {
+    this.#lifecycle.startup.push(hook);
+  }
+
+  /** Runs `hook` when the listener stops, after its events are over; also where another one throws. */
+  shutdown(hook: LifecycleHook): void {
+    this.#lifecycle.shutdown.push(hook);
+  }
+
+  /**
+   * Runs the startup callbacks and {@linkcode Listener.listen}; resolves when the listener listens.
+   *
+   * It rejects with what a callback or `listen()` threw.
+   */
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+
+  /**
+   * Starts the listener and runs it until its source has ended and no event is in flight, or `stop()` is
+   * called, or SIGINT or SIGTERM comes; then stops it. A second signal ends the process at once.
+   *
+   * It rejects with what a startup callback, `listen()` or the source failed with.
+   *
+   * @throws {DuplicateListener} Another listener is in `run()` in this process.
+   */
+  run(): Promise<void> {
+    return this.#lifecycle.run();
+  }
+
+  /**
+   * Stops the listener: no more events come in, those in flight have the grace to finish, the signals of
+   * those that have not are aborted, and the shutdown callbacks run. Has no effect on one that was not
+   * started.
+   *
+   * A handler that calls it before its first `await` is not waited for, so it can await it; one that
+   * calls it later can too, but is waited for as long as the grace.
+   */
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /** Stops the listener at the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+type OnEventArguments =
+  | [handler: AnyHandler]
+  | [pattern: string, handler: AnyHandler]
+  | [pattern: string, options: RouteOptions, handler: AnyHandler];

@@ -1,0 +1,66 @@
+// A route: a pattern, the handler of events that match it, and its place in the order of registration.
+
+import type { Context } from "./context.ts";
+import type { CompiledPart } from "./compile_path.ts";
+import type { Converter } from "./converters.ts";
+import type { Event } from "./event.ts";
+
+/**
+ * What runs when an event is triggered. It gets one argument, the event; what it returns, or what its
+ * promise resolves with, becomes the event's `result`.
+ */
+export type Handler<C extends Context = Context, P = Record<string, unknown>, D = unknown> = (
+  event: Event<C, P, D>,
+) => unknown;
+
+/** A handler of whatever kind of event. */
+// A registry holds handlers of all kinds; each is called only with its own.
+// deno-lint-ignore no-explicit-any
+export type AnyHandler = Handler<any, any, any>;
+
+/** Options of a route. Other keys are the application's own and stand in `route.options`. */
+export interface RouteOptions<D = unknown> {
+  /** The route's name; without it the handler function's name, or else the pattern. */
+  readonly name?: string;
+  /**
+   * Checks the data an event is triggered with and returns it typed, as the `parse` of a schema library
+   * does. What it throws fails the event with an {@linkcode EventDataError}.
+   */
+  readonly data?: (data: unknown) => D;
+  /** Whatever the application keeps with a route. */
+  readonly [key: string]: unknown;
+}
+
+/** A pattern and the handler of the events that match it. */
+export class Route {
+  /** Unique among the routes of a listener. */
+  readonly name: string;
+  /** The pattern as it was registered. */
+  readonly pattern: string;
+  /** The options it was registered with. */
+  readonly options: RouteOptions;
+  /** What runs when an event is triggered. */
+  readonly handler: AnyHandler;
+  /** Rises with each registration: of two routes that match, the one with the lower order wins. */
+  readonly order: number;
+  /** @ignore The pattern, compiled. */
+  readonly parts: readonly CompiledPart[];
+  /** @ignore The names and converters of the params, in the order of the pattern. */
+  readonly params: readonly { readonly name: string; readonly converter: Converter }[];
+
+  /** @ignore Made by `Listener.onEvent()`. */
+  constructor(
+    pattern: string,
+    handler: AnyHandler,
+    options: RouteOptions,
+    compiled: { order: number; parts: readonly CompiledPart[] },
+  ) {
+    this.name = options.name ?? (handler.name || pattern);
+    this.pattern = pattern;
+    this.options = options;
+    this.handler = handler;
+    this.order = compiled.order;
+    this.parts = compiled.parts;
+    this.params = compiled.parts.filter((part) => typeof part !== "string");
+  }
+}

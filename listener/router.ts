@@ -1,0 +1,284 @@
+// The router: all patterns in one trie, so that finding costs by what the path looks like and not by how
+// many routes there are.
+//
+// A step down the trie is literal text (a Node's label) or a param (a ParamNode, shared by all patterns
+// that have the same converter in that place). A search tries the ends of a param from the farthest to
+// the nearest, which gives params what a greedy expression gives them. Of the routes that match, the one
+// registered first wins: each node knows the first route below it, and what comes later than the best
+// so far is not entered.
+//
+// Time. No search tries an end of a param node twice. Ends are tried from high to low, so the starts of
+// the next param come from high to low too, and by `Scanner.regular` all ends above the last start have
+// been tried by then: one number per param node (`untried`) remembers that. So a node costs at most one
+// pass over the path, and a search is linear in the path's length for a given set of routes, hostile or
+// not. Below a converter with the user's own expression starts come in any order; there a set remembers
+// the ends, and each candidate is tested.
+
+import type { Route } from "./route.ts";
+import type { Scanner } from "./converters.ts";
+
+/** A place in the trie: what may come after the text that led here. */
+class Node {
+  /** The literal text that leads here from the node above. */
+  label: string;
+  // Of the label, kept here because a search would wait for the string's memory.
+  code: number;
+  length: number;
+  /** The order of the first route at or below this node. */
+  readonly first: number;
+  /** The route whose pattern ends here. */
+  route: Route | null = null;
+  /** The params that may come next, chained by `nextParam`. */
+  param: ParamNode | null = null;
+  /** The next in the same bucket. */
+  next: Node | null = null;
+  // The nodes below by the first code unit of their label: in buckets, a power of two of them. A single one
+  // needs no buckets, which is most of what 10,000 routes have.
+  #only: Node | null = null;
+  #buckets: (Node | null)[] | null = null;
+  #count = 0;
+
+  constructor(label: string, first: number) {
+    this.label = label;
+    this.code = label.charCodeAt(0);
+    this.length = label.length;
+    this.first = first;
+  }
+
+  /** The node whose label begins with this code unit. */
+  kid(code: number): Node | null {
+    const buckets = this.#buckets;
+    let kid = buckets === null ? this.#only : buckets[code & (buckets.length - 1)];
+    while (kid !== null && kid.code !== code) kid = kid.next;
+    return kid;
+  }
+
+  addKid(kid: Node): void {
+    this.#count++;
+    if (this.#count === 1) {
+      this.#only = kid;
+      return;
+    }
+    if (this.#buckets === null || this.#count > this.#buckets.length) this.#rehash();
+    this.#link(kid);
+  }
+
+  #rehash(): void {
+    const heads = this.#buckets ?? [this.#only];
+    this.#buckets = new Array(heads.length * 2).fill(null);
+    for (let head of heads) {
+      while (head !== null) {
+        const { next }: Node = head;
+        this.#link(head);
+        head = next;
+      }
+    }
+  }
+
+  #link(kid: Node): void {
+    const buckets = this.#buckets!;
+    const bucket = kid.code & (buckets.length - 1);
+    kid.next = buckets[bucket];
+    buckets[bucket] = kid;
+  }
+
+  /** Cuts the label of `kid` at `length`, with a new node for what is before. */
+  splitKid(kid: Node, length: number): Node {
+    const upper = new Node(kid.label.slice(0, length), kid.first);
+    this.#replace(kid, upper);
+    kid.label = kid.label.slice(length);
+    kid.code = kid.label.charCodeAt(0);
+    kid.length = kid.label.length;
+    kid.next = null;
+    upper.addKid(kid);
+    return upper;
+  }
+
+  #replace(kid: Node, by: Node): void {
+    by.next = kid.next;
+    if (this.#buckets === null) {
+      this.#only = by;
+      return;
+    }
+    const bucket = kid.code & (this.#buckets.length - 1);
+    let before = this.#buckets[bucket]!;
+    if (before === kid) {
+      this.#buckets[bucket] = by;
+      return;
+    }
+    while (before.next !== kid) before = before.next!;
+    before.next = by;
+  }
+}
+
+/** The place after a param, and what remembers the param's tried ends during a search. */
+class ParamNode extends Node {
+  readonly scanner: Scanner;
+  /** Whether starts come from high to low: this scanner and all above it are regular. */
+  readonly regular: boolean;
+  /** Nothing that follows can begin inside the param: only the farthest end can lead on. */
+  farthestOnly = true;
+  /** The next param that may stand in the same place. */
+  nextParam: ParamNode | null;
+  /** The search that `untried` and `tried` belong to. */
+  search = 0;
+  /** Ends above it have been tried. */
+  untried = 0;
+  /** Where it is not regular: the ends that have been tried. */
+  tried: Set<number> | null = null;
+
+  constructor(above: Node, part: { scanner: Scanner; first: number; regular: boolean }) {
+    super("", part.first);
+    this.scanner = part.scanner;
+    this.regular = part.regular;
+    this.nextParam = above.param;
+    above.param = this;
+  }
+}
+
+/** Above every order; a small integer, which V8 compares without unboxing it (10 ns of a search). */
+const NONE = 2 ** 30 - 1;
+
+/** Finds the first registered route that matches a path. */
+export class Router {
+  #root: Node = new Node("", 0);
+  #search = 0;
+  #path = "";
+  #best: Route | null = null;
+  #bestOrder = NONE;
+  // Starts and ends of the params on the way to the node that is being visited.
+  readonly #way: number[] = [];
+  /** Where the params of the route found last start and end in its path, in pairs. */
+  readonly ends: number[] = [];
+
+  /** Adds a route. Routes are to be added in their order. */
+  add(route: Route): void {
+    let node = this.#root;
+    let param: ParamNode | null = null;
+    let regular = true;
+    for (const part of route.parts) {
+      if (typeof part === "string") {
+        if (param?.scanner.holds(part.charCodeAt(0))) param.farthestOnly = false;
+        node = addLiteral(node, part, route.order);
+        param = null;
+      } else {
+        if (param !== null) param.farthestOnly = false;
+        const { scanner } = part.converter;
+        regular &&= scanner.regular;
+        param = node.param;
+        while (param !== null && param.scanner !== scanner) param = param.nextParam;
+        param ??= new ParamNode(node, { scanner, first: route.order, regular });
+        node = param;
+      }
+    }
+    node.route ??= route;
+  }
+
+  /** Finds the first registered route that matches `path`; `ends` tells its params until the next search. */
+  find(path: string): Route | null {
+    this.#search++;
+    this.#path = path;
+    this.#best = null;
+    this.#bestOrder = NONE;
+    this.#visit(this.#root, 0, 0);
+    this.#path = "";
+    return this.#best;
+  }
+
+  /** Looks for routes from `node` on, with `depth` params behind and the path read up to `at`. */
+  #visit(node: Node, at: number, depth: number): void {
+    const path = this.#path;
+    for (;;) {
+      if (node.first >= this.#bestOrder) return;
+      if (at === path.length && node.route !== null && node.route.order < this.#bestOrder) {
+        this.#best = node.route;
+        this.#bestOrder = node.route.order;
+        for (let i = 0; i < 2 * depth; i++) this.ends[i] = this.#way[i];
+      }
+      for (let param = node.param; param !== null; param = param.nextParam) {
+        this.#follow(param, at, depth);
+      }
+      if (at === path.length) return;
+      const kid = node.kid(path.charCodeAt(at));
+      if (kid === null) return;
+      const { label, length } = kid;
+      if (at + length > path.length) return;
+      for (let i = 1; i < length; i++) {
+        if (path.charCodeAt(at + i) !== label.charCodeAt(i)) return;
+      }
+      at += length;
+      node = kid;
+    }
+  }
+
+  /** Tries the ends of a param that starts at `at`. */
+  #follow(param: ParamNode, at: number, depth: number): void {
+    if (param.first >= this.#bestOrder) return;
+    if (!param.regular) return this.#followIrregular(param, at, depth);
+    const path = this.#path;
+    const { scanner } = param;
+    const nearest = at + scanner.min;
+    const stop = param.search === this.#search ? param.untried : path.length;
+    const farthest = scanner.reach(path, at, stop);
+    if (farthest < nearest) return;
+    param.search = this.#search;
+    param.untried = nearest - 1;
+    this.#way[2 * depth] = at;
+    this.#way[2 * depth + 1] = farthest;
+    this.#visit(param, farthest, depth + 1);
+    if (param.farthestOnly) return;
+    for (let end = farthest - 1; end >= nearest; end--) {
+      if (param.first >= this.#bestOrder) return;
+      if (scanner.accepts !== null && !scanner.accepts(path, at, end)) continue;
+      this.#way[2 * depth + 1] = end;
+      this.#visit(param, end, depth + 1);
+    }
+  }
+
+  #followIrregular(param: ParamNode, at: number, depth: number): void {
+    const path = this.#path;
+    const { scanner } = param;
+    const tried = param.tried ??= new Set();
+    if (param.search !== this.#search) {
+      param.search = this.#search;
+      tried.clear();
+    }
+    this.#way[2 * depth] = at;
+    const farthest = scanner.reach(path, at, path.length);
+    for (let end = farthest; end >= at + scanner.min; end--) {
+      if (param.first >= this.#bestOrder) return;
+      if (tried.has(end) || !canGoOn(param, path, end)) continue;
+      // Of a built-in scanner the farthest end is an end; the expression of a user says so itself.
+      const isEnd = end === farthest && scanner.regular;
+      if (!isEnd && scanner.accepts !== null && !scanner.accepts(path, at, end)) continue;
+      tried.add(end);
+      this.#way[2 * depth + 1] = end;
+      this.#visit(param, end, depth + 1);
+    }
+  }
+}
+
+/** Whether a visit of `node` at `at` can find anything: cheaper than the expression of a user. */
+function canGoOn(node: Node, path: string, at: number): boolean {
+  return node.param !== null ||
+    (at === path.length ? node.route !== null : node.kid(path.charCodeAt(at)) !== null);
+}
+
+function addLiteral(node: Node, text: string, order: number): Node {
+  while (text !== "") {
+    const kid = node.kid(text.charCodeAt(0));
+    if (kid === null) {
+      const leaf = new Node(text, order);
+      node.addKid(leaf);
+      return leaf;
+    }
+    let common = 1;
+    while (
+      common < kid.label.length && common < text.length &&
+      kid.label.charCodeAt(common) === text.charCodeAt(common)
+    ) common++;
+    node = common < kid.label.length ? node.splitKid(kid, common) : kid;
+    text = text.slice(common);
+  }
+  return node;
+}

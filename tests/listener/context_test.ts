@@ -1,0 +1,73 @@
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { ContextNotFound, Listener } from "../../listener.ts";
+
+function newApp(): Listener {
+  const app = new Listener();
+  app.onEvent("a <x>", { name: "a" }, ({ params }) => params.x);
+  app.onEvent("b", { name: "b" }, () => "b");
+  return app;
+}
+
+Deno.test("Context.events has the events by route, oldest first", () => {
+  const app = newApp();
+  const ctx = app.newCtx();
+  const [a, b] = [app.getRoute("a"), app.getRoute("b")];
+  assertEquals(ctx.events.size, 0);
+  const first = ctx.triggerEvent("a 1").event;
+  assertEquals(ctx.events, new Map([[a, [first]]]));
+  const events = [ctx.triggerEvent("b").event, ctx.triggerEvent("a 2").event];
+  assertEquals(ctx.events.get(a), [first, events[1]]);
+  assertEquals(ctx.events.get(b), [events[0]]);
+});
+
+Deno.test("Context.events has events made before it was asked for", () => {
+  const app = newApp();
+  const ctx = app.newCtx();
+  const events = ["a 1", "a 2"].map((path) => ctx.triggerEvent(path).event);
+  assertEquals(ctx.events.get(app.getRoute("a")), events);
+});
+
+Deno.test("Context.newEvent() makes an event that has not run", () => {
+  const app = newApp();
+  const ctx = app.newCtx();
+  const route = app.getRoute("a");
+  const event = ctx.newEvent(route, { params: { x: "1" }, data: 2 });
+  assertEquals([event.running, event.isDone, event.data, event.path], [false, false, 2, "a <x>"]);
+  assertEquals(ctx.events.get(route), [event]);
+});
+
+Deno.test("Context.trigger() runs an event of a route without looking for it", async () => {
+  const app = newApp();
+  const task = app.newCtx().trigger(app.getRoute("a"), { params: { x: "1" }, path: "from where" });
+  assertEquals([await task, task.event.path], ["1", "from where"]);
+});
+
+Deno.test("Context.drop() frees the context", () => {
+  const app = newApp();
+  for (const ctx of [app.newCtx({ cid: "x", scope: { a: 1 } }), app.newCtx()]) {
+    ctx.triggerEvent("b");
+    const { cid } = ctx;
+    assert(ctx.isAlive);
+    ctx.drop();
+    ctx.drop();
+    assert(!ctx.isAlive && !app.ctxs.has(cid));
+    assertEquals([ctx.cid, ctx.events.size, ctx.scope], [cid, 0, {}]);
+    assertThrows(() => ctx.triggerEvent("b"), ContextNotFound, "it was dropped");
+    assertThrows(() => ctx.newEvent(app.getRoute("b")), ContextNotFound);
+  }
+  assertEquals(app.ctxs.size, 0);
+});
+
+Deno.test("Context.drop() of a context whose id was given again leaves the new one alone", () => {
+  const app = newApp();
+  const old = app.newCtx({ cid: "x" });
+  old.drop();
+  const now = app.newCtx({ cid: "x" });
+  old.drop();
+  assertStrictEquals(app.getCtx("x"), now);
+});
+
+Deno.test("Context.scope is the object that was given", () => {
+  const scope = { user: "bob" };
+  assertStrictEquals(newApp().newCtx({ scope }).scope, scope);
+});

@@ -1,0 +1,134 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { type AnyEvent, Listener } from "../../listener.ts";
+
+class App extends Listener {
+  readonly failures: string[] = [];
+  reported = Promise.withResolvers<void>();
+
+  protected override reportFailure(event: AnyEvent, error: unknown): void {
+    this.failures.push(`${event.route.name}: ${event.path}: ${(error as Error).message}`);
+    this.reported.resolve();
+  }
+}
+
+function failingApp(): App {
+  const app = new App();
+  app.onEvent("sync <x>", { name: "sync" }, ({ params }) => {
+    throw new Error(params.x);
+  });
+  app.onEvent("async <x>", { name: "async" }, async ({ params }) => {
+    await null;
+    throw new Error(params.x);
+  });
+  return app;
+}
+
+/** Resolves after whatever was left for the end of this turn of the event loop has run. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0)).then(() => new Promise(setImmediate));
+}
+
+Deno.test("EventTask is settled on return where nothing had to be waited for", () => {
+  const app = failingApp();
+  app.onEvent("ok", () => "result");
+  const ok = app.triggerEvent("ok");
+  assertEquals([ok.status, ok.event.result, ok.event.isDone], ["fulfilled", "result", true]);
+  const failed = app.triggerEvent("sync x");
+  const outcomes: string[] = [];
+  failed.onSettled(({ status, reason }) => outcomes.push(`${status} ${reason}`));
+  assertEquals(outcomes, ["rejected Error: x"]);
+});
+
+Deno.test("EventTask.onSettled() calls back when the event is over", async () => {
+  const app = new App();
+  const go = Promise.withResolvers<string>();
+  app.onEvent("go", () => go.promise);
+  const task = app.triggerEvent("go");
+  const settled = Promise.withResolvers<string>();
+  task.onSettled(({ status, event }) => settled.resolve(`${status} ${event.result}`));
+  assertEquals(task.status, "pending");
+  go.resolve("x");
+  assertEquals(await settled.promise, "fulfilled x");
+});
+
+Deno.test("EventTask is awaited as a promise is, any number of times", async () => {
+  const app = failingApp();
+  app.onEvent("ok <x>", async ({ params }) => await params.x);
+  const task = app.triggerEvent("ok 1");
+  assertEquals(String(task), "[object EventTask]");
+  assertEquals([await task, await task], ["1", "1"]);
+  assertEquals(await task.then((x) => `${x}!`), "1!");
+  let isFinal = false;
+  assertEquals(await task.finally(() => isFinal = true), "1");
+  assert(isFinal);
+  assertEquals(await app.triggerEvent("async x").catch((error) => error.message), "x");
+  assertEquals(await Promise.all([app.triggerEvent("ok a"), app.triggerEvent("ok b")]), ["a", "b"]);
+});
+
+Deno.test("EventTask that a handler returns is awaited, and its failure is the event's", async () => {
+  const app = failingApp();
+  app.onEvent("outer", ({ ctx }) => ctx.triggerEvent("async inner"));
+  await assertRejects(() => app.triggerEvent("outer"), Error, "inner");
+  await nextTurn();
+  assertEquals(app.failures, []);
+});
+
+Deno.test("EventTask whose failure nobody awaits is reported once, with route and path", async () => {
+  const app = failingApp();
+  app.triggerEvent("sync a");
+  app.triggerEvent("sync b");
+  await app.reported.promise;
+  assertEquals(app.failures, ["sync: sync a: a", "sync: sync b: b"]);
+  app.reported = Promise.withResolvers();
+  app.triggerEvent("async c");
+  await app.reported.promise;
+  assertEquals(app.failures.slice(2), ["async: async c: c"]);
+});
+
+Deno.test("EventTask that is awaited some microtasks later is not reported", async () => {
+  const app = failingApp();
+  const task = app.triggerEvent("sync a");
+  for (let i = 0; i < 100; i++) await null;
+  await assertRejects(() => task, Error, "a");
+  await nextTurn();
+  assertEquals(app.failures, []);
+});
+
+Deno.test("Listener.reportFailure() logs with console.error and escapes the path", async () => {
+  const app = new Listener();
+  app.onEvent("go <x:path>", { name: "go" }, () => {
+    throw new Error("no");
+  });
+  const { error } = console;
+  const logged = Promise.withResolvers<unknown[]>();
+  console.error = (...args) => logged.resolve(args);
+  try {
+    app.triggerEvent("go \n\x1b[31m");
+    const [line, thrown] = await logged.promise;
+    assertEquals(line, 'Cannot finish event "go" ("go \\n\\u001b[31m"):');
+    assertEquals((thrown as Error).message, "no");
+  } finally {
+    console.error = error;
+  }
+});
+
+Deno.test("EventTask whose failure nobody awaits does not end the process", async () => {
+  const program = `
+    import { Listener } from ${JSON.stringify(import.meta.resolve("../../listener.ts"))};
+    const app = new Listener();
+    app.onEvent("sync", () => { throw new Error("one"); });
+    app.onEvent("async", async () => { await null; throw new Error("two"); });
+    app.triggerEvent("sync");
+    app.triggerEvent("async");
+    setTimeout(() => console.log("alive"), 10);
+  `;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--config", config, program],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  assertEquals([code, out], [0, "alive\n"]);
+  assertStringIncludes(err, 'Cannot finish event "sync" ("sync"): Error: one');
+  assertEquals(err.split("Error: two").length, 2);
+});

@@ -1,0 +1,252 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  ContextNotFound,
+  type Event,
+  EventAlreadyDone,
+  EventDataError,
+  EventNotFound,
+  Listener,
+  TimeoutError,
+} from "../../listener.ts";
+
+/** A listener whose events "work <x>" wait to be told how they end. */
+function workshop(): { app: Listener; jobs: Map<string, PromiseWithResolvers<unknown>> } {
+  const app = new Listener();
+  const jobs = new Map<string, PromiseWithResolvers<unknown>>();
+  app.onEvent("work <x>", { name: "work" }, ({ params }) => {
+    const job = Promise.withResolvers<unknown>();
+    jobs.set(params.x, job);
+    return job.promise;
+  });
+  app.onEvent("other <x>", { name: "other" }, ({ params }) => params.x);
+  return { app, jobs };
+}
+
+Deno.test("Event carries what a handler needs", async () => {
+  const app = new Listener();
+  const ctx = app.newCtx();
+  let event: Event | undefined;
+  const route = app.onEvent("save <x:int>", (e) => {
+    event = e;
+    assert(e.running && !e.isDone && e.autoDone);
+    return "saved";
+  });
+  await ctx.triggerEvent("save 1", { data: { age: 35 } });
+  assert(event !== undefined);
+  assertStrictEquals(event.ctx, ctx);
+  assertStrictEquals(event.listener, app);
+  assertStrictEquals(event.route, route);
+  assertEquals(event.params, { x: 1 });
+  assertEquals(event.path, "save 1");
+  assertEquals(event.data, { age: 35 });
+  assertEquals([event.result, event.error], ["saved", undefined]);
+  assertEquals([event.running, event.isDone], [false, true]);
+});
+
+Deno.test("Event.data is what the data option of the route made of it", async () => {
+  const app = new Listener();
+  const toAge = (data: unknown): number => {
+    if (typeof data !== "number") throw new TypeError("must be a number");
+    return data + 1;
+  };
+  app.onEvent("born", { data: toAge }, ({ data }) => data);
+  assertEquals(await app.triggerEvent("born", { data: 35 }), 36);
+  const error = await assertRejects(
+    () => app.triggerEvent("born"),
+    EventDataError,
+    'Cannot take data of event "born" ("born"): must be a number',
+  );
+  assert(error.cause instanceof TypeError);
+});
+
+Deno.test("Event.preventAutoDone() leaves done() to the application", async () => {
+  const app = new Listener();
+  app.onEvent("go", (event) => {
+    event.preventAutoDone();
+    return 1;
+  });
+  const task = app.triggerEvent("go");
+  const { event } = task;
+  assertEquals(await task, 1);
+  assertEquals([event.running, event.isDone, event.autoDone], [false, false, false]);
+  const waiting = event.waitUntilDone();
+  event.done();
+  assertEquals([await waiting, event.isDone], [1, true]);
+  assertThrows(() => event.done(), EventAlreadyDone, 'Cannot call done() on event "go" ("go")');
+});
+
+Deno.test("Event.done() in the handler wakes those who wait while it runs on", async () => {
+  const app = new Listener();
+  const go = Promise.withResolvers<void>();
+  app.onEvent("go", async (event) => {
+    event.done("early");
+    await go.promise;
+  });
+  const { event } = app.triggerEvent("go");
+  assertEquals(await event.waitUntilDone(), "early");
+  assert(event.running);
+  go.resolve();
+  await Promise.resolve();
+  assertEquals(event.result, "early");
+});
+
+Deno.test("Event that fails is done, also with preventAutoDone()", async () => {
+  const app = new Listener();
+  app.onEvent("go", (event) => {
+    event.preventAutoDone();
+    throw new Error("no");
+  });
+  const task = app.triggerEvent("go");
+  await assertRejects(() => task, Error, "no");
+  assertEquals([task.event.isDone, await task.event.waitUntilDone()], [true, undefined]);
+});
+
+Deno.test("Event.waitEventDone() waits for events to come, and counts those that came", async () => {
+  const { app, jobs } = workshop();
+  const ctx = app.newCtx();
+  const { event } = ctx.triggerEvent("other x");
+  const one = event.waitEventDone("work");
+  const two = event.waitEventDone("work", { n: 2 });
+  for (const x of ["a", "b", "c"]) ctx.triggerEvent(`work ${x}`);
+  jobs.get("b")!.resolve("B");
+  assertEquals(await one, ["B"]);
+  jobs.get("a")!.resolve("A");
+  assertEquals(await two, ["A", "B"]);
+  jobs.get("c")!.resolve("C");
+  assertEquals(await event.waitEventDone("work", { n: 3 }), ["A", "B", "C"]);
+  assertEquals(await event.waitEventDone("work"), ["A"]);
+});
+
+Deno.test("Event.waitEventDone() does not take events of other contexts", async () => {
+  const { app } = workshop();
+  const { event } = app.newCtx().triggerEvent("other x");
+  const waiting = event.waitEventDone("other", { n: 2, timeout: 20 });
+  app.newCtx().triggerEvent("other y");
+  await assertRejects(
+    () => waiting,
+    TimeoutError,
+    'Cannot wait for 2 events of "other": 1 done after 20 ms',
+  );
+});
+
+Deno.test("Event.waitEventDone() has undefined in the place of an event that failed", async () => {
+  const { app, jobs } = workshop();
+  const ctx = app.newCtx();
+  const task = ctx.triggerEvent("work a");
+  jobs.get("a")!.reject(new Error("no"));
+  await assertRejects(() => task, Error, "no");
+  assertEquals(await task.event.waitEventDone("work"), [undefined]);
+});
+
+Deno.test("Event.waitEventDone() refuses a name no route has, and n below 1", async () => {
+  const { app } = workshop();
+  const { event } = app.triggerEvent("other x");
+  await assertRejects(() => event.waitEventDone("x"), EventNotFound, 'Cannot find route "x"');
+  await assertRejects(() => event.waitEventDone("work", { n: 0 }), RangeError, "must be 1 or more");
+  await assertRejects(() => event.waitEventDone("work", { timeout: -1 }), RangeError, "timeout");
+});
+
+Deno.test("Event.waitUntilDone() rejects when its timeout is over", async () => {
+  const { app, jobs } = workshop();
+  const task = app.triggerEvent("work a");
+  await assertRejects(
+    () => task.event.waitUntilDone(1),
+    TimeoutError,
+    'Cannot wait for event "work" ("work a"): not done after 1 ms',
+  );
+  jobs.get("a")!.resolve(1);
+  assertEquals(await task.event.waitUntilDone(0), 1);
+});
+
+Deno.test("Context.drop() ends waiting with ContextNotFound", async () => {
+  const { app, jobs } = workshop();
+  const ctx = app.newCtx({ cid: "c" });
+  const task = ctx.triggerEvent("work a");
+  const { event: over } = ctx.triggerEvent("other x");
+  const waiting = [task.event.waitUntilDone(), over.waitEventDone("work")];
+  const running = task.event.waitEventDone("other", { n: 2 });
+  ctx.drop();
+  for (const wait of waiting) await assertRejects(() => wait, ContextNotFound, '"c"');
+  await assertRejects(() => running, DOMException, "aborted");
+  await assertRejects(() => task.event.waitUntilDone(), ContextNotFound, '"c": it was dropped');
+  await assertRejects(() => task.event.waitEventDone("other"), ContextNotFound);
+  jobs.get("a")!.resolve(1);
+  await task;
+});
+
+Deno.test("Event.signal is aborted when the event's timeout is over, and the task rejects", async () => {
+  const app = new Listener();
+  let reason: unknown;
+  app.onEvent("go", ({ signal }) =>
+    new Promise((_, reject) => {
+      signal.onabort = () => reject(reason = signal.reason);
+    }));
+  const task = app.triggerEvent("go", { timeout: 1 });
+  await assertRejects(
+    () => task,
+    TimeoutError,
+    'Cannot finish event "go" ("go"): not over after 1 ms',
+  );
+  assertStrictEquals(task.reason, reason);
+  assertStrictEquals(task.event.signal.reason, reason);
+  assert(task.event.isDone);
+});
+
+Deno.test("Event timeout goes through the error hooks, and what comes later has no effect", async () => {
+  const { app, jobs } = workshop();
+  const errors: unknown[] = [];
+  app.onError(TimeoutError, (_event, error) => errors.push(error.name));
+  const task = app.triggerEvent("work a", { timeout: 1 });
+  assertEquals(await task, undefined);
+  jobs.get("a")!.resolve("late");
+  await jobs.get("a")!.promise;
+  assertEquals([task.event.result, errors], [undefined, ["TimeoutError"]]);
+});
+
+Deno.test("Event timeout leaves no timer where the event ends in time", async () => {
+  const { app, jobs } = workshop();
+  app.triggerEvent("other x", { timeout: 1e6 });
+  const task = app.triggerEvent("work a", { timeout: 1e6 });
+  const waiting = task.event.waitEventDone("work", { timeout: 1e6 });
+  jobs.get("a")!.resolve(1);
+  assertEquals([await task, await waiting], [1, [1]]);
+});
+
+const TIMEOUTS = [-1, NaN, 2 ** 31, -Infinity];
+for (const timeout of TIMEOUTS) {
+  Deno.test(`triggerEvent() refuses a timeout of ${timeout}`, () => {
+    const { app } = workshop();
+    assertThrows(() => app.triggerEvent("other x", { timeout }), RangeError, `to ${timeout}: must`);
+  });
+}
+
+Deno.test("triggerEvent() takes an infinite timeout as none", async () => {
+  const { app } = workshop();
+  assertEquals(await app.triggerEvent("other x", { timeout: Infinity }), "x");
+});
+
+Deno.test("Event.signal is aborted by abort() and by Context.drop(), not once the event is over", async () => {
+  const { app, jobs } = workshop();
+  const ctx = app.newCtx();
+  const [a, b] = [ctx.triggerEvent("work a"), ctx.triggerEvent("work b")];
+  const over = ctx.triggerEvent("other x").event;
+  const early = a.event.signal;
+  a.event.abort("why");
+  assertEquals([early.aborted, early.reason], [true, "why"]);
+  ctx.drop("gone");
+  assertEquals([b.event.signal.aborted, b.event.signal.reason], [true, "gone"]);
+  over.abort();
+  assertEquals(over.signal.aborted, false);
+  for (const { resolve } of jobs.values()) resolve(1);
+  assertEquals(await Promise.all([a, b]), [1, 1]);
+});
+
+Deno.test("Event.abort() gives an AbortError as the reason where none is given", async () => {
+  const { app, jobs } = workshop();
+  const task = app.triggerEvent("work a");
+  task.event.abort();
+  assertEquals(task.event.signal.reason.name, "AbortError");
+  await assertRejects(() => task.event.waitEventDone("other"), DOMException, "aborted");
+  jobs.get("a")!.resolve(1);
+  await task;
+});

@@ -1,0 +1,467 @@
+// start(), run() and stop(). Signals are sent to programs of their own.
+
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import {
+  DuplicateListener,
+  getCurrentRunningListener,
+  Listener,
+  ListenerNotFound,
+  type ListenerOptions,
+  type Source,
+} from "../../listener.ts";
+
+/** A listener with a source that writes down what happens to it. */
+class App extends Listener {
+  readonly log: string[] = [];
+  readonly #finished = Promise.withResolvers<void>();
+
+  constructor(options?: ListenerOptions) {
+    super(options);
+    this.startup(() => this.log.push("startup"));
+    this.shutdown(() => this.log.push("shutdown"));
+    this.onEvent("quick", () => this.log.push("quick"));
+  }
+
+  override listen(): Source {
+    this.log.push("listen");
+    return {
+      finished: this.#finished.promise,
+      close: () => {
+        this.log.push("close");
+        this.#finished.resolve();
+      },
+      abort: () => this.log.push("abort"),
+    };
+  }
+
+  fail(error: Error): void {
+    this.#finished.reject(error);
+  }
+}
+
+Deno.test("start() runs the startup callbacks in order, then listen(); stop() undoes it", async () => {
+  const app = new App();
+  app.startup(async () => {
+    await null;
+    app.log.push("startup 2");
+  });
+  app.shutdown(async () => {
+    await null;
+    app.log.push("shutdown 2");
+  });
+  const starting = app.start();
+  assertStrictEquals(app.start(), starting);
+  await starting;
+  assertEquals(app.log, ["startup", "startup 2", "listen"]);
+  const stopping = app.stop();
+  assertStrictEquals(app.stop(), stopping);
+  await stopping;
+  assertEquals(app.log.slice(3), ["close", "shutdown", "shutdown 2"]);
+  await app.stop();
+  assertEquals(app.log.length, 6);
+});
+
+Deno.test("stop() has no effect on a listener that was not started", async () => {
+  const app = new App();
+  await app.stop();
+  assertEquals(app.log, []);
+});
+
+Deno.test("await using stops a listener", async () => {
+  const app = new App();
+  {
+    await using running = app;
+    await running.start();
+  }
+  assertEquals(app.log, ["startup", "listen", "close", "shutdown"]);
+});
+
+Deno.test("start() after stop() starts again", async () => {
+  class Plain extends Listener {
+    starts = 0;
+    override listen(): void {
+      this.starts++;
+    }
+  }
+  const app = new Plain();
+  for (let i = 1; i <= 2; i++) {
+    await app.start();
+    await app.stop();
+    assertEquals(app.starts, i);
+  }
+});
+
+Deno.test("start() rejects with what a startup callback throws, and does not listen", async () => {
+  const app = new App();
+  app.startup(() => {
+    throw new RangeError("no database");
+  });
+  await assertRejects(() => app.start(), RangeError, "no database");
+  await assertRejects(() => app.run(), RangeError, "no database");
+  assertEquals(app.log, ["startup", "startup"]);
+});
+
+Deno.test("start() rejects with what listen() throws, after the shutdown callbacks", async () => {
+  class Deaf extends App {
+    override listen(): Source {
+      throw new RangeError("port taken");
+    }
+  }
+  const app = new Deaf();
+  await assertRejects(() => app.start(), RangeError, "port taken");
+  assertEquals(app.log, ["startup", "shutdown"]);
+  await assertRejects(() => app.run(), RangeError, "port taken");
+  assertThrows(getCurrentRunningListener, ListenerNotFound);
+});
+
+Deno.test("stop() while startup callbacks run keeps the listener from listening", async () => {
+  const app = new App();
+  const go = Promise.withResolvers<void>();
+  app.startup(() => go.promise);
+  const starting = app.start();
+  const stopping = app.stop();
+  go.resolve();
+  await Promise.all([starting, stopping]);
+  assertEquals(app.log, ["startup", "shutdown"]);
+});
+
+Deno.test("stop() while listen() is at work closes the source as soon as it is there", async () => {
+  const app = new App();
+  const go = Promise.withResolvers<void>();
+  const entered = Promise.withResolvers<void>();
+  class Slow extends Listener {
+    override async listen(): Promise<Source> {
+      entered.resolve();
+      await go.promise;
+      return app.listen();
+    }
+  }
+  const slow = new Slow();
+  const starting = slow.start();
+  await entered.promise;
+  await slow.stop();
+  go.resolve();
+  await starting;
+  assertEquals(app.log, ["listen", "close", "abort"]);
+});
+
+Deno.test("stop() waits for events in flight before the shutdown callbacks", async () => {
+  const app = new App();
+  const go = Promise.withResolvers<void>();
+  app.onEvent("slow", async () => {
+    await go.promise;
+    app.log.push("slow");
+  });
+  await app.start();
+  app.triggerEvent("slow");
+  const stopping = app.stop();
+  go.resolve();
+  await stopping;
+  assertEquals(app.log, ["startup", "listen", "close", "slow", "shutdown"]);
+});
+
+Deno.test("stop() lets a listen() that never returns by itself end, and ignores how", async () => {
+  class Loop extends Listener {
+    #end: (error: Error) => void = () => {};
+    readonly log: string[] = [];
+    override listen(): Promise<void> {
+      this.log.push("listen");
+      return new Promise((_, reject) => this.#end = reject);
+    }
+    close(): void {
+      this.log.push("shutdown");
+      this.#end(new Error("closed"));
+    }
+  }
+  const app = new Loop({ shutdownGrace: Infinity });
+  app.shutdown(() => app.close());
+  app.onEvent("stop", ({ listener }) => listener.stop());
+  const running = app.run();
+  await Promise.resolve();
+  assertEquals(app.log, ["listen"]);
+  await app.triggerEvent("stop");
+  await running;
+  assertEquals(app.log, ["listen", "shutdown"]);
+});
+
+Deno.test("stop() goes on where close() throws, and rejects with that", async () => {
+  const app = new App();
+  class Broken extends Listener {
+    override listen(): Source {
+      const source = app.listen();
+      const close = (): void => {
+        source.close?.();
+        throw new RangeError("cannot close");
+      };
+      return { finished: source.finished, close };
+    }
+  }
+  const broken = new Broken();
+  broken.shutdown(() => app.log.push("shutdown"));
+  await broken.start();
+  await assertRejects(() => broken.stop(), RangeError, "cannot close");
+  assertEquals(app.log, ["listen", "close", "shutdown"]);
+});
+
+Deno.test("new Listener() refuses a grace that is no time", () => {
+  assertThrows(() => new Listener({ shutdownGrace: -1 }), RangeError, "Cannot set shutdownGrace");
+});
+
+Deno.test("stop() waits for an event that is over until it is done", async () => {
+  const app = new App();
+  app.onEvent("lasting", (event) => event.preventAutoDone());
+  await app.start();
+  const { event } = app.triggerEvent("lasting");
+  const stopping = app.stop().then(() => app.log.push("stopped"));
+  app.log.push("done");
+  event.done();
+  await stopping;
+  assertEquals(app.log, ["startup", "listen", "close", "done", "shutdown", "stopped"]);
+});
+
+Deno.test("stop() aborts events and the source when the grace is over", async () => {
+  const app = new App({ shutdownGrace: 1 });
+  app.onEvent("stuck", ({ signal }) =>
+    new Promise<void>((resolve) => {
+      signal.onabort = () => resolve(void app.log.push(`aborted: ${signal.reason.name}`));
+    }));
+  await app.start();
+  const task = app.triggerEvent("stuck");
+  await app.stop();
+  await task;
+  assertEquals(app.log.slice(2), ["close", "aborted: AbortError", "abort", "shutdown"]);
+});
+
+Deno.test("stop() runs every shutdown callback and rejects with what they threw", async () => {
+  const app = new App();
+  app.shutdown(() => {
+    throw new RangeError("one");
+  });
+  app.shutdown(() => app.log.push("after"));
+  await app.start();
+  await assertRejects(() => app.stop(), RangeError, "one");
+  assertEquals(app.log.slice(2), ["close", "shutdown", "after"]);
+  app.shutdown(() => {
+    throw new TypeError("two");
+  });
+  await app.start();
+  await assertRejects(() => app.stop(), AggregateError, "2 callbacks failed");
+});
+
+Deno.test("stop() awaited inside a handler does not wait for that handler", async () => {
+  const app = new App({ shutdownGrace: 1e6 });
+  const go = Promise.withResolvers<void>();
+  app.onEvent("other", async () => {
+    await go.promise;
+    app.log.push("other");
+  });
+  app.onEvent("stop", async ({ listener }) => {
+    const stopping = listener.stop();
+    go.resolve();
+    await stopping;
+    app.log.push("stopped");
+  });
+  await app.start();
+  const running = app.run();
+  app.triggerEvent("other");
+  app.triggerEvent("stop");
+  await running;
+  assertEquals(app.log, ["startup", "listen", "close", "other", "shutdown", "stopped"]);
+});
+
+Deno.test("stop() awaited by an event that another one waits for waits for neither", async () => {
+  const app = new App({ shutdownGrace: 1e6 });
+  app.onEvent("outer", ({ ctx }) => ctx.triggerEvent("inner"));
+  app.onEvent("inner", async ({ listener }) => {
+    await listener.stop();
+    app.log.push("stopped");
+  });
+  await app.start();
+  await app.triggerEvent("outer");
+  assertEquals(app.log.slice(2), ["close", "shutdown", "stopped"]);
+});
+
+Deno.test("stop() awaited in an error hook does not wait for the event that failed", async () => {
+  const app = new App({ shutdownGrace: 1e6 });
+  app.onError(RangeError, ({ listener }) => listener.stop());
+  app.onEvent("fail", async () => {
+    await null;
+    throw new RangeError("fatal");
+  });
+  await app.start();
+  await app.triggerEvent("fail");
+  assertEquals(app.log.slice(2), ["close", "shutdown"]);
+});
+
+Deno.test("run() ends when listen() has returned and its events are over", async () => {
+  class Steps extends Listener {
+    readonly log: string[] = [];
+    override listen(): void {
+      const ctx = this.newCtx();
+      ctx.triggerEvent("two");
+      ctx.triggerEvent("one");
+    }
+  }
+  const app = new Steps();
+  app.shutdown(() => app.log.push("shutdown"));
+  app.onEvent("one", { name: "one" }, async () => {
+    await null;
+    app.log.push("one");
+  });
+  app.onEvent("two", async (event) => {
+    await event.waitEventDone("one");
+    app.log.push("two");
+  });
+  await app.run();
+  assertEquals(app.log, ["one", "two", "shutdown"]);
+});
+
+Deno.test("run() ends when its source has finished, and rejects when that failed", async () => {
+  const app = new App();
+  const running = app.run();
+  app.startup(() => app.log.push("startup 2"));
+  queueMicrotask(() => app.fail(new RangeError("connection lost")));
+  await assertRejects(() => running, RangeError, "connection lost");
+  assert(app.log.includes("shutdown"));
+});
+
+Deno.test("run() ends when stop() is called, and rejects with what stop() rejects with", async () => {
+  const app = new App();
+  app.shutdown(() => {
+    throw new RangeError("cannot close");
+  });
+  const running = app.run();
+  const refused = assertRejects(() => running, RangeError, "cannot close");
+  await assertRejects(() => app.stop(), RangeError);
+  await refused;
+});
+
+Deno.test("run() refuses a second listener, and getCurrentRunningListener() tells the first", async () => {
+  assertThrows(getCurrentRunningListener, ListenerNotFound, "none is in run()");
+  const app = new App();
+  const running = app.run();
+  assertStrictEquals(getCurrentRunningListener(), app);
+  await assertRejects(() => new App().run(), DuplicateListener, "another one is in run()");
+  await app.stop();
+  await running;
+  assertThrows(getCurrentRunningListener, ListenerNotFound);
+});
+
+/** Runs a program with `app`, a listener that says when it listens; `onLine` gets its lines as they come. */
+async function program(
+  body: string,
+  onLine: (line: string, child: Deno.ChildProcess) => void,
+): Promise<{ status: Deno.CommandStatus; lines: string[] }> {
+  const code = `
+    import { Listener } from ${JSON.stringify(import.meta.resolve("../../listener.ts"))};
+    const finished = Promise.withResolvers();
+    const alive = setInterval(() => {}, 1e6);
+    class App extends Listener {
+      listen() {
+        console.log("listening");
+        return { finished: finished.promise, close: () => finished.resolve() };
+      }
+    }
+    const app = new App();
+    app.shutdown(() => { clearInterval(alive); console.log("shutdown"); });
+    ${body}
+    await app.run();
+    console.log("end");
+  `;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--config", new URL("../../deno.json", import.meta.url).pathname, code],
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const lines: string[] = [];
+  let rest = "";
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const parts = (rest + chunk).split("\n");
+    rest = parts.pop()!;
+    for (const line of parts) {
+      lines.push(line);
+      onLine(line, child);
+    }
+  }
+  return { status: await child.status, lines };
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`run() stops in order at ${signal}`, async () => {
+    const { status, lines } = await program("", (line, child) => {
+      if (line === "listening") child.kill(signal);
+    });
+    assertEquals([status.code, lines], [0, ["listening", "shutdown", "end"]]);
+  });
+}
+
+Deno.test("run() ends the process at once at a second signal", async () => {
+  const body = `
+    app.onEvent("stuck", () => new Promise(() => {}));
+    app.startup(() => { app.triggerEvent("stuck"); });
+    Deno.addSignalListener("SIGINT", () => console.log("signal"));
+  `;
+  const { status, lines } = await program(body, (line, child) => {
+    if (line === "listening") child.kill("SIGINT");
+    if (line === "signal") child.kill("SIGTERM");
+  });
+  assertEquals([status.code, lines], [128 + 15, ["listening", "signal"]]);
+});
+
+Deno.test("run() works in Node.js, signals included", async (t) => {
+  const node = await new Deno.Command("node", { args: ["--version"] }).output().catch(() => null);
+  if (node?.success !== true) {
+    await t.step({ name: "there is no node", ignore: true, fn: () => {} });
+    return;
+  }
+  const bundle = await Deno.makeTempFile({ suffix: ".mjs" });
+  try {
+    const program = `${bundle}.in.ts`;
+    await Deno.writeTextFile(
+      program,
+      `
+      import { Listener } from ${
+        JSON.stringify(new URL("../../listener.ts", import.meta.url).pathname)
+      };
+      class App extends Listener {
+        listen() { process.kill(process.pid, "SIGTERM"); return { finished: new Promise(() => {}) }; }
+      }
+      declare const process: { kill(pid: number, signal: string): void; pid: number };
+      const app = new App({ shutdownGrace: 0 });
+      app.onEvent("fail", () => { throw new Error("no"); });
+      app.triggerEvent("fail");
+      app.shutdown(() => console.log("shutdown"));
+      const alive = setInterval(() => {}, 1e6);
+      await app.run();
+      clearInterval(alive);
+    `,
+    );
+    const bundled = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "bundle",
+        "--config",
+        new URL("../../deno.json", import.meta.url).pathname,
+        "-o",
+        bundle,
+        program,
+      ],
+    }).output();
+    assert(bundled.success, new TextDecoder().decode(bundled.stderr));
+    const { code, stdout, stderr } = await new Deno.Command("node", { args: [bundle] }).output();
+    assertStringIncludes(
+      new TextDecoder().decode(stderr),
+      'Cannot finish event "fail" ("fail"): Error: no',
+    );
+    assertEquals([code, new TextDecoder().decode(stdout)], [0, "shutdown\n"]);
+  } finally {
+    await Deno.remove(bundle);
+    await Deno.remove(`${bundle}.in.ts`).catch(() => {});
+  }
+});

@@ -1,0 +1,326 @@
+// Routes, contexts and hooks of a listener.
+
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  Context,
+  ContextAlreadyExists,
+  ContextNotFound,
+  EventAlreadyExists,
+  EventNotFound,
+  Listener,
+  PathParamsError,
+  RouteError,
+} from "../../listener.ts";
+
+Deno.test("onEvent() names a route by option, else by function, else by pattern", () => {
+  const app = new Listener();
+  function save(): void {}
+  assertEquals(app.onEvent("a", { name: "given" }, save).name, "given");
+  assertEquals(app.onEvent("b", save).name, "save");
+  assertEquals(app.onEvent("c <x>", () => {}).name, "c <x>");
+  assertEquals(app.onEvent(() => {}).name, "<_:path>");
+  assertEquals([...app.routes.keys()], ["given", "save", "c <x>", "<_:path>"]);
+});
+
+Deno.test("onEvent() keeps the application's own options with the route", () => {
+  const route = new Listener().onEvent("a", { name: "a", role: "admin" }, () => {});
+  assertEquals(route.options.role, "admin");
+});
+
+Deno.test("onEvent() refuses a name that is taken", () => {
+  const app = new Listener();
+  app.onEvent("a", { name: "x" }, () => {});
+  assertThrows(
+    () => app.onEvent("b", { name: "x" }, () => {}),
+    EventAlreadyExists,
+    'Cannot add route "b": the name "x" is taken by "a"',
+  );
+  assertStrictEquals(app.findRoute("b"), null);
+});
+
+Deno.test("onEvent() refuses what compilePath() refuses", () => {
+  assertThrows(() => new Listener().onEvent("<a:b>", () => {}), RouteError, 'converter "b"');
+});
+
+Deno.test("onEvent() with a handler alone catches what no earlier route takes", async () => {
+  const app = new Listener();
+  app.onEvent("a", () => "a");
+  app.onEvent(({ params }) => `all: ${params._}`);
+  assertEquals(await app.triggerEvent("a"), "a");
+  assertEquals(await app.triggerEvent("any/thing"), "all: any/thing");
+});
+
+Deno.test("addOnEventHook() registers as onEvent() does", async () => {
+  const app = new Listener();
+  app.addOnEventHook("a <x:int>", ({ params }) => params.x satisfies number);
+  app.addOnEventHook("b", { name: "b" }, () => "b");
+  assertEquals(await app.triggerEvent("a 1"), 1);
+  assertEquals(app.getRoute("b").pattern, "b");
+});
+
+Deno.test("removeOnEventHook() removes by name, by handler, and says whether there was one", () => {
+  const app = new Listener();
+  const handler = (): void => {};
+  app.onEvent("<x>", { name: "one" }, handler);
+  app.onEvent("a<x>", { name: "two" }, handler);
+  app.onEvent("ab", { name: "three" }, () => {});
+  assert(app.removeOnEventHook("one"));
+  assertEquals(app.findRoute("ab")?.route.name, "two");
+  assert(app.removeOnEventHook(handler));
+  assertEquals(app.findRoute("ab")?.route.name, "three");
+  assert(!app.removeOnEventHook("one"));
+  assert(!app.removeOnEventHook(() => {}));
+});
+
+Deno.test("getRoute() throws EventNotFound for a name no route has", () => {
+  assertThrows(() => new Listener().getRoute("x"), EventNotFound, 'Cannot find route "x"');
+});
+
+Deno.test("matchRoute() gives the route and its params, or throws EventNotFound", () => {
+  const app = new Listener();
+  const route = app.onEvent("a <x:int>", () => {});
+  assertEquals(app.matchRoute("a 1"), [route, { x: 1 }]);
+  assertThrows(
+    () => app.matchRoute("b\n"),
+    EventNotFound,
+    'Cannot find route for "b\\n": no pattern matches',
+  );
+});
+
+Deno.test("Route.order rises with registration", () => {
+  const app = new Listener();
+  const [a, b] = [app.onEvent("a", () => {}), app.onEvent("b", () => {})];
+  assert(a.order < b.order);
+});
+
+const NO_PARAM: [what: string, pattern: string, path: string][] = [
+  ["an int above 2^53 - 1", "<n:int>", "9007199254740993"],
+  ["a float that is not finite", "<x:float>", "9".repeat(400)],
+];
+for (const [what, pattern, path] of NO_PARAM) {
+  Deno.test(`findRoute() throws PathParamsError for ${what}`, () => {
+    const app = new Listener();
+    app.onEvent(pattern, () => {});
+    const error = assertThrows(() => app.findRoute(path), PathParamsError, "Cannot take param");
+    assert(error.cause instanceof RangeError);
+  });
+}
+
+Deno.test("decodeParam() is given each param's text before its converter", () => {
+  class App extends Listener {
+    protected override decodeParam(text: string): string {
+      return decodeURIComponent(text);
+    }
+  }
+  const app = new App();
+  app.onEvent("<a>/<b:path>", () => {});
+  assertEquals(app.findRoute("x%2Fy/%41")?.params, { a: "x/y", b: "A" });
+  const error = assertThrows(() => app.findRoute("%/x"), PathParamsError, 'param "a" of "%/x"');
+  assert(error.cause instanceof URIError);
+});
+
+Deno.test("addConverter() takes text that its expression matches as a whole", () => {
+  const app = new Listener().addConverter("ab", { regex: /a|ab/gi, parse: (text) => text });
+  app.onEvent("<x:ab>/<y:ab>c", ({ params }) => params.x satisfies string);
+  assertEquals(app.findRoute("AB/abc")?.params, { x: "AB", y: "ab" });
+  assertEquals(app.findRoute("aab/abc"), null);
+});
+
+Deno.test("addConverter() hands what parse throws on as the cause of a PathParamsError", () => {
+  const cause = new Error("no such day");
+  const app = new Listener().addConverter("day", {
+    regex: /[0-9]+/,
+    parse: () => {
+      throw cause;
+    },
+  });
+  app.onEvent("<x:day>", () => {});
+  assertStrictEquals(
+    assertThrows(() => app.findRoute("99"), PathParamsError, "no such day").cause,
+    cause,
+  );
+});
+
+Deno.test("addConverter() refuses a name that is taken, or is no word", () => {
+  const converter = { regex: /x/, parse: (text: string): string => text };
+  assertThrows(() => new Listener().addConverter("int", converter), RouteError, "is taken");
+  assertThrows(() => new Listener().addConverter("a b", converter), RouteError, "must be letters");
+});
+
+Deno.test("newCtx() makes ids that differ, and takes one that is given", () => {
+  const app = new Listener();
+  const [a, b, c] = [app.newCtx(), app.newCtx(), app.newCtx({ cid: "c" })];
+  assert(a.cid !== b.cid && a.cid !== "");
+  assertEquals(c.cid, "c");
+  assertStrictEquals(app.getCtx(a.cid), a);
+  assertStrictEquals(app.getCtx("c"), c);
+  assertEquals(app.ctxs.size, 3);
+  assertEquals(new Set(app.ctxs.keys()), new Set([a.cid, b.cid, "c"]));
+  assertEquals(new Map(app.ctxs), new Map([[a.cid, a], [b.cid, b], ["c", c]]));
+  assert(app.ctxs.has(b.cid) && !app.ctxs.has("d"));
+  const seen: unknown[] = [];
+  app.ctxs.forEach((ctx, cid) => seen.push(ctx.cid === cid));
+  assertEquals(seen, [true, true, true]);
+});
+
+Deno.test("newCtx() refuses the id of a context that is alive", () => {
+  const app = new Listener();
+  const { cid } = app.newCtx();
+  app.newCtx({ cid: "x" });
+  assertThrows(() => app.newCtx({ cid: "x" }), ContextAlreadyExists, '"x"');
+  assertThrows(() => app.newCtx({ cid }), ContextAlreadyExists);
+  app.getCtx("x").drop();
+  app.newCtx({ cid: "x" });
+});
+
+Deno.test("getCtx() throws ContextNotFound for an id no context has", () => {
+  assertThrows(() => new Listener().getCtx("x"), ContextNotFound, 'Cannot find context "x"');
+});
+
+Deno.test("setContextClass() makes contexts of a subclass", async () => {
+  class Chat extends Context {
+    messages: string[] = [];
+  }
+  const app = new Listener<Chat>();
+  app.setContextClass(Chat);
+  app.onEvent("say <what>", ({ ctx, params }) => ctx.messages.push(params.what));
+  const ctx = app.newCtx({ scope: { user: "bob" } });
+  await ctx.triggerEvent("say hello");
+  assertEquals(ctx.messages, ["hello"]);
+  assertEquals(ctx.scope, { user: "bob" });
+});
+
+Deno.test("triggerEvent() throws EventNotFound at once where no route matches", () => {
+  const app = new Listener();
+  assertThrows(() => app.triggerEvent("x"), EventNotFound);
+  assertThrows(() => app.newCtx().triggerEvent("x"), EventNotFound);
+  assertEquals(app.ctxs.size, 1);
+});
+
+Deno.test("triggerEvent() runs in the context of the id given", async () => {
+  const app = new Listener();
+  app.onEvent("who", ({ ctx }) => ctx.cid);
+  app.newCtx({ cid: "x" });
+  assertEquals(await app.triggerEvent("who", { cid: "x" }), "x");
+  assertThrows(() => app.triggerEvent("who", { cid: "y" }), ContextNotFound);
+});
+
+Deno.test("triggerEvent() keeps a context of its own while its events are in flight", async () => {
+  const app = new Listener();
+  const go = Promise.withResolvers<void>();
+  const seen: boolean[] = [];
+  app.onEvent("one", async ({ ctx, listener }) => {
+    seen.push(listener.ctxs.has(ctx.cid));
+    await ctx.triggerEvent("two");
+    void ctx.triggerEvent("three");
+  });
+  app.onEvent("two", () => "over at once");
+  app.onEvent("three", () => go.promise);
+  const task = app.triggerEvent("one");
+  await task;
+  seen.push(app.ctxs.has(task.event.ctx.cid));
+  go.resolve();
+  await task.event.waitEventDone("three");
+  await Promise.resolve();
+  assertEquals(seen, [true, true]);
+  assertEquals(app.ctxs.size, 0);
+  app.triggerEvent("two");
+  assertEquals(app.ctxs.size, 0);
+});
+
+Deno.test("hooks run in the order of registration around the handler", async () => {
+  const app = new Listener();
+  const log: string[] = [];
+  app.beforeEvent(async ({ params }) => {
+    await null;
+    log.push(`before 1 ${params.x}`);
+  });
+  app.beforeEvent(() => void log.push("before 2"));
+  app.afterEvent(({ result }) => void log.push(`after 1 ${result}`));
+  app.afterEvent(async (event) => {
+    await null;
+    log.push(`after 2 ${event.isDone}`);
+  });
+  app.onEvent("go <x>", () => {
+    log.push("handler");
+    return "result";
+  });
+  const task = app.triggerEvent("go 7");
+  await task;
+  log.push(`done ${task.event.isDone}`);
+  assertEquals(log, [
+    "before 1 7",
+    "before 2",
+    "handler",
+    "after 1 result",
+    "after 2 false",
+    "done true",
+  ]);
+});
+
+Deno.test("beforeEvent() that throws keeps the handler and the after hooks from running", async () => {
+  const app = new Listener();
+  app.beforeEvent(() => {
+    throw new RangeError("no");
+  });
+  app.afterEvent(() => {
+    throw new Error("ran");
+  });
+  app.onEvent("go", () => {
+    throw new Error("ran");
+  });
+  await assertRejects(() => app.triggerEvent("go"), RangeError, "no");
+});
+
+Deno.test("onError() runs every hook whose class fits, and the task resolves", async () => {
+  const app = new Listener();
+  const log: string[] = [];
+  app.onError(TypeError, () => void log.push("type"));
+  app.onError(RangeError, async (event, error) => {
+    await null;
+    log.push(`range ${error.message} ${event.error === error} ${event.running}`);
+  });
+  app.onError(Error, (_event, error) => void log.push(`any ${error.message}`));
+  app.onEvent("sync", () => {
+    throw new RangeError("a");
+  });
+  app.onEvent("async", async () => {
+    await null;
+    throw new RangeError("b");
+  });
+  const task = app.triggerEvent("sync");
+  assertStrictEquals(await task, undefined);
+  assertEquals([task.status, task.event.isDone], ["fulfilled", true]);
+  assertStrictEquals((task.event.error as Error).message, "a");
+  await app.triggerEvent("async");
+  assertEquals(log, ["range a true true", "any a", "range b true true", "any b"]);
+});
+
+Deno.test("onError() leaves an error no hook takes to the task", async () => {
+  const app = new Listener();
+  app.onError(TypeError, () => {});
+  app.onEvent("go", () => {
+    throw new RangeError("a");
+  });
+  const task = app.triggerEvent("go");
+  await assertRejects(() => task, RangeError, "a");
+  assertStrictEquals(task.event.error, task.reason);
+});
+
+Deno.test("onError() hook that throws fails the task, after the others have run", async () => {
+  const app = new Listener();
+  const log: string[] = [];
+  app.onError(Error, async () => {
+    await null;
+    throw new TypeError("first");
+  });
+  app.onError(Error, () => {
+    throw new TypeError("second");
+  });
+  app.onError(Error, () => void log.push("third"));
+  app.onEvent("go", () => {
+    throw new RangeError("a");
+  });
+  await assertRejects(() => app.triggerEvent("go"), TypeError, "first");
+  assertEquals(log, ["third"]);
+});

@@ -1,0 +1,234 @@
+// Which route a path finds, and with which params: by table, against a plain scan of regular expressions, and
+// in linear time.
+
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { compilePath, Listener, type PathParam } from "../../listener.ts";
+
+function listenerOf(patterns: readonly string[]): Listener {
+  const app = new Listener();
+  patterns.forEach((pattern, i) => app.onEvent(pattern, { name: String(i) }, () => {}));
+  return app;
+}
+
+const U = "123e4567-e89b-12d3-a456-426614174000";
+
+const FOUND: [pattern: string, path: string, params: Record<string, unknown> | null][] = [
+  // Literal text.
+  ["", "", {}],
+  ["", "a", null],
+  ["a.c", "abc", null],
+  ["GET:/", "GET:/", {}],
+  ["GET:/", "GET:/x", null],
+  ["GET:/", "XGET:/", null],
+  // str
+  ["GET:/user/<username>", "GET:/user/bob", { username: "bob" }],
+  ["GET:/user/<username>", "GET:/user/", null],
+  ["GET:/user/<username>", "GET:/user/bob/", null],
+  ["GET:/user/<username>", "GET:/user/bob/alice", null],
+  ["GET:/user/{username}", "GET:/user/a b\nc", { username: "a b\nc" }],
+  ["<_>?", "How are you?", { _: "How are you" }],
+  ["<_>?", "what??", { _: "what?" }],
+  ["<_>?", "?", null],
+  ["<_>.", "Fine...", { _: "Fine.." }],
+  ["step 1: save <username>'s data to database", "step 1: save Alice's data to database", {
+    username: "Alice",
+  }],
+  ["/iot/home/<room>/temperature", "/iot/home/kitchen/temperature", { room: "kitchen" }],
+  ["/iot/home/<room>/temperature", "/iot/home/a/b/temperature", null],
+  // More than one in a segment: the first takes what it can.
+  ["<a>-<b>", "1-2-3", { a: "1-2", b: "3" }],
+  ["<a>-<b>-<c>", "------", { a: "--", b: "-", c: "-" }],
+  ["<a><b>", "xyz", { a: "xy", b: "z" }],
+  ["<a><b>", "x", null],
+  ["<a:int><b>", "12x", { a: 12, b: "x" }],
+  ["<a:int><b>", "12", { a: 1, b: "2" }],
+  // int
+  ["<n:int>", "0042", { n: 42 }],
+  ["<n:int>", "9007199254740991", { n: 9007199254740991 }],
+  ["<n:int>", "-1", null],
+  ["<n:int>", "1.0", null],
+  ["<n:int>", "", null],
+  ["<n:int>", "٣", null],
+  // float
+  ["<x:float>", "1.5", { x: 1.5 }],
+  ["<x:float>", "15", { x: 15 }],
+  ["<x:float>", "1x5", null],
+  ["<x:float>", "1.", null],
+  ["<x:float>", ".5", null],
+  ["<x:float>", "1.5.2", null],
+  ["<x:float>.<y:float>", "1.2.3.4", { x: 1.2, y: 3.4 }],
+  ["<x:float>.<y:float>", "1.2.3", { x: 1.2, y: 3 }],
+  ["<x:float>.<y:float>", "1.2", { x: 1, y: 2 }],
+  ["<x:float>.txt", "1.5.txt", { x: 1.5 }],
+  ["v<x:float><rest:path>", "v1.", { x: 1, rest: "." }],
+  // path
+  ["GET:/static/<file:path>", "GET:/static/css/a.css", { file: "css/a.css" }],
+  ["GET:/static/<file:path>", "GET:/static/", { file: "" }],
+  ["<a:path>/<b:path>", "x/y/z", { a: "x/y", b: "z" }],
+  ["<a:path>/<b:path>", "/", { a: "", b: "" }],
+  ["<a:path>\n", "x\ny\n", { a: "x\ny" }],
+  // uuid
+  ["<id:uuid>", U, { id: U }],
+  ["<id:uuid>", U.toUpperCase(), { id: U }],
+  ["<id:uuid>", U.replaceAll("-", ""), null],
+  ["<id:uuid>", U.slice(1), null],
+  ["<id:uuid>/<n:int>", `${U}/7`, { id: U, n: 7 }],
+  // Beyond the Basic Multilingual Plane, and keys that objects have.
+  ["💾 <file>", "💾 a🙂", { file: "a🙂" }],
+  ["<constructor>", "x", { constructor: "x" }],
+];
+for (const [pattern, path, params] of FOUND) {
+  const outcome = params === null ? "does not match" : "matches";
+  Deno.test(`findRoute() ${outcome} ${JSON.stringify(pattern)}: ${JSON.stringify(path)}`, () => {
+    assertEquals(listenerOf([pattern]).findRoute(path)?.params ?? null, params);
+  });
+}
+
+const FIRST: [patterns: string[], path: string, index: number][] = [
+  [["<a>", "x"], "x", 0],
+  [["x", "<a>"], "x", 0],
+  [["x", "<a>"], "y", 1],
+  [["<a:path>", "GET:/<b>"], "GET:/b", 0],
+  [["GET:/<a:int>", "GET:/<b>"], "GET:/1", 0],
+  [["GET:/<a:int>", "GET:/<b>"], "GET:/a", 1],
+  [["<a>-<b>x", "<a>-<b>", "<c:path>"], "1-2-3", 1],
+  [["same <a>", "same <b>"], "same thing", 0],
+  [["ab<x>", "abc<y>", "a<z>"], "abcd", 0],
+];
+for (const [patterns, path, index] of FIRST) {
+  Deno.test(`findRoute() takes the first of ${JSON.stringify(patterns)} for "${path}"`, () => {
+    assertEquals(listenerOf(patterns).findRoute(path)?.route.name, String(index));
+  });
+}
+
+/** A generator of numbers in [0, 1), the same for the same seed (mulberry32). */
+function seeded(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const ATOMS = ["a", "b", "-", "/", ".", "1", "2", "12", "a/", "1.2", `${U.slice(0, 9)}`, U];
+const KINDS = ["str", "int", "float", "path", "uuid"];
+
+function randomPattern(random: () => number): string {
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)];
+  let pattern = "";
+  for (let i = 0, n = Math.floor(random() * 7); i < n; i++) {
+    pattern += random() < 0.55 ? `<p${i}:${pick(KINDS)}>` : pick(ATOMS);
+  }
+  return pattern;
+}
+
+function randomPath(random: () => number): string {
+  let path = "";
+  for (let n = Math.floor(random() * 12); n > 0; n--) {
+    path += ATOMS[Math.floor(random() ** 1.5 * ATOMS.length)];
+  }
+  return path;
+}
+
+Deno.test("findRoute() answers as a scan of greedy regular expressions does, on random patterns", () => {
+  const random = seeded(20261122);
+  let matches = 0;
+  for (let round = 0; round < 400; round++) {
+    const patterns = Array.from(
+      { length: 1 + Math.floor(random() * 12) },
+      () => randomPattern(random),
+    );
+    const app = listenerOf(patterns);
+    const regexes = patterns.map((pattern) => compilePath(pattern).regex);
+    for (let i = 0; i < 60; i++) {
+      const path = randomPath(random);
+      const index = regexes.findIndex((regex) => regex.test(path));
+      const found = app.findRoute(path);
+      const context = JSON.stringify({ patterns, path });
+      assertStrictEquals(found?.route.name, index < 0 ? undefined : String(index), context);
+      if (found === null) continue;
+      matches++;
+      const groups = regexes[index].exec(path)!.groups ?? {};
+      for (const { name, converter } of found.route.params) {
+        assertEquals(found.params[name], converter.parse(groups[name]), context);
+      }
+    }
+  }
+  assert(matches > 5000, `only ${matches} of 24,000 paths matched: the test tests little`);
+});
+
+Deno.test("findRoute() answers as a scan does below converters of the user's own", () => {
+  const random = seeded(7);
+  const even = /(?:[ab12.-]{2})+/;
+  for (let round = 0; round < 200; round++) {
+    const patterns = Array.from(
+      { length: 6 },
+      () => randomPattern(random).replaceAll("uuid", "even"),
+    );
+    const app = new Listener().addConverter("even", { regex: even, parse: (text) => text });
+    patterns.forEach((pattern, i) => app.onEvent(pattern, { name: String(i) }, () => {}));
+    const regexes = patterns.map((pattern) => {
+      const { regex } = compilePath(pattern.replaceAll("even", "uuid"));
+      const uuid = (compilePath("<u:uuid>").parts[0] as PathParam).converter.regex.source;
+      return new RegExp(regex.source.replaceAll(uuid, even.source));
+    });
+    for (let i = 0; i < 40; i++) {
+      const path = randomPath(random);
+      const index = regexes.findIndex((regex) => regex.test(path));
+      const found = app.findRoute(path);
+      const context = JSON.stringify({ patterns, path });
+      assertStrictEquals(found?.route.name, index < 0 ? undefined : String(index), context);
+      if (found === null) continue;
+      const groups = regexes[index].exec(path)!.groups ?? {};
+      for (const { name, converter } of found.route.params) {
+        assertEquals(found.params[name], converter.parse(groups[name]), context);
+      }
+    }
+  }
+});
+
+const HOSTILE: [what: string, patterns: string[], unit: string][] = [
+  ["many params in one segment", ["<a>-<b>-<c>-<d>-<e>-<f>!"], "-"],
+  ["adjacent params", ["<a><b><c><d><e><f>!"], "x"],
+  ["paths in paths", ["<a:path>/<b:path>/<c:path>/<d:path>!"], "/"],
+  ["floats in floats", ["<a:path><b:float>.<c:float><d:float>!"], "1."],
+  [
+    "routes that share what is ambiguous",
+    ["<a>1<b>1<c>!", "<a>1<b>2<c>", "<a:path>1<b:int>x"],
+    "1",
+  ],
+];
+for (const [what, patterns, unit] of HOSTILE) {
+  Deno.test(`findRoute() takes time linear in a hostile path: ${what}`, () => {
+    const app = listenerOf(patterns);
+    const time = (length: number): number => {
+      const path = unit.repeat(length / unit.length);
+      let best = Infinity;
+      for (let i = 0; i < 7; i++) {
+        const start = performance.now();
+        app.findRoute(path);
+        best = Math.min(best, performance.now() - start);
+      }
+      return best;
+    };
+    time(8192);
+    // 16 times as long takes 256 times the time where it is quadratic; 64 leaves room for noise.
+    const [short, long] = [time(8192), time(16 * 8192)];
+    assert(long < 64 * short, `8 KiB: ${short} ms, 128 KiB: ${long} ms`);
+  });
+}
+
+Deno.test("findRoute() keeps finding among routes that split each other's text", () => {
+  const random = seeded(3);
+  const words = new Set<string>();
+  while (words.size < 2000) {
+    let word = "";
+    for (let n = 1 + Math.floor(random() * 8); n > 0; n--) {
+      word += String.fromCharCode(97 + Math.floor(random() * (random() < 0.1 ? 2000 : 4)));
+    }
+    words.add(word);
+  }
+  const app = listenerOf([...words]);
+  [...words].forEach((word, i) => assertEquals(app.findRoute(word)?.route.name, String(i)));
+});
