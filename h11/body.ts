@@ -3,10 +3,10 @@
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import { Data, EndOfMessage, ReceivedTrailers } from "./events.ts";
 import { FIELD_VALUE, HEX_VALUE, isBlank, TOKEN } from "./grammar.ts";
-import { fieldLines, type Headers } from "./headers.ts";
+import { addFieldLines, type Headers } from "./headers.ts";
 import { parseTrailers, readSection, type SectionRules } from "./heads.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
-import { encodeLatin1, quoteBytes } from "./text.ts";
+import { encodeLatin1, join, quoteBytes } from "./text.ts";
 
 const LF = 0x0a,
   CR = 0x0d,
@@ -208,8 +208,13 @@ function badSize(
   );
 }
 
-const LAST_CHUNK = "0\r\n";
 const LINE_END = "\r\n";
+const LAST_CHUNK = encodeLatin1("0");
+const SECTION_END = encodeLatin1("\r\n\r\n");
+const NO_BYTES = new Uint8Array(0);
+
+/** What is to be sent: in one piece, or in several, one of which is the caller's. */
+export type Output = Uint8Array | Uint8Array[];
 
 /** Writes one body after the other. */
 export class BodyWriter {
@@ -223,15 +228,11 @@ export class BodyWriter {
   }
 
   /** What to send for a part of the body. @throws {LocalProtocolError} It is over the length. */
-  data(data: Uint8Array): Uint8Array[] {
+  data(data: Uint8Array): Output {
     if (this.#framing === "chunked") {
       // An empty chunk would be the last one.
-      if (data.length === 0) return [];
-      return [
-        encodeLatin1(data.length.toString(16) + LINE_END),
-        data,
-        encodeLatin1(LINE_END),
-      ];
+      if (data.length === 0) return NO_BYTES;
+      return [encodeLatin1(data.length.toString(16) + LINE_END), data, encodeLatin1(LINE_END)];
     }
     if (this.#framing === "content-length") {
       if (data.length > this.#remaining) {
@@ -242,13 +243,16 @@ export class BodyWriter {
       }
       this.#remaining -= data.length;
     }
-    return data.length === 0 ? [] : [data];
+    return data;
   }
 
   /** What to send at the end of the body. @throws {LocalProtocolError} It is too early. */
-  end(trailers: Headers): Uint8Array[] {
+  end(trailers: Headers): Output {
     if (this.#framing === "chunked") {
-      return [encodeLatin1(LAST_CHUNK + fieldLines(trailers) + LINE_END)];
+      const parts = [LAST_CHUNK];
+      addFieldLines(parts, trailers);
+      parts.push(SECTION_END);
+      return join(parts);
     }
     if (this.#framing === "content-length" && this.#remaining > 0) {
       throw new LocalProtocolError(
@@ -261,6 +265,6 @@ export class BodyWriter {
         "Cannot send trailers: they go with Transfer-Encoding: chunked only (RFC 9112 7.1.2)",
       );
     }
-    return [];
+    return NO_BYTES;
   }
 }

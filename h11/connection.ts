@@ -3,7 +3,7 @@
 // Received and sent events pass the same gate, `#process`, which moves the states before a byte is
 // made or the event is handed out. Readers and writers take for granted what the gate lets through.
 
-import { type BodyFraming, BodyReader, BodyWriter } from "./body.ts";
+import { type BodyFraming, BodyReader, BodyWriter, type Output } from "./body.ts";
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import {
   ConnectionClosed,
@@ -12,7 +12,7 @@ import {
   Request,
   Response,
 } from "./events.ts";
-import { fieldLines, framingOf, type Headers } from "./headers.ts";
+import { addFieldLines, framingOf, type Headers } from "./headers.ts";
 import { parseRequest, parseResponse, readSection, type SectionRules } from "./heads.ts";
 import { listMembers } from "./grammar.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
@@ -33,7 +33,7 @@ import {
   SWITCHED_PROTOCOL,
   type Trigger,
 } from "./state.ts";
-import { encodeLatin1 } from "./text.ts";
+import { encodeLatin1, join } from "./text.ts";
 
 /** {@linkcode Connection.nextEvent}: read from the socket and call `receiveData`, then ask again. */
 export const NEED_DATA = "NEED_DATA";
@@ -50,7 +50,6 @@ export interface ConnectionOptions {
   maxFields?: number;
 }
 
-const NO_BYTES = new Uint8Array(0);
 const CR = 0x0d, LF = 0x0a;
 
 /**
@@ -82,7 +81,6 @@ export class Connection {
   readonly #head: SectionRules;
   readonly #reader: BodyReader;
   readonly #writer = new BodyWriter();
-  #isReceiveClosed = false;
   /** The CRLF before a request line that RFC 9112 2.2 has a server pass over was passed over. */
   #passedOverCRLF = false;
   #requestMethod: string | null = null;
@@ -148,8 +146,8 @@ export class Connection {
    * to the next protocol after a switch.
    */
   get trailingData(): [data: Uint8Array, closed: boolean] {
-    const { bytes, start, end } = this.#buffer;
-    return [bytes.slice(start, end), this.#isReceiveClosed];
+    const { bytes, start, end, isClosed } = this.#buffer;
+    return [bytes.slice(start, end), isClosed];
   }
 
   /**
@@ -162,8 +160,8 @@ export class Connection {
    */
   receiveData(data: Uint8Array): void {
     if (data.length === 0) {
-      this.#isReceiveClosed = true;
-    } else if (this.#isReceiveClosed) {
+      this.#buffer.isClosed = true;
+    } else if (this.#buffer.isClosed) {
       throw new LocalProtocolError(
         "Cannot receive data: the end of the stream was received before",
       );
@@ -188,7 +186,7 @@ export class Connection {
     try {
       const event = this.#read();
       if (event === NEED_DATA) {
-        if (this.#isReceiveClosed) {
+        if (this.#buffer.isClosed) {
           throw new RemoteProtocolError(
             `Cannot complete a ${
               this.theirRole === CLIENT ? "request" : "response"
@@ -218,8 +216,8 @@ export class Connection {
    * @throws {LocalProtocolError} The event is not allowed here and now: our state is ERROR from here on.
    */
   send(event: Event): Uint8Array | null {
-    const parts = this.sendWithDataPassthrough(event);
-    return parts === null ? null : join(parts);
+    const output = this.#send(event);
+    return output === null || output instanceof Uint8Array ? output : join(output);
   }
 
   /**
@@ -228,10 +226,13 @@ export class Connection {
    * @throws {LocalProtocolError} As `send`.
    */
   sendWithDataPassthrough(event: Event): Uint8Array[] | null {
+    const output = this.#send(event);
+    return output instanceof Uint8Array ? output.length === 0 ? [] : [output] : output;
+  }
+
+  #send(event: Event): Output | null {
     if (this.ourState === ERROR) {
-      throw new LocalProtocolError(
-        `Cannot send ${event.type}: we broke the protocol before`,
-      );
+      throw new LocalProtocolError(`Cannot send ${event.type}: we broke the protocol before`);
     }
     try {
       switch (event.type) {
@@ -250,14 +251,13 @@ export class Connection {
         case "ConnectionClosed":
           this.#process(this.ourRole, event);
           return null;
+        default:
+          throw new LocalProtocolError(`Cannot send ${String(event)}: expected an event`);
       }
     } catch (error) {
       this.#state.processError(this.ourRole);
       throw error;
     }
-    throw new LocalProtocolError(
-      `Cannot send ${String(event)}: expected an event`,
-    );
   }
 
   /** Tells that bytes which `send` returned could not be sent: our state is ERROR from here on. */
@@ -287,7 +287,7 @@ export class Connection {
         break;
       case SEND_BODY:
         event = this.#reader.read(buffer);
-        if (event === null && this.#isReceiveClosed && buffer.length === 0) {
+        if (event === null && this.#buffer.isClosed && buffer.length === 0) {
           return this.#reader.readEnd();
         }
         break;
@@ -306,7 +306,7 @@ export class Connection {
         }
     }
     if (event !== null) return event;
-    return this.#isReceiveClosed && buffer.length === 0 ? new ConnectionClosed() : NEED_DATA;
+    return this.#buffer.isClosed && buffer.length === 0 ? new ConnectionClosed() : NEED_DATA;
   }
 
   #readRequest(): Request | null {
@@ -418,20 +418,20 @@ export class Connection {
       (this.#requestMethod === "CONNECT" && isSuccessful(event));
   }
 
-  #sendRequest(event: Request): Uint8Array[] {
+  #sendRequest(event: Request): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
     this.#process(this.ourRole, event);
     // RFC 9110 7.2: Host should come first.
     const host = event.headers.rawItems().find(([name]) => name.toLowerCase() === "host")!;
-    return [
-      encodeLatin1(
-        `${event.method} ${event.target} HTTP/1.1\r\n${host[0]}: ${host[1]}\r\n` +
-          `${fieldLines(event.headers, ["host"])}\r\n`,
-      ),
+    const parts = [
+      encodeLatin1(`${event.method} ${event.target} HTTP/1.1\r\n${host[0]}: ${host[1]}`),
     ];
+    addFieldLines(parts, event.headers, ["host"]);
+    parts.push(SECTION_END);
+    return join(parts);
   }
 
-  #sendInformational(event: InformationalResponse): Uint8Array[] {
+  #sendInformational(event: InformationalResponse): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
     if (this.#theirHttpVersion === "1.0") {
       throw new LocalProtocolError(
@@ -439,18 +439,17 @@ export class Connection {
       );
     }
     this.#process(this.ourRole, event);
-    return [
-      encodeLatin1(
-        statusLine(event) + fieldLines(event.headers, FRAMING_FIELDS) + "\r\n",
-      ),
-    ];
+    const parts = [statusLine(event)];
+    addFieldLines(parts, event.headers, FRAMING_FIELDS);
+    parts.push(SECTION_END);
+    return join(parts);
   }
 
   /**
    * The one place where a response's fields are made right: its framing, which the caller chooses
    * with Content-Length or leaves to us, and whether the connection goes on (RFC 9112 6, 9.3).
    */
-  #sendResponse(event: Response): Uint8Array[] {
+  #sendResponse(event: Response): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
     const { headers } = event;
     const asked = framingOf(headers);
@@ -476,12 +475,14 @@ export class Connection {
         if (!isHead) bodyFraming = "close-delimited";
       } else {
         if (asked.contentLength >= 0) without = ["content-length"];
-        if (!asked.chunked) added = "Transfer-Encoding: chunked\r\n";
+        if (!asked.chunked) added = "\r\nTransfer-Encoding: chunked";
         if (!isHead) bodyFraming = "chunked";
       }
     }
 
-    const closes = asked.close || !this.#state.keepAlive ||
+    // An answer to what was never a request leaves no request to go on with.
+    const isUnasked = this.#requestMethod === null;
+    const closes = isUnasked || asked.close || !this.#state.keepAlive ||
       bodyFraming === "close-delimited" ||
       this.theirState === ERROR;
     if (closes) {
@@ -500,14 +501,15 @@ export class Connection {
       bodyFraming,
       hasNoBody ? 0 : Math.max(asked.contentLength, 0),
     );
-    return [
-      encodeLatin1(
-        statusLine(event) + fieldLines(headers, without) + added + "\r\n",
-      ),
-    ];
+    const parts = [statusLine(event)];
+    addFieldLines(parts, headers, without);
+    if (added !== "") parts.push(encodeLatin1(added));
+    parts.push(SECTION_END);
+    return join(parts);
   }
 }
 
+const SECTION_END = encodeLatin1("\r\n\r\n");
 const NO_NAMES: readonly string[] = [];
 const FRAMING_FIELDS: readonly string[] = [
   "content-length",
@@ -521,7 +523,7 @@ function connectionLine(
 ): string {
   const options = headers.getAll("connection").flatMap(listMembers);
   const others = options.filter((other) => other !== "close" && other !== "keep-alive");
-  return `Connection: ${[...others, option].join(", ")}\r\n`;
+  return `\r\nConnection: ${[...others, option].join(", ")}`;
 }
 
 /** RFC 9112 9.3. */
@@ -534,30 +536,22 @@ function isSuccessful({ statusCode }: Response): boolean {
   return statusCode >= 200 && statusCode < 300;
 }
 
-function statusLine(
-  { statusCode, reason }: Response | InformationalResponse,
-): string {
-  return "HTTP/1.1 " + statusCode + " " + reason + "\r\n";
+/** The status line without its end. */
+function statusLine({ statusCode, reason }: Response | InformationalResponse): Uint8Array {
+  let line = statusLines[statusCode];
+  if (line === undefined || line.reason !== reason) {
+    line = { reason, bytes: encodeLatin1(`HTTP/1.1 ${statusCode} ${reason}`) };
+    statusLines[statusCode] = line;
+  }
+  return line.bytes;
 }
+/** The last line sent with each status code. */
+const statusLines: { reason: string; bytes: Uint8Array }[] = [];
 
 function onlyHttp11(version: string): LocalProtocolError {
   return new LocalProtocolError(
     `Cannot send HTTP version "${version}": expected "1.1"`,
   );
-}
-
-function join(parts: Uint8Array[]): Uint8Array {
-  if (parts.length === 0) return NO_BYTES;
-  if (parts.length === 1) return parts[0];
-  const joined = new Uint8Array(
-    parts.reduce((length, part) => length + part.length, 0),
-  );
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }
 
 function limit(

@@ -39,6 +39,15 @@ export const FRAMING_NAMES: ReadonlySet<string> = new Set([
   "expect",
 ]);
 
+/** The first letter of the framing name of each length: no two of them are equally long. */
+const INITIAL = new Uint8Array(18);
+for (const name of FRAMING_NAMES) INITIAL[name.length] = name.charCodeAt(0);
+
+/** Whether a name of that length and first letter, in lower case, may be one of FRAMING_NAMES. */
+export function mayFrame(length: number, initial: number): boolean {
+  return length < INITIAL.length && INITIAL[length] === initial;
+}
+
 /**
  * Takes note of a field whose name, in lower case, is one of FRAMING_NAMES.
  *

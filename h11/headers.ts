@@ -2,9 +2,9 @@
 // becomes text when somebody reads it: most of what a client sends is never looked at.
 
 import { LocalProtocolError } from "./errors.ts";
-import { Framing, FRAMING_NAMES, noteField } from "./framing.ts";
+import { Framing, FRAMING_NAMES, mayFrame, noteField } from "./framing.ts";
 import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
-import { lowerCaseName } from "./names.ts";
+import { type FieldName, fieldName } from "./names.ts";
 import { ReceivedFields } from "./received_fields.ts";
 import { quote } from "./text.ts";
 
@@ -18,11 +18,15 @@ export type HeadersInit =
 
 /** What `headers` say of the message's framing. */
 export let framingOf: (headers: Headers) => Framing;
-/** The field lines as they are sent, without the fields whose lower-cased names are in `without`. */
-export let fieldLines: (
+/**
+ * Adds the field lines as they are sent, each with the CRLF before it, to `lines`, without the fields
+ * whose lower-cased names are in `without`.
+ */
+export let addFieldLines: (
+  lines: Uint8Array[],
   headers: Headers,
   without?: readonly string[],
-) => string;
+) => void;
 
 const NONE: readonly string[] = [];
 
@@ -42,22 +46,22 @@ const NONE: readonly string[] = [];
  * ```
  */
 export class Headers implements Iterable<readonly [name: string, value: string]> {
-  readonly #received: ReceivedFields | null;
   readonly #framing: Framing;
-  #pairs: (readonly [string, string])[] | null;
-  #rawNames: string[] | null;
+  readonly #received: ReceivedFields | null;
+  // Those of headers that were built.
+  readonly #names: FieldName[];
+  readonly #values: string[];
+  #pairs: (readonly [string, string])[] | null = null;
 
   static {
     framingOf = (headers) => headers.#framing;
-    fieldLines = (headers, without = NONE) => {
-      const pairs = headers.#text();
-      const rawNames = headers.#rawText();
-      let lines = "";
-      for (let i = 0; i < pairs.length; i++) {
-        if (without.length > 0 && without.includes(pairs[i][0])) continue;
-        lines += rawNames[i] + ": " + pairs[i][1] + "\r\n";
+    addFieldLines = (lines, headers, without = NONE) => {
+      if (headers.#received !== null) headers = new Headers(headers.rawItems());
+      const names = headers.#names, values = headers.#values;
+      for (let i = 0; i < names.length; i++) {
+        if (without.length > 0 && without.includes(names[i].lower)) continue;
+        lines.push(names[i].line(values[i]));
       }
-      return lines;
     };
   }
 
@@ -73,52 +77,61 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
   constructor(init: ReceivedFields);
   constructor(init: HeadersInit | ReceivedFields = []) {
     if (init instanceof ReceivedFields) {
-      this.#received = init;
       this.#framing = init.framing;
-      this.#pairs = this.#rawNames = null;
+      this.#received = init;
+      this.#names = NO_NAMES;
+      this.#values = NO_VALUES;
     } else if (init instanceof Headers) {
-      this.#received = init.#received;
       this.#framing = init.#framing;
-      this.#pairs = init.#pairs;
-      this.#rawNames = init.#rawNames;
+      this.#received = init.#received;
+      this.#names = init.#names;
+      this.#values = init.#values;
     } else {
-      this.#received = null;
       this.#framing = new Framing();
-      this.#pairs = [];
-      this.#rawNames = [];
-      if (isIterable(init)) {
+      this.#received = null;
+      this.#names = [];
+      this.#values = [];
+      if (Array.isArray(init)) {
+        // What is passed most; to destructure each pair takes longer.
+        for (let i = 0; i < init.length; i++) this.#append(init[i][0], init[i][1]);
+      } else if (isIterable(init)) {
         for (const [name, value] of init) this.#append(name, value);
-      } else for (const name in init) this.#append(name, init[name]);
+      } else {
+        for (const name of Object.keys(init)) this.#append(name, init[name]);
+      }
     }
   }
 
   #append(rawName: string, value: string): void {
-    const name = lowerCaseName(rawName);
+    const name = fieldName(rawName);
     if (name === null) {
       throw new LocalProtocolError(
         `Cannot use field name ${quote(String(rawName))}: expected a token (RFC 9110 5.1)`,
       );
     }
-    if (
-      typeof value !== "string" || !textConsistsOf(FIELD_VALUE, value) ||
-      isBlank(value.charCodeAt(0)) ||
-      isBlank(value.charCodeAt(value.length - 1))
-    ) {
-      throw new LocalProtocolError(
-        `Cannot use value ${quote(String(value))} of field ${quote(rawName)}: expected text of ` +
-          "latin-1 without control characters and without space around it (RFC 9110 5.5)",
-      );
+    if (!name.remembers(value)) {
+      if (
+        typeof value !== "string" || !textConsistsOf(FIELD_VALUE, value) ||
+        isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1))
+      ) {
+        throw new LocalProtocolError(
+          `Cannot use value ${quote(String(value))} of field ${quote(rawName)}: expected text of ` +
+            "latin-1 without control characters and without space around it (RFC 9110 5.5)",
+        );
+      }
+      name.remember(value);
     }
-    if (FRAMING_NAMES.has(name)) {
-      noteField(this.#framing, name, value, "strict");
+    const { lower } = name;
+    if (mayFrame(lower.length, lower.charCodeAt(0)) && FRAMING_NAMES.has(lower)) {
+      noteField(this.#framing, lower, value, "strict");
     }
-    this.#pairs!.push([name, value]);
-    this.#rawNames!.push(rawName);
+    this.#names.push(name);
+    this.#values.push(value);
   }
 
   /** How many fields there are. */
   get length(): number {
-    return this.#received?.count ?? this.#pairs!.length;
+    return this.#received?.count ?? this.#names.length;
   }
 
   /** The values of the fields called `name` (in any case) joined by `", "`, or null for none. */
@@ -131,15 +144,11 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
   getAll(name: string): string[] {
     name = name.toLowerCase();
     const values: string[] = [];
-    if (this.#pairs === null) {
-      const received = this.#received!;
-      for (let i = 0; i < received.count; i++) {
-        if (received.isNamed(i, name)) values.push(received.value(i));
-      }
-    } else {
-      for (const pair of this.#pairs) {
-        if (pair[0] === name) values.push(pair[1]);
-      }
+    const received = this.#received;
+    for (let i = 0; i < this.length; i++) {
+      if (received === null) {
+        if (this.#names[i].lower === name) values.push(this.#values[i]);
+      } else if (received.isNamed(i, name)) values.push(received.value(i));
     }
     return values;
   }
@@ -151,31 +160,29 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 
   /** The fields with their names as they came, or were given. */
   rawItems(): [name: string, value: string][] {
-    const pairs = this.#text();
-    return this.#rawText().map((rawName, i) => [rawName, pairs[i][1]]);
+    const received = this.#received;
+    return Array.from({ length: this.length }, (_, i) => {
+      return received === null
+        ? [this.#names[i].raw, this.#values[i]]
+        : [received.rawName(i), received.value(i)];
+    });
   }
 
   /** The fields as pairs of lower-cased name and value. */
-  [Symbol.iterator](): IterableIterator<
-    readonly [name: string, value: string]
-  > {
-    return this.#text()[Symbol.iterator]();
-  }
-
-  #text(): (readonly [string, string])[] {
+  [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]> {
     if (this.#pairs === null) {
-      const received = this.#received!;
+      const received = this.#received;
       const pairs: (readonly [string, string])[] = [];
-      for (let i = 0; i < received.count; i++) {
-        pairs.push([received.name(i), received.value(i)]);
+      for (let i = 0; i < this.length; i++) {
+        pairs.push(
+          received === null
+            ? [this.#names[i].lower, this.#values[i]]
+            : [received.name(i), received.value(i)],
+        );
       }
       this.#pairs = pairs;
     }
-    return this.#pairs;
-  }
-
-  #rawText(): string[] {
-    return this.#rawNames ??= this.#text().map((_, i) => this.#received!.rawName(i));
+    return this.#pairs[Symbol.iterator]();
   }
 
   /** Shows the fields where an object is printed. */
@@ -185,6 +192,9 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     return `Headers ${inspect(this.rawItems())}`;
   }
 }
+
+const NO_NAMES: FieldName[] = [];
+const NO_VALUES: string[] = [];
 
 function isIterable(init: object): init is Iterable<readonly [string, string]> {
   return Symbol.iterator in init;

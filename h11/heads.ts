@@ -57,7 +57,8 @@ export function readSection<S extends { fields: ReceivedFields }>(
   const end = isOver ? buffer.start + how.maxSize : buffer.end;
   let section: S | null = null;
   if (how.rules === "strict") {
-    if (buffer.isUnseen || hasSectionEnd(buffer) || isOver) {
+    // At the end of the stream the part that came is judged: what is wrong with it is the better answer.
+    if (buffer.isUnseen || hasSectionEnd(buffer) || isOver || buffer.isClosed) {
       section = parse(buffer.bytes, buffer.view, buffer.start, end, how);
       if (section !== null) buffer.skip(section.fields.byteLength);
       else buffer.markSeen();
@@ -74,11 +75,15 @@ export function readSection<S extends { fields: ReceivedFields }>(
   return section;
 }
 
-/** Whether an empty line has come, or a line end that no strict section has. */
+/**
+ * Whether the section can be read on: an empty line has come, or a line end that no strict section has,
+ * or the first line's end, as a start line that is not valid should not have to wait.
+ */
 function hasSectionEnd(buffer: ReceiveBuffer): boolean {
+  const isFirst = !buffer.hasLineEnd;
   for (let at = buffer.nextLineEnd(); at >= 0; at = buffer.nextLineEnd()) {
     const { bytes, start } = buffer;
-    if (at === start || bytes[at - 1] !== CR) return true;
+    if (isFirst || at === start || bytes[at - 1] !== CR) return true;
     if (at - 1 === start || bytes[at - 2] === LF) return true;
   }
   return false;
@@ -110,7 +115,7 @@ function readLeniently<S extends { fields: ReceivedFields }>(
     const { bytes, start } = buffer;
     const before = at > start && bytes[at - 1] === CR ? at - 2 : at - 1;
     if (before >= start && bytes[before] !== LF) continue;
-    const section = unfold(bytes, start, at + 1);
+    const section = unfold(bytes, start, at + 1, how.trailers ? 1 : 2);
     const result = parse(
       section,
       new DataView(section.buffer),
@@ -124,8 +129,12 @@ function readLeniently<S extends { fields: ReceivedFields }>(
   return null;
 }
 
-/** The lines of a section, each ended by CRLF and none of them folded. */
-function unfold(bytes: Uint8Array, start: number, end: number): Uint8Array {
+/**
+ * The lines of a section, each ended by CRLF and none of them folded.
+ *
+ * @param first The number of the first line that may be a fold: the one after the first field.
+ */
+function unfold(bytes: Uint8Array, start: number, end: number, first: number): Uint8Array {
   // A line grows by at most the CR that it lacks.
   const out = new Uint8Array(2 * (end - start));
   let length = 0;
@@ -133,7 +142,7 @@ function unfold(bytes: Uint8Array, start: number, end: number): Uint8Array {
     const lf = bytes.indexOf(LF, line);
     const lineEnd = lf > line && bytes[lf - 1] === CR ? lf - 1 : lf;
     if (isBlank(bytes[line])) {
-      if (count < 2) {
+      if (count < first) {
         throw new LocalProtocolError(
           `Cannot read field line ${quoteBytes(bytes, line, lineEnd)}: there is no field that it ` +
             "continues (RFC 9112 5.2)",
@@ -212,7 +221,7 @@ export function parseRequest(
   p = scanLineEnd("request", bytes, start, p, end);
   if (p < 0) return null;
 
-  p = scanFields(bytes, view, p, end, how);
+  p = scanFields(bytes, view, start, p, end, how);
   if (p < 0) return null;
   const fields = new ReceivedFields(bytes, start, p, true);
   const { framing } = fields;
@@ -280,7 +289,7 @@ export function parseResponse(
   p = scanLineEnd("status", bytes, start, p, end);
   if (p < 0) return null;
 
-  p = scanFields(bytes, view, p, end, how);
+  p = scanFields(bytes, view, start, p, end, how);
   if (p < 0) return null;
   const reason = decodeLatin1(bytes, reasonStart, reasonEnd);
   const fields = new ReceivedFields(bytes, start, p, isAscii);
@@ -295,7 +304,7 @@ export function parseTrailers(
   end: number,
   how: SectionRules,
 ): { fields: ReceivedFields } | null {
-  const p = scanFields(bytes, view, start, end, how);
+  const p = scanFields(bytes, view, start, start, end, how);
   return p < 0 ? null : { fields: new ReceivedFields(bytes, start, p, true) };
 }
 

@@ -2,7 +2,7 @@
 // makes no new string.
 
 import { textConsistsOf, TOKEN } from "./grammar.ts";
-import { decodeLatin1 } from "./text.ts";
+import { decodeLatin1, encodeLatin1 } from "./text.ts";
 
 const KNOWN_NAMES = [
   ...[
@@ -153,25 +153,58 @@ export function knownName(
   return decodeLatin1(bytes, start, end).toLowerCase();
 }
 
+/** A field name that was checked, and the line it was last sent in. */
+export class FieldName {
+  /** As it was given. */
+  readonly raw: string;
+  /** In lower case. */
+  readonly lower: string;
+  #value: string | null = null;
+  #line: Uint8Array | null = null;
+
+  constructor(raw: string) {
+    this.raw = raw;
+    this.lower = raw.toLowerCase();
+  }
+
+  /** Whether `value` was the last that `remember` was called with. */
+  remembers(value: string): boolean {
+    return value === this.#value;
+  }
+
+  /** Remembers a value that was found valid. */
+  remember(value: string): void {
+    if (value.length > REMEMBERED_MAX) return;
+    this.#value = value;
+    this.#line = null;
+  }
+
+  /** The field's line with the CRLF before it. */
+  line(value: string): Uint8Array {
+    // A program sends most of its fields with the value they had the last time: to keep that one line
+    // saved a quarter of the time of a cycle.
+    if (value === this.#value) return this.#line ??= this.#encode(value);
+    return this.#encode(value);
+  }
+
+  #encode(value: string): Uint8Array {
+    return encodeLatin1(`\r\n${this.raw}: ${value}`);
+  }
+}
+const REMEMBERED_MAX = 128;
+
 // Names that were checked before. A program sends few names and sends them often; the bound keeps
 // one that takes its names from elsewhere from filling the memory.
-const checked = new Map<string, string>(
-  KNOWN_NAMES.map((name) => [name, name]),
-);
+const checked = new Map<string, FieldName>();
 const CHECKED_MAX = 1024;
 
-/** `rawName` in lower case, or null where it is not a token. */
-export function lowerCaseName(rawName: string): string | null {
-  const known = checked.get(rawName);
+/** Checks a name; null where it is not a token. */
+export function fieldName(raw: string): FieldName | null {
+  const known = checked.get(raw);
   if (known !== undefined) return known;
-  if (
-    typeof rawName !== "string" || rawName === "" ||
-    !textConsistsOf(TOKEN, rawName)
-  ) return null;
-  const name = rawName.toLowerCase();
-  if (checked.size < CHECKED_MAX && name.length <= 64) {
-    checked.set(rawName, name);
-  }
+  if (typeof raw !== "string" || raw === "" || !textConsistsOf(TOKEN, raw)) return null;
+  const name = new FieldName(raw);
+  if (checked.size < CHECKED_MAX && raw.length <= 64) checked.set(raw, name);
   return name;
 }
 

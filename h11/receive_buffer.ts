@@ -25,6 +25,11 @@ export class ReceiveBuffer {
     return this.end - this.start;
   }
 
+  /** No more will come. */
+  isClosed = false;
+  /** Whether a line end was found since the last byte that was used up. */
+  hasLineEnd = false;
+
   /** Whether no line end has been looked for since the last one that was used. */
   get isUnseen(): boolean {
     return this.#searched === this.start;
@@ -41,6 +46,7 @@ export class ReceiveBuffer {
     if (this.start === this.end) {
       this.bytes = data;
       this.start = this.#searched = 0;
+      this.hasLineEnd = false;
       this.end = data.length;
       this.#isOurs = false;
       return;
@@ -81,6 +87,7 @@ export class ReceiveBuffer {
   skip(count: number): void {
     this.start += count;
     this.#searched = this.start;
+    this.hasLineEnd = false;
   }
 
   /** Uses up at most `count` bytes and returns them, as a view. */
@@ -99,6 +106,7 @@ export class ReceiveBuffer {
     }
     const found = this.#searched + at;
     this.#searched = found + 1;
+    this.hasLineEnd = true;
     return found;
   }
 

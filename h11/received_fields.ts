@@ -5,6 +5,8 @@ import { LocalProtocolError } from "./errors.ts";
 import {
   firstOfEqual,
   Framing,
+  FRAMING_NAMES,
+  mayFrame,
   noteConnectionOption,
   noteField,
   noteHost,
@@ -12,7 +14,7 @@ import {
 } from "./framing.ts";
 import { FIELD_VALUE, TOKEN } from "./grammar.ts";
 import { isName, knownName } from "./names.ts";
-import { decodeAscii, decodeLatin1, quoteBytes } from "./text.ts";
+import { decodeAscii, decodeLatin1, quoteBytes, Slab } from "./text.ts";
 
 const HTAB = 0x09, LF = 0x0a, CR = 0x0d, SP = 0x20, COLON = 0x3a;
 
@@ -64,9 +66,16 @@ export const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
   ...["transfer-encoding", "upgrade", "vary", "warning", "www-authenticate"],
 ]);
 
-// The fields of the section that is being read, four numbers each: start and end of the name, start
-// and end of the value. Reading a section never waits, so one scratch area serves all connections.
-let scratch = new Int32Array(4 * 128);
+// What is kept of received sections goes into two shared areas: the bytes, and four numbers for each
+// field, counted from the section's start: start and end of its name, start and end of its value.
+const heads = new Slab((length) => new Uint8Array(length), 32 * 1024);
+const indexes = new Slab((length) => new Int32Array(length), 4 * 1024);
+/** Room for so many fields is found before a section is read; more move to a larger area. */
+const USUAL_FIELDS = 32;
+
+// What the last `scanFields` found. Reading a section never waits, so one set serves all connections.
+let index = indexes.array;
+let first = 0;
 let count = 0;
 let framing = new Framing();
 let isAscii = true;
@@ -84,12 +93,15 @@ export interface FieldRules {
  * Reads a field section and the empty line that ends it.
  *
  * @param view A view on the array's buffer.
+ * @param start Where the section begins, with its start line.
+ * @param p Where its fields begin.
  * @returns Where it ended, or -1 where `end` came first.
  * @throws {LocalProtocolError} A line breaks a rule.
  */
 export function scanFields(
   bytes: Uint8Array,
   view: DataView,
+  start: number,
   p: number,
   end: number,
   how: FieldRules,
@@ -97,140 +109,116 @@ export function scanFields(
   const { rules, trailers } = how;
   const maxFields = how.maxFields === 0 ? Infinity : how.maxFields;
   const offset = bytes.byteOffset;
+  first = indexes.find(4 * USUAL_FIELDS);
+  let entries = index = indexes.array;
+  let at = first;
   count = 0;
   isAscii = true;
   framing = new Framing();
   for (;;) {
     const nameStart = p;
-    while (p < end && TOKEN[bytes[p]] === 1) p++;
+    let b = 0;
+    while (p < end && TOKEN[b = bytes[p]] === 1) p++;
     if (p >= end) return -1;
-    const nameEnd = p;
-    if (bytes[p] !== COLON || p === nameStart) {
-      if (bytes[p] !== CR || p !== nameStart) {
-        throw badName(bytes, nameStart, p);
-      }
+    if (b !== COLON || p === nameStart) {
+      if (b !== CR || p !== nameStart) throw badName(bytes, nameStart, p);
       if (p + 1 >= end) return -1;
-      if (bytes[p + 1] !== LF) throw badLineEnd(bytes, p, nameStart);
+      if (bytes[p + 1] !== LF) throw badLineEnd(bytes, nameStart, p);
       return p + 2;
     }
-    p++;
-    while (p < end && (bytes[p] === SP || bytes[p] === HTAB)) p++;
+    const nameEnd = p++;
+    while (p < end && ((b = bytes[p]) === SP || b === HTAB)) p++;
     const valueStart = p;
     for (;;) {
-      // Four bytes at a time while all of them are SP or VCHAR: no byte's high bit is set in itself,
-      // after 0x20 was taken away, or after 1 was added (a cycle took 8 % less time).
+      // Four bytes at a time while all of them are SP or VCHAR, which is when no byte has its high bit
+      // set: as it is, with 0x20 taken away, or with 1 added. The lowest one that has is where to look
+      // (a cycle took 15 % less time than byte by byte).
+      let high = 0;
       while (p + 4 <= end) {
         const four = view.getInt32(offset + p, true);
-        if (
-          ((four | (four - 0x20202020) | (four + 0x01010101)) & 0x80808080) !==
-            0
-        ) break;
+        high = (four | (four - 0x20202020) | (four + 0x01010101)) & 0x80808080;
+        if (high !== 0) break;
         p += 4;
       }
-      const stop = p + 4 < end ? p + 4 : end;
-      let kind = 1;
-      while (p < stop && (kind = FIELD_VALUE[bytes[p]]) !== 0) {
-        if (kind === 2) isAscii = false;
-        p++;
-      }
-      if (kind === 0 || p >= end) break;
+      if (high !== 0) p += (31 - Math.clz32(high & -high)) >> 3;
+      else if (p >= end) return -1;
+      const kind = FIELD_VALUE[bytes[p]];
+      if (kind === 0) break;
+      if (kind === 2) isAscii = false;
+      p++;
     }
-    if (p >= end) return -1;
-    if (bytes[p] !== CR) throw badLineEnd(bytes, p, nameStart);
+    if (bytes[p] !== CR) throw badLineEnd(bytes, nameStart, p);
     if (p + 1 >= end) return -1;
-    if (bytes[p + 1] !== LF) throw badLineEnd(bytes, p, nameStart);
+    if (bytes[p + 1] !== LF) throw badLineEnd(bytes, nameStart, p);
     let valueEnd = p;
-    while (
-      valueEnd > valueStart &&
-      (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)
-    ) {
-      valueEnd--;
-    }
+    while (valueEnd > valueStart && ((b = bytes[valueEnd - 1]) === SP || b === HTAB)) valueEnd--;
     p += 2;
+
     if (count >= maxFields) {
       throw new LocalProtocolError(
         `Cannot read more fields: expected at most ${how.maxFields} in one section`,
         431,
       );
     }
-    const at = 4 * count;
-    if (at === scratch.length) grow();
-    scratch[at] = nameStart;
-    scratch[at + 1] = nameEnd;
-    scratch[at + 2] = valueStart;
-    scratch[at + 3] = valueEnd;
-    if (
-      trailers ? keepsTrailer(bytes, at, rules) : keepsField(bytes, at, rules)
-    ) count++;
+    if (at + 4 > entries.length) {
+      at = move();
+      entries = index;
+    }
+    entries[at] = nameStart - start;
+    entries[at + 1] = nameEnd - start;
+    entries[at + 2] = valueStart - start;
+    entries[at + 3] = valueEnd - start;
+    const keeps = trailers
+      ? rules === "lenient" || !FORBIDDEN_TRAILERS.has(knownName(bytes, nameStart, nameEnd))
+      : !mayFrame(nameEnd - nameStart, bytes[nameStart] | 0x20) ||
+        keepsField(bytes, nameStart, nameEnd, valueStart, valueEnd, rules);
+    if (keeps) {
+      at += 4;
+      count++;
+    }
   }
 }
 
-function grow(): void {
-  const larger = new Int32Array(2 * scratch.length);
-  larger.set(scratch);
-  scratch = larger;
+/** Moves the fields read so far to an area that is twice as large. @returns Where they end. */
+function move(): number {
+  const fields = index.subarray(first, first + 4 * count);
+  first = indexes.find(2 * fields.length);
+  index = indexes.array;
+  index.set(fields, first);
+  return first + fields.length;
 }
 
-function keepsTrailer(bytes: Uint8Array, at: number, rules: Rules): boolean {
-  return rules === "lenient" ||
-    !FORBIDDEN_TRAILERS.has(knownName(bytes, scratch[at], scratch[at + 1]));
-}
-
-/** Takes note of a field that frames the message. These six have six different lengths. */
-function keepsField(bytes: Uint8Array, at: number, rules: Rules): boolean {
-  const nameStart = scratch[at], nameEnd = scratch[at + 1];
-  const start = scratch[at + 2], end = scratch[at + 3];
-  let name: string;
-  switch (nameEnd - nameStart) {
-    case 4:
-      if (rules === "strict" && isName(bytes, nameStart, nameEnd, "host")) {
-        noteHost(framing, bytes, start, end);
-      }
-      return true;
-    case 6:
-      name = "expect";
-      break;
-    case 7:
-      name = "upgrade";
-      break;
-    case 10:
-      if (!isName(bytes, nameStart, nameEnd, "connection")) return true;
-      if (isName(bytes, start, end, "keep-alive")) {
-        noteConnectionOption(framing, "keep-alive");
-      } else if (isName(bytes, start, end, "close")) {
-        noteConnectionOption(framing, "close");
-      } else {noteField(
-          framing,
-          "connection",
-          decodeLatin1(bytes, start, end),
-          rules,
-        );}
-      return true;
-    case 14:
-      name = "content-length";
-      break;
-    case 17:
-      name = "transfer-encoding";
-      break;
-    default:
-      return true;
+/** Takes note of a field that may frame the message. @returns Whether the field is kept. */
+function keepsField(
+  bytes: Uint8Array,
+  nameStart: number,
+  nameEnd: number,
+  start: number,
+  end: number,
+  rules: Rules,
+): boolean {
+  const name = knownName(bytes, nameStart, nameEnd);
+  // What is sent most is judged without making text of it.
+  if (name === "host") {
+    if (rules === "strict") noteHost(framing, bytes, start, end);
+    return true;
   }
-  if (!isName(bytes, nameStart, nameEnd, name)) return true;
+  if (name === "connection" && isName(bytes, start, end, "keep-alive")) {
+    noteConnectionOption(framing, "keep-alive");
+    return true;
+  }
   // A user agent has no use for an expectation of the server's.
-  if (rules === "lenient" && name === "expect") return true;
+  if (!FRAMING_NAMES.has(name) || (rules === "lenient" && name === "expect")) return true;
   const value = decodeLatin1(bytes, start, end);
   const isNew = noteField(framing, name, value, rules);
   if (rules === "lenient" && name === "content-length") {
-    scratch[at + 3] = start + firstOfEqual(value)!.length;
+    const at = first + 4 * count;
+    index[at + 3] = index[at + 2] + firstOfEqual(value)!.length;
   }
   return isNew;
 }
 
-function badName(
-  bytes: Uint8Array,
-  start: number,
-  p: number,
-): LocalProtocolError {
+function badName(bytes: Uint8Array, start: number, p: number): LocalProtocolError {
   const b = bytes[p];
   const why = b === SP || b === HTAB
     ? p === start
@@ -243,57 +231,23 @@ function badName(
     : b === CR
     ? "no colon (RFC 9112 5)"
     : `${quoteBytes(bytes, p, p + 1)} in the name (RFC 9110 5.1)`;
-  return new LocalProtocolError(
-    `Cannot read field line ${quoteLine(bytes, start, p)}: ${why}`,
-  );
+  return badLine(bytes, start, p, why);
 }
 
-function badLineEnd(
-  bytes: Uint8Array,
-  p: number,
-  start: number,
-): LocalProtocolError {
+function badLineEnd(bytes: Uint8Array, start: number, p: number): LocalProtocolError {
   const why = bytes[p] === CR
     ? "a bare CR (RFC 9112 2.2)"
     : bytes[p] === LF
     ? "a bare LF (RFC 9112 2.2)"
     : `control character ${quoteBytes(bytes, p, p + 1)} in the value (RFC 9110 5.5)`;
-  return new LocalProtocolError(
-    `Cannot read field line ${quoteLine(bytes, start, p)}: ${why}`,
-  );
+  return badLine(bytes, start, p, why);
 }
 
-/** The line that begins at `start` as far as `p`, the byte that breaks it. */
-function quoteLine(bytes: Uint8Array, start: number, p: number): string {
-  return quoteBytes(bytes, start, p + 1);
+/** The line that begins at `start` is broken by the byte at `p`. */
+function badLine(bytes: Uint8Array, start: number, p: number, why: string): LocalProtocolError {
+  const line = quoteBytes(bytes, start, p + 1);
+  return new LocalProtocolError(`Cannot read field line ${line}: ${why}`);
 }
-
-/** An area that is only ever filled, never written twice: what is cut from it does not change. */
-class Slab<A extends Uint8Array | Int32Array> {
-  array: A;
-  #used = 0;
-  readonly #make: (length: number) => A;
-  readonly #size: number;
-
-  constructor(make: (length: number) => A, size: number) {
-    this.#make = make;
-    this.#size = size;
-    this.array = make(size);
-  }
-
-  /** Where `length` free elements of `array` begin; `array` may be a new one. */
-  reserve(length: number): number {
-    if (this.#used + length > this.array.length) {
-      this.array = this.#make(Math.max(length, this.#size));
-      this.#used = 0;
-    }
-    const start = this.#used;
-    this.#used += length;
-    return start;
-  }
-}
-const heads = new Slab((length) => new Uint8Array(length), 32 * 1024);
-const indexes = new Slab((length) => new Int32Array(length), 4 * 1024);
 
 /** The fields of one section: a copy of its bytes, and where the fields stand in it. */
 export class ReceivedFields {
@@ -310,29 +264,27 @@ export class ReceivedFields {
   readonly #isAscii: boolean;
   #text: string | null = null;
 
-  /** Keeps what `scanFields` has just read, and the start line that stands before it. */
-  constructor(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    startLineIsAscii: boolean,
-  ) {
+  /**
+   * Keeps what `scanFields` has just read.
+   *
+   * @param start Where the section begins, as `scanFields` was told.
+   * @param end What it returned.
+   */
+  constructor(bytes: Uint8Array, start: number, end: number, startLineIsAscii: boolean) {
     this.count = count;
-    this.framing = framing;
-    this.#isAscii = isAscii && startLineIsAscii;
     this.byteLength = end - start;
-    this.#start = heads.reserve(end - start);
+    this.framing = framing;
+    this.#start = heads.find(end - start);
     this.#bytes = heads.array;
     heads.array.set(bytes.subarray(start, end), this.#start);
-    this.#first = indexes.reserve(4 * count);
-    this.#index = indexes.array;
-    const from = start - this.#start;
-    for (let i = 0, to = this.#first; i < 4 * count; i++, to++) {
-      indexes.array[to] = scratch[i] - from;
-    }
+    heads.take(end - start);
+    this.#index = index;
+    this.#first = first;
+    indexes.take(4 * count);
+    this.#isAscii = isAscii && startLineIsAscii;
   }
 
-  /** Bytes `[start, end)`, counted from the first one kept, as text. */
+  /** Bytes `[start, end)` of the section as text. */
   slice(start: number, end: number): string {
     return this.#text === null
       ? decodeLatin1(this.#bytes, this.#start + start, this.#start + end)
@@ -342,13 +294,15 @@ export class ReceivedFields {
   /** Whether field `i` is called `name`, which is in lower case. */
   isNamed(i: number, name: string): boolean {
     const at = this.#first + 4 * i;
-    return isName(this.#bytes, this.#index[at], this.#index[at + 1], name);
+    const from = this.#start;
+    return isName(this.#bytes, from + this.#index[at], from + this.#index[at + 1], name);
   }
 
   /** The name of field `i` in lower case. */
   name(i: number): string {
     const at = this.#first + 4 * i;
-    return knownName(this.#bytes, this.#index[at], this.#index[at + 1]);
+    const from = this.#start;
+    return knownName(this.#bytes, from + this.#index[at], from + this.#index[at + 1]);
   }
 
   /** The name of field `i` as it came. */
@@ -370,9 +324,6 @@ export class ReceivedFields {
         ? decodeAscii(this.#bytes, this.#start, end)
         : decodeLatin1(this.#bytes, this.#start, end);
     }
-    return this.#text.slice(
-      this.#index[at] - this.#start,
-      this.#index[at + 1] - this.#start,
-    );
+    return this.#text.slice(this.#index[at], this.#index[at + 1]);
   }
 }
