@@ -1,0 +1,209 @@
+// HTTPContext: one exchange as a handler sees it.
+
+import type { HeadersInit } from "../h11.ts";
+import { type AnyListener, Context, type ContextOptions } from "../listener.ts";
+import type { Exchange, ResponseBody } from "./exchange.ts";
+import type { Headers } from "../h11.ts";
+import { HTTPError, reasonPhrase } from "./http_error.ts";
+import { pathOf, queryOf, urlOf } from "./target.ts";
+
+/** Ties a new context to its exchange; for `connection.ts` alone. */
+export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
+
+/**
+ * One exchange: a request and its response. A handler gets it as `event.ctx`.
+ *
+ * @example
+ * ```ts
+ * import { HTTPListener } from "@tiny/listener/http";
+ *
+ * const app = new HTTPListener();
+ * app.onEvent("POST:/echo", async ({ ctx }) => {
+ *   ctx.response(200, await ctx.text(), { "X-Method": ctx.method });
+ * });
+ * ```
+ */
+export class HTTPContext extends Context {
+  #exchange: Exchange | null = null;
+  #query: URLSearchParams | null = null;
+  #request: Request | null = null;
+
+  static {
+    bindExchange = (ctx, exchange) => {
+      ctx.#exchange = exchange;
+    };
+  }
+
+  /** Made by the listener for each request. */
+  constructor(listener: AnyListener, options?: ContextOptions) {
+    super(listener, options);
+  }
+
+  get #bound(): Exchange {
+    if (this.#exchange === null) {
+      throw new TypeError("Cannot use this HTTPContext: no request belongs to it");
+    }
+    return this.#exchange;
+  }
+
+  /** The request's method, case-sensitive. */
+  get method(): string {
+    return this.#bound.request.method;
+  }
+
+  /** The request's target as it was sent, with its query (RFC 9112 3.2). */
+  get target(): string {
+    return this.#bound.request.target;
+  }
+
+  /** The path in the target, not decoded: what routes match. */
+  get path(): string {
+    return pathOf(this.target);
+  }
+
+  /** The query in the target, decoded. */
+  get query(): URLSearchParams {
+    return this.#query ??= new URLSearchParams(queryOf(this.target));
+  }
+
+  /** The request's fields. */
+  get headers(): Headers {
+    return this.#bound.request.headers;
+  }
+
+  /** The request's version, "1.1" or "1.0". */
+  get httpVersion(): string {
+    return this.#bound.request.httpVersion;
+  }
+
+  /** The address of the client. */
+  get remoteAddr(): Deno.Addr {
+    return this.#bound.socket.conn.remoteAddr;
+  }
+
+  /** The address the client connected to. */
+  get localAddr(): Deno.Addr {
+    return this.#bound.socket.conn.localAddr;
+  }
+
+  /** The request as a web `Request`, made on first use. Its body and `ctx.body` are one. */
+  get request(): Request {
+    if (this.#request === null) {
+      const { method, headers } = this;
+      const url = urlOf(this.target, headers.get("host"), this.localAddr);
+      const hasBody = method !== "GET" && method !== "HEAD";
+      const body = hasBody ? this.body : null;
+      this.#request = new Request(url, {
+        method,
+        headers: [...headers] as [string, string][],
+        body,
+      });
+    }
+    return this.#request;
+  }
+
+  /** The request's body as a stream, which reads from the socket as it is read. */
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#bound.body.stream();
+  }
+
+  /**
+   * The request's body.
+   *
+   * @throws {HTTPError} 413: it is over `maxBodySize`. 400: it is not framed as it should be.
+   * @throws {TypeError} It was read before.
+   */
+  bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#bound.body.bytes();
+  }
+
+  /** The request's body as text of UTF-8. @throws As {@linkcode HTTPContext.bytes}. */
+  async text(): Promise<string> {
+    return decoder.decode(await this.bytes());
+  }
+
+  /**
+   * The request's body, parsed.
+   *
+   * @throws {HTTPError} 400: it is no JSON. Else as {@linkcode HTTPContext.bytes}.
+   */
+  async json(): Promise<unknown> {
+    const text = await this.text();
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new HTTPError(400, "The body is not valid JSON", { cause });
+    }
+  }
+
+  /** The trailer fields of the request; null before its body was read to the end. */
+  get trailers(): Headers | null {
+    return this.#bound.body.trailers;
+  }
+
+  /** Whether the response has begun. */
+  get isResponded(): boolean {
+    return this.#bound.isResponded;
+  }
+
+  /**
+   * Sends the response.
+   *
+   * `Content-Length`, `Date` and, for text and bytes, `Content-Type` are added where they are not among
+   * `headers`. A stream or an async iterable is sent as it comes.
+   *
+   * @param status A status code from 200 to 599.
+   * @returns Where the body is a stream, a promise: it resolves when the body was sent, and rejects with
+   * what the stream failed with.
+   * @throws {TypeError} A response was sent before, or the exchange is over.
+   * @throws {h11.LocalProtocolError} The status or a field is not valid.
+   */
+  response(status: number, body?: ResponseBody, headers?: HeadersInit): void | Promise<void> {
+    return this.#bound.respond(status, body ?? null, headers ?? NO_HEADERS);
+  }
+
+  /** Sends a web `Response`. @throws As {@linkcode HTTPContext.response}. */
+  respondWith(response: Response): void | Promise<void> {
+    const { status, statusText, headers, body } = response;
+    return this.#bound.respond(status, body, headers, statusText);
+  }
+
+  /**
+   * Sends an interim response, as 103 (Early Hints); nothing to a client of HTTP/1.0 (RFC 9110 15.2).
+   *
+   * @param status From 100 to 199.
+   * @throws {h11.LocalProtocolError} The status or a field is not valid, or the response has begun.
+   */
+  informational(status: number, headers: HeadersInit = NO_HEADERS): void {
+    this.#bound.inform(status, headers);
+  }
+
+  /** Sends a redirect; 302 (Found) if no status is given. */
+  redirect(location: string | URL, status = 302): void {
+    this.response(status, `${reasonPhrase(status)}\n`, {
+      Location: encodeURI(decode(`${location}`)),
+    });
+  }
+
+  /** Answers 404 (Not Found). */
+  throw404(message?: string): never {
+    throw new HTTPError(404, message);
+  }
+
+  /** Answers 500 (Internal Server Error). */
+  throw500(message?: string): never {
+    throw new HTTPError(500, message);
+  }
+}
+
+const NO_HEADERS: [string, string][] = [];
+const decoder = new TextDecoder();
+
+/** A location may come encoded or not: what is encoded stays so. */
+function decode(location: string): string {
+  try {
+    return decodeURI(location);
+  } catch {
+    return location;
+  }
+}

@@ -1,0 +1,98 @@
+// The body of a request: read from the socket when the handler asks for it, and only then.
+
+import type { Headers } from "../h11.ts";
+import { HTTPError } from "./http_error.ts";
+
+/** Where the parts of a body come from; null at its end. */
+export interface BodySource {
+  /** The next part; bytes that stay as they are. */
+  readBody(): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** What `Content-Length` says; null where the length is not known. */
+  readonly contentLength: number | null;
+  /** The most that the buffering readers take. */
+  readonly maxBodySize: number;
+}
+
+/** The body of one request. */
+export class RequestBody {
+  readonly #source: BodySource;
+  #stream: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
+  #isTaken = false;
+  /** The trailer fields, when the body was read to its end. */
+  trailers: Headers | null = null;
+
+  constructor(source: BodySource) {
+    this.#source = source;
+  }
+
+  /** The body as a stream, the same one at each call. */
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    if (this.#stream === null) {
+      this.#take();
+      const source = this.#source;
+      // One part is read when one is asked for, so an idle handler leaves the client waiting.
+      this.#stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+        async pull(controller): Promise<void> {
+          const part = await source.readBody();
+          if (part === null) controller.close();
+          else controller.enqueue(part);
+        },
+      }, { highWaterMark: 0 });
+    }
+    return this.#stream;
+  }
+
+  /** The whole body. */
+  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    // A web Request made before reads from the stream; what it has not read, this may.
+    const stream = this.#stream;
+    if (stream !== null) {
+      if (stream.locked) throw readTwice();
+      return await this.#collect(async () => {
+        const reader = stream.getReader();
+        try {
+          return (await reader.read()).value ?? null;
+        } finally {
+          reader.releaseLock();
+        }
+      });
+    }
+    this.#take();
+    return await this.#collect(() => this.#source.readBody());
+  }
+
+  #take(): void {
+    if (this.#isTaken) throw readTwice();
+    this.#isTaken = true;
+  }
+
+  async #collect(
+    read: () => Promise<Uint8Array<ArrayBuffer> | null>,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const { contentLength, maxBodySize } = this.#source;
+    if (maxBodySize > 0 && contentLength !== null && contentLength > maxBodySize) throw tooLarge();
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    let length = 0;
+    for (let part = await read(); part !== null; part = await read()) {
+      length += part.length;
+      if (maxBodySize > 0 && length > maxBodySize) throw tooLarge();
+      parts.push(part);
+    }
+    if (parts.length === 1) return parts[0];
+    const whole = new Uint8Array(length);
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  }
+}
+
+function readTwice(): TypeError {
+  return new TypeError("Cannot read the request's body: it was read before");
+}
+
+function tooLarge(): HTTPError {
+  return new HTTPError(413);
+}

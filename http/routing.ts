@@ -1,0 +1,55 @@
+// From a request to a route: HEAD runs GET's, and what has no route is told why.
+
+import type { FoundRoute } from "../listener.ts";
+import { HTTPError } from "./http_error.ts";
+
+/** What is asked of a listener to find a route. */
+export interface Routes {
+  findRoute(path: string): FoundRoute | null;
+  /** The patterns that are registered. */
+  patterns(): Iterable<string>;
+}
+
+/**
+ * The route of `METHOD:path`. HEAD takes the route of GET where that was registered before any that HEAD
+ * has itself.
+ *
+ * @returns Null where OPTIONS is answered without a route; `allow` has its answer then.
+ * @throws {HTTPError} 404: there is none. 405: there is one for another method. 501: CONNECT without a
+ * route of its own, which a route for everything is not.
+ */
+export function route(
+  routes: Routes,
+  method: string,
+  path: string,
+): { found: FoundRoute } | { allow: string } {
+  let found = routes.findRoute(`${method}:${path}`);
+  if (method === "HEAD") {
+    const get = routes.findRoute(`GET:${path}`);
+    if (get !== null && (found === null || get.route.order < found.route.order)) found = get;
+  } else if (method === "CONNECT" && found?.route.pattern.startsWith("CONNECT:") !== true) {
+    throw new HTTPError(501);
+  }
+  if (found !== null) return { found };
+
+  const allow = allowed(routes, path);
+  if (method === "OPTIONS" && (allow !== null || path === "*")) {
+    return { allow: allow ?? "OPTIONS" };
+  }
+  if (allow === null) throw new HTTPError(404);
+  throw new HTTPError(405, undefined, { headers: { Allow: allow } });
+}
+
+/** The methods that have a route for `path`, or for anything where it is `*`; null for none. */
+function allowed(routes: Routes, path: string): string | null {
+  const methods = new Set<string>();
+  for (const pattern of routes.patterns()) {
+    const method = /^([A-Z]+):/.exec(pattern)?.[1];
+    if (method === undefined || methods.has(method)) continue;
+    if (path === "*" || routes.findRoute(`${method}:${path}`) !== null) methods.add(method);
+  }
+  if (methods.size === 0) return null;
+  if (methods.has("GET")) methods.add("HEAD");
+  methods.add("OPTIONS");
+  return [...methods].join(", ");
+}
