@@ -119,11 +119,14 @@ const BUCKETS = 512;
 function bucket(length: number, first: number, last: number): number {
   return (length * 37 ^ first << 3 ^ last) & BUCKETS - 1;
 }
-const byBucket: string[][] = Array.from({ length: BUCKETS }, () => []);
-for (const name of KNOWN_NAMES) {
-  byBucket[
-    bucket(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1))
-  ].push(name);
+interface KnownName {
+  text: string;
+  bytes: Uint8Array;
+}
+const byBucket: KnownName[][] = Array.from({ length: BUCKETS }, () => []);
+for (const text of KNOWN_NAMES) {
+  const bytes = encodeLatin1(text);
+  byBucket[bucket(bytes.length, bytes[0], bytes[bytes.length - 1])].push({ text, bytes });
 }
 
 /** `bytes[start, end)` is `name`, which is in lower case, in any case. */
@@ -146,9 +149,14 @@ export function knownName(
   start: number,
   end: number,
 ): string {
-  const candidates = byBucket[bucket(end - start, LOWER[bytes[start]], LOWER[bytes[end - 1]])];
+  const length = end - start;
+  const candidates = byBucket[bucket(length, LOWER[bytes[start]], LOWER[bytes[end - 1]])];
   for (let i = 0; i < candidates.length; i++) {
-    if (isName(bytes, start, end, candidates[i])) return candidates[i];
+    const known = candidates[i].bytes;
+    if (known.length !== length) continue;
+    let at = 0;
+    while (at < length && LOWER[bytes[start + at]] === known[at]) at++;
+    if (at === length) return candidates[i].text;
   }
   return decodeLatin1(bytes, start, end).toLowerCase();
 }

@@ -139,20 +139,13 @@ const TRIGGERS: readonly Trigger[] = [
   "101 to Upgrade",
   "2xx to CONNECT",
 ];
-const TRIGGER_NUMBER = Object.fromEntries(
-  TRIGGERS.map((trigger, i) => [trigger, i]),
-) as Record<
-  Trigger,
-  number
->;
+const TRIGGER_NUMBER = new Map(TRIGGERS.map((trigger, i) => [trigger, i]));
 const NUMBER_OF_STATES = STATES.length;
 const NUMBER_OF_TRIGGERS = TRIGGERS.length;
 
 /** Where each role goes: -1 for not allowed. */
-const MOVES: Record<Role, Int8Array> = {
-  CLIENT: compileMoves(CLIENT),
-  SERVER: compileMoves(SERVER),
-};
+const CLIENT_MOVES = compileMoves(CLIENT);
+const SERVER_MOVES = compileMoves(SERVER);
 
 function compileMoves(role: Role): Int8Array {
   const moves = new Int8Array(NUMBER_OF_STATES * NUMBER_OF_TRIGGERS).fill(-1);
@@ -162,7 +155,9 @@ function compileMoves(role: Role): Int8Array {
         EVENT_TRIGGERED_TRANSITIONS[role][state] ?? {},
       )
     ) {
-      moves[i * NUMBER_OF_TRIGGERS + TRIGGER_NUMBER[trigger as Trigger]] = STATES.indexOf(next);
+      moves[i * NUMBER_OF_TRIGGERS + TRIGGER_NUMBER.get(trigger as Trigger)!] = STATES.indexOf(
+        next,
+      );
     }
   });
   return moves;
@@ -284,7 +279,8 @@ export class ConnectionState {
 
   #move(role: Role, trigger: Trigger): void {
     const state = role === CLIENT ? this.#client : this.#server;
-    const next = MOVES[role][state * NUMBER_OF_TRIGGERS + TRIGGER_NUMBER[trigger]];
+    const moves = role === CLIENT ? CLIENT_MOVES : SERVER_MOVES;
+    const next = moves[state * NUMBER_OF_TRIGGERS + TRIGGER_NUMBER.get(trigger)!];
     if (next < 0) throw notAllowed(role, STATES[state], trigger);
     if (role === CLIENT) this.#client = next;
     else this.#server = next;
