@@ -150,6 +150,11 @@ export class Connection {
     return [bytes.slice(start, end), isClosed];
   }
 
+  /** How many bytes have been received and not been read: of a head that is not complete, say. */
+  get bufferedSize(): number {
+    return this.#buffer.length;
+  }
+
   /**
    * Takes bytes that came from the peer; empty ones mean that it closed. Call `nextEvent` next.
    *

@@ -1,12 +1,15 @@
 // One connection: reads requests one after the other, has each of them answered, and writes the answers.
 //
-// It is one loop with one reader. While an exchange runs, the loop waits for its end, and what is read is
-// read for the exchange's body.
+// It is one loop. While an exchange runs, the loop waits for its end, and what is read is read for the
+// exchange: its body, and when that is complete one buffer ahead, which tells when the client leaves.
 
 import * as h11 from "../h11.ts";
+import type { Clock, Watched } from "./clock.ts";
+import type { Counters } from "./counters.ts";
 import { Exchange, type ExchangeHost } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { formatAddr } from "./log.ts";
+import { BODY_RATE_AFTER, LEAST_BODY_RATE, type Settings } from "./options.ts";
 import { ConnectionLost, Socket } from "./socket.ts";
 
 /** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
@@ -20,45 +23,72 @@ const CORK_MAX = 64 * 1024;
 export interface ConnectionHost {
   /** The server is stopping. */
   readonly isClosing: boolean;
-  /** Limits on what the peer may send. */
-  readonly limits: h11.ConnectionOptions;
-  /** The most that the buffering readers of a body take. */
-  readonly maxBodySize: number;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly counters: Counters;
   /** Has a request answered; returns a promise where that takes time. */
   handle(exchange: Exchange): void | Promise<void>;
-  /** Writes a line to the log, if there is one. */
-  log(line: string): void;
+  /** Logs an answer. */
+  logAnswer(exchange: Exchange): void;
+  /** Logs why a client was not served, in one line. */
+  logRefusal(line: string): void;
 }
 
+/** What is waited for from the client. */
+type Wait = "nothing" | "request" | "head" | "body";
+
 /** One connection of a server. */
-export class Connection implements ExchangeHost {
+export class Connection implements ExchangeHost, Watched {
   readonly protocol: h11.Connection;
   readonly socket: Socket;
+  readonly remoteAddr: Deno.Addr;
   readonly #host: ConnectionHost;
-  readonly #peer: string;
   #exchange: Exchange | null = null;
+  #requests = 0;
   /** A part of the body that was read when the request was. */
   #bodyPart: Uint8Array | null = null;
+  /** What is read while an exchange runs that has no more body. */
+  #ahead: Promise<void> | null = null;
+  #wait: Wait = "nothing";
+  #readDeadline = 0;
+  #headDeadline = 0;
+  #bodyWaited = 0;
+  #bodyReceived = 0;
+  #interruption: Error | null = null;
+  /** When the connection became idle, by the clock; 0 while it is not. */
+  idleSince = 0;
   isCorked = false;
 
-  constructor(host: ConnectionHost, conn: Deno.Conn) {
+  constructor(host: ConnectionHost, conn: Deno.Conn, remoteAddr: Deno.Addr = conn.remoteAddr) {
+    const { settings } = host;
     this.#host = host;
-    this.socket = new Socket(conn);
-    this.#peer = formatAddr(conn.remoteAddr);
-    this.protocol = new h11.Connection(h11.SERVER, host.limits);
+    this.socket = new Socket(conn, host.clock, settings.writeTimeout);
+    this.remoteAddr = remoteAddr;
+    this.protocol = new h11.Connection(h11.SERVER, {
+      maxIncompleteEventSize: settings.maxHeadSize,
+      maxTargetSize: settings.maxTargetSize,
+      maxFields: settings.maxFields,
+    });
   }
 
+  get settings(): Settings {
+    return this.#host.settings;
+  }
+
+  get counters(): Counters {
+    return this.#host.counters;
+  }
+
+  /** Whether the exchange under way is the last. */
   get isClosing(): boolean {
-    return this.#host.isClosing;
-  }
-
-  get maxBodySize(): number {
-    return this.#host.maxBodySize;
+    const { maxRequestsPerConnection } = this.#host.settings;
+    return this.#host.isClosing || this.#interruption !== null ||
+      (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
   /** Takes no more requests: closes now where none is under way, else after its answer. */
   close(): void {
-    if (this.#exchange === null) this.socket.close();
+    if (this.#exchange === null && !this.#isEnding) this.socket.close();
   }
 
   /** Ends the connection at once. */
@@ -67,15 +97,55 @@ export class Connection implements ExchangeHost {
     this.socket.close();
   }
 
+  /** Looks whether the client has kept what is waited for waiting too long. */
+  checkDeadlines(now: number): void {
+    const { counters, settings } = this.#host;
+    const { writeDeadline } = this.socket;
+    if (writeDeadline !== 0 && now >= writeDeadline) {
+      counters.writeTimeouts++;
+      this.#logRefusal(`cut: it took nothing for ${settings.writeTimeout} ms`);
+      return this.abort(new DOMException("The client takes nothing", "TimeoutError"));
+    }
+    if (this.#wait === "body" && this.#isDribbling(now)) this.#readDeadline = now;
+    if (this.#readDeadline === 0 || now < this.#readDeadline) return;
+    this.#readDeadline = 0;
+    this.#interruption = this.#timeOut();
+    this.socket.interrupt(this.#interruption);
+  }
+
+  #isDribbling(now: number): boolean {
+    const waited = this.#bodyWaited + now - this.#waitingSince;
+    return this.#host.settings.bodyTimeout > 0 && waited > BODY_RATE_AFTER &&
+      this.#bodyReceived < waited / 1000 * LEAST_BODY_RATE;
+  }
+  #waitingSince = 0;
+
+  /** What the one who waits for the client gets instead. */
+  #timeOut(): Error {
+    const { counters } = this.#host;
+    if (this.#wait === "request") {
+      counters.idleTimeouts++;
+      return new ConnectionLost("The client sent no request in time");
+    }
+    const [counter, what] = this.#wait === "body"
+      ? ["bodyTimeouts", "body"] as const
+      : ["headerTimeouts", "head"] as const;
+    counters[counter]++;
+    return new HTTPError(408, undefined, { cause: new Error(`The ${what} did not come in time`) });
+  }
+
   /** Serves the connection until it ends; never rejects. */
   async serve(): Promise<void> {
+    const { clock } = this.#host;
+    clock.watch(this);
     try {
       await this.#serve();
     } catch (error) {
       if (!(error instanceof ConnectionLost)) {
-        console.error(`Cannot go on with the connection of ${this.#peer}:`, error);
+        console.error(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
       }
     } finally {
+      clock.unwatch(this);
       this.socket.close();
     }
   }
@@ -87,39 +157,101 @@ export class Connection implements ExchangeHost {
       try {
         request = protocol.nextEvent();
         if (request === h11.NEED_DATA) {
-          await socket.flush();
-          protocol.receiveData(await socket.read());
+          await this.#readHead();
           continue;
         }
         if (request === h11.PAUSED || request.type !== "Request") break;
+        this.#headDeadline = 0;
         this.#readOn();
       } catch (error) {
         return await this.#refuse(error);
       }
       const exchange = new Exchange(this, request);
       this.#exchange = exchange;
+      this.#requests++;
       this.isCorked = true;
       const running = this.#host.handle(exchange);
-      if (running !== undefined || socket.queued > CORK_MAX) {
-        this.isCorked = false;
-        socket.flush().catch(() => {});
+      this.isCorked = false;
+      if (running !== undefined) {
+        socket.flush().catch(ignore);
+        this.#readAhead(exchange);
         await running;
       }
-      this.isCorked = false;
       exchange.isOver = true;
-      this.#log(exchange);
+      this.#waitForNothing();
+      this.#host.logAnswer(exchange);
+      if (exchange.isUpgraded) return;
       if (!this.#isReusable() && !await this.#drain()) return await this.#end();
-      this.#exchange = null;
       if (this.isClosing) return await this.#end();
+      this.#exchange = null;
+      if (socket.queued > CORK_MAX) await socket.flush();
       protocol.startNextCycle();
     }
     await socket.flush();
+  }
+
+  /** Sends what is there to be sent, and reads more of a head. */
+  async #readHead(): Promise<void> {
+    const { protocol, socket } = this;
+    const { clock, settings } = this.#host;
+    // Reading goes on while the client is slow to take its answers, up to a bound.
+    if (socket.queued > 0) {
+      const flushed = socket.flush();
+      flushed.catch(ignore);
+      if (socket.queued > CORK_MAX) await flushed;
+    }
+    if (protocol.bufferedSize > 0) {
+      if (this.#headDeadline === 0 && settings.headerTimeout > 0) {
+        this.#headDeadline = clock.after(settings.headerTimeout);
+      }
+      this.#wait = "head";
+      this.#readDeadline = this.#headDeadline;
+    } else {
+      this.#wait = "request";
+      this.#readDeadline = settings.idleTimeout > 0 ? clock.after(settings.idleTimeout) : 0;
+      this.idleSince = clock.now;
+    }
+    try {
+      if (this.#ahead === null) protocol.receiveData(await socket.read());
+      else await this.#ahead;
+      if (this.#interruption !== null) throw this.#interruption;
+    } finally {
+      this.#ahead = null;
+      this.#waitForNothing();
+      this.idleSince = 0;
+    }
+  }
+
+  #waitForNothing(): void {
+    this.#wait = "nothing";
+    this.#readDeadline = 0;
   }
 
   /** Reads what comes right after a head: the end of a request without a body, or its first part. */
   #readOn(): void {
     const event = this.protocol.nextEvent();
     this.#bodyPart = typeof event === "object" && event.type === "Data" ? event.data : null;
+    this.#bodyWaited = 0;
+    this.#bodyReceived = this.#bodyPart?.length ?? 0;
+  }
+
+  /**
+   * Reads one buffer while the exchange runs. The end of the stream, or its failure, aborts the event's
+   * signal; a client that only closed its sending half gets its answer all the same.
+   */
+  #readAhead(exchange: Exchange): void {
+    // A request for another protocol is followed by bytes of that protocol, which are not ours to read.
+    if (exchange.isUpgraded || this.protocol.theirState !== h11.DONE) return;
+    if (this.protocol.bufferedSize > 0) return;
+    const left = (): void => {
+      if (!exchange.isOver) {
+        exchange.event?.abort(new DOMException("The client has left", "AbortError"));
+      }
+    };
+    this.#ahead = this.socket.read().then((data) => {
+      this.protocol.receiveData(data);
+      if (data.length === 0) left();
+    }, left);
   }
 
   #isReusable(): boolean {
@@ -132,10 +264,10 @@ export class Connection implements ExchangeHost {
     const { protocol, socket } = this;
     // A client that waits for a 100 that it never got may send the body, or not.
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
-      !protocol.theyAreWaitingFor100Continue && !socket.isLost;
+      !protocol.theyAreWaitingFor100Continue && !socket.isLost && this.#interruption === null;
     if (!mayGoOn) return false;
-    await socket.flush();
-    const timer = setTimeout(() => socket.close(), LINGER);
+    socket.flush().catch(ignore);
+    const timer = setTimeout(() => socket.interrupt(TOO_LONG), LINGER);
     try {
       for (let dropped = this.#bodyPart?.length ?? 0; dropped <= DRAIN_MAX;) {
         const event = protocol.nextEvent();
@@ -145,7 +277,7 @@ export class Connection implements ExchangeHost {
         else break;
       }
     } catch (error) {
-      if (error instanceof h11.RemoteProtocolError) return false;
+      if (error instanceof h11.RemoteProtocolError || error === TOO_LONG) return false;
       throw error;
     } finally {
       clearTimeout(timer);
@@ -156,42 +288,52 @@ export class Connection implements ExchangeHost {
 
   /** Ends the connection after its last answer. */
   async #end(): Promise<void> {
-    const { protocol, socket } = this;
-    if (socket.isLost) return;
-    await socket.flush();
-    // Where the peer has nothing more to say it has not to be listened to.
-    if (protocol.theirState === h11.CLOSED) return;
-    await socket.linger(LINGER);
+    this.#isEnding = true;
+    await this.socket.flush();
+    await this.socket.linger(LINGER);
   }
+  #isEnding = false;
 
   /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
   async #refuse(error: unknown): Promise<void> {
-    if (!(error instanceof h11.RemoteProtocolError)) throw error;
     const { protocol, socket } = this;
-    const { errorStatusHint: statusCode, message } = error;
-    this.#host.log(`WARNING: ${this.#peer} - refused with ${statusCode}: ${message}`);
+    let status: number;
+    if (error instanceof h11.RemoteProtocolError) {
+      status = error.errorStatusHint;
+      this.#logRefusal(`refused with ${status}: ${error.message}`);
+    } else if (error instanceof HTTPError) {
+      status = error.status;
+      this.#logRefusal(`refused with ${status}: ${(error.cause as Error).message}`);
+    } else {
+      throw error;
+    }
+    const { counters } = this.#host;
+    counters.requests++;
+    counters.refused[status] = (counters.refused[status] ?? 0) + 1;
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
-      const reason = reasonPhrase(statusCode);
+      const reason = reasonPhrase(status);
       const headers: [string, string][] = [
         ["Content-Type", "text/plain; charset=utf-8"],
         ["Content-Length", String(reason.length)],
         ["Date", new Date().toUTCString()],
         ["Connection", "close"],
       ];
-      socket.write(protocol.send(new h11.Response({ statusCode, reason, headers }))!);
-      const data = new TextEncoder().encode(reason);
-      socket.write(protocol.send(new h11.Data({ data }))!);
+      socket.write(protocol.send(new h11.Response({ statusCode: status, reason, headers }))!);
+      socket.write(protocol.send(new h11.Data({ data: new TextEncoder().encode(reason) }))!);
       protocol.send(new h11.EndOfMessage());
     }
-    await socket.flush();
-    await socket.linger(LINGER);
+    await this.#end();
+  }
+
+  #logRefusal(what: string): void {
+    this.#host.logRefusal(`WARNING: ${formatAddr(this.remoteAddr)} - ${what}`);
   }
 
   /** The next part of the body, for `exchange`; null at its end. */
   async readBody(exchange: Exchange): Promise<Uint8Array<ArrayBuffer> | null> {
     const { protocol, socket } = this;
     if (exchange !== this.#exchange || exchange.isOver) {
-      throw new TypeError("Cannot read the request's body: the exchange is over");
+      throw exchangeOver();
     }
     if (this.#bodyPart !== null) {
       const part = this.#bodyPart;
@@ -203,7 +345,7 @@ export class Connection implements ExchangeHost {
       while (protocol.theirState === h11.SEND_BODY) {
         const event = protocol.nextEvent();
         if (event === h11.NEED_DATA) {
-          protocol.receiveData(await socket.readBody());
+          protocol.receiveData(await this.#readForBody(exchange));
         } else if (event !== h11.PAUSED && event.type === "Data") {
           const { data } = event;
           return (socket.willOverwrite(data) ? data.slice() : data) as Uint8Array<ArrayBuffer>;
@@ -213,14 +355,39 @@ export class Connection implements ExchangeHost {
       }
     } catch (error) {
       if (!(error instanceof h11.RemoteProtocolError)) throw error;
-      throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
+      const { message: reason, errorStatusHint: status } = error;
+      this.#logRefusal(`refused with ${status}: ${reason}`);
+      throw new HTTPError(status, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
+    if (protocol.theirState === h11.DONE) this.#readAhead(exchange);
     return null;
   }
 
-  #log({ request, status }: Exchange): void {
-    const { method, target, httpVersion } = request;
-    this.#host.log(`INFO: ${this.#peer} - "${method} ${target} HTTP/${httpVersion}" ${status}`);
+  async #readForBody(exchange: Exchange): Promise<Uint8Array> {
+    const { clock, settings } = this.#host;
+    this.#waitingSince = clock.now;
+    this.#wait = "body";
+    this.#readDeadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
+    try {
+      const data = await this.socket.readBody();
+      // A handler that was given up may still wait here; what came is for the one who reads now.
+      if (exchange.isOver) throw exchangeOver();
+      this.#bodyReceived += data.length;
+      return data;
+    } finally {
+      if (!exchange.isOver) {
+        this.#bodyWaited += clock.now - this.#waitingSince;
+        this.#waitForNothing();
+      }
+    }
   }
 }
+
+function exchangeOver(): TypeError {
+  return new TypeError("Cannot read the request's body: the exchange is over");
+}
+
+const TOO_LONG = new Error("It takes too long");
+
+function ignore(): void {}

@@ -2,13 +2,19 @@
 
 import type { HeadersInit } from "../h11.ts";
 import { type AnyListener, Context, type ContextOptions } from "../listener.ts";
-import type { Exchange, ResponseBody } from "./exchange.ts";
+import type { Exchange, ResponseBody, Upgraded } from "./exchange.ts";
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, urlOf } from "./target.ts";
 
 /** Ties a new context to its exchange; for `connection.ts` alone. */
 export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
+
+/** Options of {@linkcode HTTPContext.upgrade}. */
+export interface UpgradeOptions {
+  /** Fields of the answer; `Upgrade` and `Connection` are added where they are not among them. */
+  headers?: HeadersInit;
+}
 
 /**
  * One exchange: a request and its response. A handler gets it as `event.ctx`.
@@ -78,12 +84,12 @@ export class HTTPContext extends Context {
 
   /** The address of the client. */
   get remoteAddr(): Deno.Addr {
-    return this.#bound.socket.conn.remoteAddr;
+    return this.#bound.host.remoteAddr;
   }
 
   /** The address the client connected to. */
   get localAddr(): Deno.Addr {
-    return this.#bound.socket.conn.localAddr;
+    return this.#bound.host.socket.conn.localAddr;
   }
 
   /** The request as a web `Request`, made on first use. Its body and `ctx.body` are one. */
@@ -136,6 +142,25 @@ export class HTTPContext extends Context {
     }
   }
 
+  /**
+   * The request's body as a form: `application/x-www-form-urlencoded` or `multipart/form-data`.
+   *
+   * @throws {HTTPError} 415: it is of another type. 400: it is not what its type says. Else as
+   * {@linkcode HTTPContext.bytes}.
+   */
+  async formData(): Promise<FormData> {
+    const type = this.headers.get("content-type") ?? "";
+    if (!/^(application\/x-www-form-urlencoded|multipart\/form-data)\s*(;|$)/i.test(type)) {
+      throw new HTTPError(415, "The body must be a form");
+    }
+    const bytes = await this.bytes();
+    try {
+      return await new Response(bytes, { headers: { "Content-Type": type } }).formData();
+    } catch (cause) {
+      throw new HTTPError(400, "The body is not a valid form", { cause });
+    }
+  }
+
   /** The trailer fields of the request; null before its body was read to the end. */
   get trailers(): Headers | null {
     return this.#bound.body.trailers;
@@ -156,6 +181,7 @@ export class HTTPContext extends Context {
    * @returns Where the body is a stream, a promise: it resolves when the body was sent, and rejects with
    * what the stream failed with.
    * @throws {TypeError} A response was sent before, or the exchange is over.
+   * @throws {RangeError} `status` is not from 200 to 599.
    * @throws {h11.LocalProtocolError} The status or a field is not valid.
    */
   response(status: number, body?: ResponseBody, headers?: HeadersInit): void | Promise<void> {
@@ -164,8 +190,7 @@ export class HTTPContext extends Context {
 
   /** Sends a web `Response`. @throws As {@linkcode HTTPContext.response}. */
   respondWith(response: Response): void | Promise<void> {
-    const { status, statusText, headers, body } = response;
-    return this.#bound.respond(status, body, headers, statusText);
+    return this.#bound.respondWith(response);
   }
 
   /**
@@ -178,11 +203,32 @@ export class HTTPContext extends Context {
     this.#bound.inform(status, headers);
   }
 
-  /** Sends a redirect; 302 (Found) if no status is given. */
+  /**
+   * Sets trailer fields: they follow the body of a response that is sent after this, or is being sent.
+   * A client of HTTP/1.0 does not get them, nor one that is sent `Content-Length`.
+   *
+   * @throws {h11.LocalProtocolError} A field is not valid, or may not be a trailer (RFC 9110 6.5.1).
+   */
+  setTrailers(headers: HeadersInit): void {
+    this.#bound.setTrailers(headers);
+  }
+
+  /**
+   * Hands the connection over to another protocol: sends 101 (Switching Protocols) with the protocol the
+   * client asked for, or 200 to CONNECT.
+   *
+   * @returns The connection, which is the handler's from then on, and what came of the new protocol.
+   * @throws {TypeError} The client asked for no other protocol, its body was not read, or a response was
+   * sent before.
+   */
+  upgrade(options: UpgradeOptions = {}): Promise<Upgraded> {
+    return this.#bound.upgrade(options.headers ?? NO_HEADERS);
+  }
+
+  /** Sends a redirect; 302 (Found) if no status is given. What has to be encoded in `location` is. */
   redirect(location: string | URL, status = 302): void {
-    this.response(status, `${reasonPhrase(status)}\n`, {
-      Location: encodeURI(decode(`${location}`)),
-    });
+    const encoded = encodeURI(`${location}`.toWellFormed()).replace(/%25([0-9a-f]{2})/gi, "%$1");
+    this.response(status, reasonPhrase(status), { Location: encoded });
   }
 
   /** Answers 404 (Not Found). */
@@ -198,12 +244,3 @@ export class HTTPContext extends Context {
 
 const NO_HEADERS: [string, string][] = [];
 const decoder = new TextDecoder();
-
-/** A location may come encoded or not: what is encoded stays so. */
-function decode(location: string): string {
-  try {
-    return decodeURI(location);
-  } catch {
-    return location;
-  }
-}

@@ -2,7 +2,9 @@
 
 import * as h11 from "../h11.ts";
 import type { AnyEvent } from "../listener.ts";
+import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
+import type { Settings } from "./options.ts";
 import { RequestBody } from "./request_body.ts";
 import type { Socket } from "./socket.ts";
 
@@ -14,14 +16,21 @@ export type ResponseBody =
   | AsyncIterable<Uint8Array | string>
   | null;
 
+/** What an upgraded connection is handed over as. */
+export interface Upgraded {
+  /** The connection; it is the handler's to read, write and close. */
+  conn: Deno.Conn;
+  /** Bytes of the new protocol that have come already. */
+  head: Uint8Array;
+}
+
 /** What an exchange needs of the connection it belongs to. */
 export interface ExchangeHost {
-  /** The connection's protocol. */
   readonly protocol: h11.Connection;
-  /** The connection's socket. */
   readonly socket: Socket;
-  /** The most that the buffering readers of a body take. */
-  readonly maxBodySize: number;
+  readonly settings: Settings;
+  readonly counters: Counters;
+  readonly remoteAddr: Deno.Addr;
   /** Whether this exchange is the connection's last. */
   readonly isClosing: boolean;
   /** Whether what is written is flushed by the connection soon, together with what else there is. */
@@ -30,29 +39,40 @@ export interface ExchangeHost {
   readBody(exchange: Exchange): Promise<Uint8Array<ArrayBuffer> | null>;
 }
 
+type Fields = [name: string, value: string][];
+
 const encoder = new TextEncoder();
+const NO_BYTES = new Uint8Array(0);
 
 /** One request and its response. */
 export class Exchange {
   readonly request: h11.Request;
-  readonly #host: ExchangeHost;
-  #body: RequestBody | null = null;
+  readonly host: ExchangeHost;
   /** The status that was sent; 0 before. */
   status = 0;
+  /** Bytes of the response's body that were sent. */
+  bytes = 0;
+  /** `performance.now()` when the request came; 0 where there is no log. */
+  startedAt = 0;
   /** Set when nothing can be sent any more. */
   isOver = false;
+  /** The connection speaks another protocol from here on. */
+  isUpgraded = false;
   /** The event that a handler runs for; for its signal. */
   event: AnyEvent | null = null;
-  #sending: Promise<void> | null = null;
+  /** The end of a response that is sent as its body comes; null where there is none. */
+  sending: Promise<void> | null = null;
+  #body: RequestBody | null = null;
+  #trailers: h11.EndOfMessage | null = null;
 
   constructor(host: ExchangeHost, request: h11.Request) {
-    this.#host = host;
+    this.host = host;
     this.request = request;
   }
 
-  /** The socket below. */
-  get socket(): Socket {
-    return this.#host.socket;
+  /** The address of the client. */
+  get remoteAddr(): Deno.Addr {
+    return this.host.remoteAddr;
   }
 
   /** Whether the response has begun. */
@@ -60,20 +80,19 @@ export class Exchange {
     return this.status !== 0;
   }
 
-  /** A promise for the end of a response that is sent as it comes; null where there is none. */
-  get sending(): Promise<void> | null {
-    return this.#sending;
-  }
-
   /** The request's body. */
   get body(): RequestBody {
     if (this.#body === null) {
-      const host = this.#host;
+      const { host } = this;
       const length = this.request.headers.get("content-length");
       this.#body = new RequestBody({
         readBody: () => host.readBody(this),
         contentLength: length === null ? null : Number(length),
-        maxBodySize: host.maxBodySize,
+        maxBodySize: host.settings.maxBodySize,
+        tooLarge: () => {
+          host.counters.bodiesTooLarge++;
+          return new HTTPError(413);
+        },
       });
     }
     return this.#body;
@@ -82,10 +101,19 @@ export class Exchange {
   /** Sends an interim response. */
   inform(status: number, headers: h11.HeadersInit): void {
     this.#checkOpen();
-    const { protocol } = this.#host;
+    if (status === 101) {
+      throw new TypeError("Cannot send 101 as an interim response: use upgrade() for it");
+    }
+    const { protocol } = this.host;
     const reason = reasonPhrase(status);
     const response = new h11.InformationalResponse({ statusCode: status, reason, headers });
-    if (protocol.theirHttpVersion !== "1.0") this.#write(protocol.send(response));
+    if (protocol.theirHttpVersion !== "1.0") this.#write(protocol.send(response)!);
+    this.#flush();
+  }
+
+  /** Sends trailer fields after the body, where that is sent in chunks. */
+  setTrailers(headers: h11.HeadersInit): void {
+    this.#trailers = new h11.EndOfMessage({ headers });
   }
 
   /** Sends the response. */
@@ -96,65 +124,113 @@ export class Exchange {
     reason = "",
   ): void | Promise<void> {
     this.#checkOpen();
-    const { protocol } = this.#host;
+    if (!Number.isInteger(status) || status < 200 || status > 599) {
+      throw new RangeError(`Cannot respond with status ${status}: must be from 200 to 599`);
+    }
+    checkBody(body);
+    const { protocol } = this.host;
     const isHead = this.request.method === "HEAD";
     const hasNoBody = status === 204 || status === 205 || status === 304;
-    const fields = [...(Symbol.iterator in headers ? rawItems(headers) : Object.entries(headers))];
-    const has = (name: string): boolean => fields.some((field) => field[0].toLowerCase() === name);
-
-    let bytes: Uint8Array | null = null;
-    if (typeof body === "string") {
-      if (!has("content-type")) fields.push(TEXT);
-      bytes = encoder.encode(body);
-    } else if (body instanceof Uint8Array) {
-      if (!has("content-type")) fields.push(BINARY);
-      bytes = body;
-    } else if (body === null) {
-      bytes = NO_BYTES;
-    }
-    if (hasNoBody) bytes = NO_BYTES;
-    if (bytes !== null && !has("content-length") && status !== 204 && status !== 304) {
-      // A null body may be that of a HEAD whose GET has one: only what is known is told.
-      if (!(isHead && body === null)) fields.push(["Content-Length", String(bytes.length)]);
-    }
-    if (!has("date")) fields.push(["Date", httpDate()]);
-    if (this.#host.isClosing && !has("connection")) fields.push(CLOSE);
-
-    const head = new h11.Response({
+    const bytes = hasNoBody || body === null
+      ? NO_BYTES
+      : typeof body === "string"
+      ? encoder.encode(body)
+      : body instanceof Uint8Array
+      ? body
+      : null;
+    const fields = this.#fields(status, body, bytes, headers);
+    const response = new h11.Response({
       statusCode: status,
       reason: reason || reasonPhrase(status),
       headers: fields,
     });
-    if (bytes !== null && !isHead && !hasNoBody) checkLength(head, bytes.length);
-    this.#write(protocol.send(head), false);
+    const isStream = typeof body === "object" && body !== null && !(body instanceof Uint8Array);
+    if (bytes !== null && !isHead && !hasNoBody) checkLength(response, bytes.length);
+
+    this.#write(protocol.send(response)!);
     this.status = status;
-    if (bytes === null && (isHead || hasNoBody)) {
-      discard(body as ReadableStream | AsyncIterable<unknown>);
-      bytes = NO_BYTES;
+    if (isStream && (isHead || hasNoBody)) {
+      discard(body);
+    } else if (isStream) {
+      return this.sending = this.#sendStream(response, body);
+    } else if (!isHead && bytes!.length > 0) {
+      this.#writeData(bytes!);
     }
-    if (bytes === null) {
-      return this.#sending = this.#sendStream(body as AsyncIterable<Uint8Array | string>);
-    }
-    if (!isHead && bytes.length > 0) {
-      for (const part of protocol.sendWithDataPassthrough(new h11.Data({ data: bytes }))!) {
-        this.#write(part, false);
-      }
-    }
-    this.#write(protocol.send(new h11.EndOfMessage()));
+    this.#write(protocol.send(this.#end(response))!);
+    this.#flush();
   }
 
-  async #sendStream(body: AsyncIterable<Uint8Array | string>): Promise<void> {
-    const { protocol, socket } = this.#host;
+  /** Sends a web response. */
+  respondWith(response: Response): void | Promise<void> {
+    if (response.bodyUsed) throw new TypeError("Cannot send a Response whose body was read before");
+    const { status, statusText, headers, body } = response;
+    return this.respond(status, body, headers, statusText);
+  }
+
+  /** The response's fields, with those that were not given and that it should have. */
+  #fields(
+    status: number,
+    body: ResponseBody,
+    bytes: Uint8Array | null,
+    headers: h11.HeadersInit,
+  ): Fields {
+    const fields: Fields = [];
+    let hasType = false, hasLength = false, hasDate = false, hasConnection = false;
+    const items = headers instanceof h11.Headers
+      ? headers.rawItems()
+      : Symbol.iterator in headers
+      ? headers
+      : Object.entries(headers);
+    for (const [name, value] of items) {
+      fields.push([name, value]);
+      const { length } = name;
+      if (length === 4) hasDate ||= is(name, "date");
+      else if (length === 10) hasConnection ||= is(name, "connection");
+      else if (length === 12) hasType ||= is(name, "content-type");
+      else if (length === 14) hasLength ||= is(name, "content-length");
+      else if (length === 17) hasLength ||= is(name, "transfer-encoding");
+    }
+    if (!hasType && body !== null) {
+      if (typeof body === "string") fields.push(TEXT);
+      else if (body instanceof Uint8Array) fields.push(BINARY);
+    }
+    // A null body may be that of a HEAD whose GET has one: only what is known is told.
+    const isKnown = bytes !== null && status !== 204 && status !== 304 &&
+      !(body === null && this.request.method === "HEAD");
+    if (isKnown && !hasLength && !this.#canHaveTrailers) {
+      fields.push(["Content-Length", String(bytes.length)]);
+    }
+    if (!hasDate) fields.push(["Date", httpDate()]);
+    // After a CONNECT that was refused the client may have sent what is not HTTP (RFC 9110 9.3.6).
+    const closes = this.host.isClosing || this.request.method === "CONNECT";
+    if (closes && !hasConnection) fields.push(CLOSE);
+    return fields;
+  }
+
+  /** Trailers were set, and the client knows of chunks. */
+  get #canHaveTrailers(): boolean {
+    return this.#trailers !== null && this.request.httpVersion !== "1.0" &&
+      this.request.method !== "HEAD";
+  }
+
+  #end(response: h11.Response): h11.EndOfMessage {
+    const { statusCode, headers } = response;
+    const isChunked = statusCode !== 204 && statusCode !== 304 && !headers.has("content-length");
+    return isChunked && this.#canHaveTrailers ? this.#trailers! : new h11.EndOfMessage();
+  }
+
+  async #sendStream(
+    response: h11.Response,
+    body: AsyncIterable<Uint8Array | string>,
+  ): Promise<void> {
+    const { protocol, socket } = this.host;
     try {
       for await (const part of body) {
-        const data = typeof part === "string" ? encoder.encode(part) : part;
-        for (const bytes of protocol.sendWithDataPassthrough(new h11.Data({ data }))!) {
-          socket.write(bytes);
-        }
+        this.#writeData(typeof part === "string" ? encoder.encode(part) : part);
         // Not one part more than the peer has taken.
         await socket.flush();
       }
-      socket.write(protocol.send(new h11.EndOfMessage())!);
+      this.#write(protocol.send(this.#end(response))!);
       await socket.flush();
     } catch (error) {
       // A client must never take a part for the whole: the message stays without its end.
@@ -164,10 +240,56 @@ export class Exchange {
     }
   }
 
-  #write(bytes: Uint8Array | null, isLast = true): void {
-    if (bytes !== null) this.#host.socket.write(bytes);
+  /**
+   * Hands the connection over to another protocol: 101 to a request with Upgrade (RFC 9110 7.8), 200 to
+   * CONNECT (RFC 9110 9.3.6).
+   */
+  async upgrade(headers: h11.HeadersInit): Promise<Upgraded> {
+    this.#checkOpen();
+    const { protocol, socket } = this.host;
+    if (protocol.theirState !== h11.MIGHT_SWITCH_PROTOCOL) {
+      throw new TypeError(
+        protocol.theirState === h11.SEND_BODY
+          ? "Cannot upgrade: the request's body was not read to its end"
+          : "Cannot upgrade: the request asks for no other protocol",
+      );
+    }
+    const given = new h11.Headers(headers);
+    if (this.request.method === "CONNECT") {
+      const response = new h11.Response({ statusCode: 200, reason: "OK", headers: given });
+      this.#write(protocol.send(response)!);
+      this.status = 200;
+    } else {
+      const fields: Fields = given.rawItems();
+      if (!given.has("upgrade")) {
+        fields.unshift(["Upgrade", this.request.headers.get("upgrade")!.split(",")[0].trim()]);
+      }
+      if (!given.has("connection")) fields.push(["Connection", "Upgrade"]);
+      const reason = reasonPhrase(101);
+      const response = new h11.InformationalResponse({ statusCode: 101, reason, headers: fields });
+      this.#write(protocol.send(response)!);
+      this.status = 101;
+    }
+    this.isUpgraded = true;
+    await socket.flush();
+    return { conn: socket.handOver(), head: protocol.trailingData[0] };
+  }
+
+  #writeData(data: Uint8Array): void {
+    this.bytes += data.length;
+    const { protocol, socket } = this.host;
+    for (const part of protocol.sendWithDataPassthrough(new h11.Data({ data }))!) {
+      socket.write(part);
+    }
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.host.socket.write(bytes);
+  }
+
+  #flush(): void {
     // Where the peer is gone there is nobody to tell; the connection notices by itself.
-    if (isLast && !this.#host.isCorked) this.#host.socket.flush().catch(() => {});
+    if (!this.host.isCorked) this.host.socket.flush().catch(() => {});
   }
 
   #checkOpen(): void {
@@ -176,20 +298,31 @@ export class Exchange {
   }
 }
 
-const NO_BYTES = new Uint8Array(0);
 const TEXT: [string, string] = ["Content-Type", "text/plain; charset=utf-8"];
 const BINARY: [string, string] = ["Content-Type", "application/octet-stream"];
 const CLOSE: [string, string] = ["Connection", "close"];
 
-function rawItems(
-  headers: Iterable<readonly [string, string]>,
-): Iterable<readonly [string, string]> {
-  return headers instanceof h11.Headers ? headers.rawItems() : headers;
+function is(name: string, lowerCased: string): boolean {
+  return name.toLowerCase() === lowerCased;
+}
+
+/** What cannot be sent is found out while it can still become a 500. */
+function checkBody(body: unknown): void {
+  if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
+  if (typeof body !== "object" || !(Symbol.asyncIterator in body)) {
+    throw new TypeError(
+      `Cannot send a body of type ${typeof body}: must be a string, a Uint8Array, a ReadableStream, an ` +
+        "async iterable or null",
+    );
+  }
+  if (body instanceof ReadableStream && body.locked) {
+    throw new TypeError("Cannot send a ReadableStream that is locked: something else reads it");
+  }
 }
 
 /** What is sent must be as long as is said; found out here, it can still become a 500. */
-function checkLength(head: h11.Response, length: number): void {
-  const given = head.headers.get("content-length");
+function checkLength(response: h11.Response, length: number): void {
+  const given = response.headers.get("content-length");
   if (given === null || Number(given) === length) return;
   throw new h11.LocalProtocolError(
     `Cannot send a body of ${length} bytes with Content-Length "${given}": they must be equal`,

@@ -1,21 +1,19 @@
 // HTTPListener: a Listener whose events are requests.
 
-import type * as h11 from "../h11.ts";
 import { type ContextClass, Listener, type Source } from "../listener.ts";
-import { PathParamsError } from "../listener.ts";
-import { Connection, type ConnectionHost } from "./connection.ts";
+import { PathParamsError, TimeoutError } from "../listener.ts";
+import { formatter, LazyEntry } from "./access_log.ts";
 import { bindExchange, HTTPContext } from "./context.ts";
 import { type Exchange, toHTTPError } from "./exchange.ts";
-import { HTTPError } from "./http_error.ts";
-import { bind, ListenError } from "./listen.ts";
+import { HTTPError, reasonPhrase } from "./http_error.ts";
+import { ListenError } from "./listen.ts";
+import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
 import { route } from "./routing.ts";
+import { Server } from "./server.ts";
 import { ConnectionLost } from "./socket.ts";
 import { pathOf } from "./target.ts";
-
-/** Milliseconds to wait before accepting again when accepting failed, for want of descriptors say. */
-const ACCEPT_PAUSE = 50;
 
 /**
  * A web server: each request triggers the event `METHOD:path` in a context of its own.
@@ -37,6 +35,7 @@ const ACCEPT_PAUSE = 50;
 export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<C> {
   readonly #settings: Settings;
   #server: Server | null = null;
+  #counters: Counters = newCounters();
 
   /**
    * Makes a server; it listens from `start()` or `run()` on.
@@ -52,15 +51,24 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   }
 
   /**
-   * The address the server listens on.
+   * The address the server listens on, over TCP.
    *
-   * @throws {TypeError} It does not listen.
+   * @throws {TypeError} It does not listen, or on a Unix socket.
    */
   get addr(): Deno.NetAddr {
-    if (this.#server === null) {
+    const addr = this.#server?.addr;
+    if (addr === undefined) {
       throw new TypeError("Cannot get the address: the server does not listen");
     }
-    return this.#server.addr;
+    if (addr.transport !== "tcp") {
+      throw new TypeError("Cannot get the address: the server listens on a Unix socket");
+    }
+    return addr;
+  }
+
+  /** What the server has counted since it began to listen the last time. */
+  get counters(): Readonly<Counters> {
+    return this.#counters;
   }
 
   /** Sets options anew, for a command line: of effect when the server starts next. */
@@ -74,17 +82,26 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * @throws {ListenError} The address is in use, or may not be listened on.
    */
   override listen(): Source {
-    const { hostname, port } = this.#settings;
-    const server = new Server(bind(hostname, port), this.#settings, (exchange) => {
-      return this.#handle(exchange);
+    const settings = this.#settings;
+    const logLine = formatter(settings.accessLog);
+    const server = new Server({
+      settings,
+      handle: (exchange) => {
+        if (logLine !== null) exchange.startedAt = performance.now();
+        return this.#handle(exchange);
+      },
+      logAnswer: (exchange) => {
+        const line = logLine?.(new LazyEntry(exchange));
+        if (line) log.line(line);
+      },
     });
     this.#server = server;
-    server.log(`INFO: Tiny-listener HTTP server running on ${formatAddr(server.addr)}`);
-    const finished = server.serve().finally(() => {
-      if (this.#server === server) this.#server = null;
-    });
+    this.#counters = server.counters;
+    if (settings.accessLog !== false) {
+      log.line(`INFO: Tiny-listener HTTP server running on ${formatAddr(server.addr)}`);
+    }
     return {
-      finished,
+      finished: server.serve().finally(() => this.#server = null),
       close: () => server.close(),
       abort: (reason) => server.abort(reason),
     };
@@ -129,7 +146,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
         return;
       }
       const { route: { name }, params } = result.found;
-      const task = ctx.trigger(result.found.route, { params, path: `${method}:${path}` });
+      const timeout = this.#settings.handlerTimeout || undefined;
+      const task = ctx.trigger(result.found.route, { params, path: `${method}:${path}`, timeout });
       exchange.event = task.event;
       if (task.status === "fulfilled" && this.#isAnswered(exchange, task.event.result)) {
         ctx.drop();
@@ -154,8 +172,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   async #finish(exchange: Exchange, name: string, result: unknown): Promise<void> {
     try {
       if (result instanceof Response && !exchange.isResponded) {
-        const { status, statusText, headers, body } = result;
-        exchange.respond(status, body, headers, statusText);
+        exchange.respondWith(result);
       }
       await exchange.sending;
     } catch (error) {
@@ -171,8 +188,13 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
 
   /** Answers for a handler that threw, where nothing was sent yet, and logs what is a fault of ours. */
   #fail(exchange: Exchange, error: unknown): void {
-    const { request: { method, target } } = exchange;
-    if (!(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
+    const { request: { method, target }, event } = exchange;
+    // The event's own timeout aborts its signal with the error it fails with.
+    if (error instanceof TimeoutError && event?.signal.reason === error) {
+      exchange.host.counters.handlerTimeouts++;
+      console.error(`Cannot answer "${method} ${target}": ${error.message}`);
+      error = new HTTPError(503, undefined, { cause: error });
+    } else if (!(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
       console.error(`Cannot answer "${method} ${target}":`, error);
     }
     if (exchange.isResponded || exchange.isOver) return;
@@ -181,78 +203,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       exchange.respond(status, message, headers);
     } catch (error) {
       console.error(`Cannot answer "${method} ${target}" with ${status}:`, error);
-      exchange.socket.close();
+      exchange.respond(500, reasonPhrase(500), []);
     }
-  }
-}
-
-/** The socket that is listened on, and its connections. */
-class Server implements ConnectionHost {
-  readonly addr: Deno.NetAddr;
-  readonly limits: h11.ConnectionOptions;
-  readonly maxBodySize: number;
-  readonly handle: (exchange: Exchange) => void | Promise<void>;
-  readonly #listener: Deno.Listener;
-  readonly #hasLog: boolean;
-  readonly #connections = new Set<Connection>();
-  isClosing = false;
-
-  constructor(
-    listener: Deno.Listener,
-    settings: Settings,
-    handle: (exchange: Exchange) => void | Promise<void>,
-  ) {
-    this.#listener = listener;
-    this.addr = listener.addr as Deno.NetAddr;
-    this.limits = {
-      maxIncompleteEventSize: settings.maxHeadSize,
-      maxTargetSize: settings.maxTargetSize,
-      maxFields: settings.maxFields,
-    };
-    this.maxBodySize = settings.maxBodySize;
-    this.#hasLog = settings.accessLog !== false;
-    this.handle = handle;
-  }
-
-  log(line: string): void {
-    if (this.#hasLog) log.line(line);
-  }
-
-  /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
-  async serve(): Promise<void> {
-    const serving = new Set<Promise<void>>();
-    while (!this.isClosing) {
-      let conn: Deno.Conn;
-      try {
-        conn = await this.#listener.accept();
-      } catch (error) {
-        if (this.isClosing) break;
-        console.error("Cannot accept a connection:", error);
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
-        continue;
-      }
-      if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay();
-      const connection = new Connection(this, conn);
-      this.#connections.add(connection);
-      const served = connection.serve().then(() => {
-        this.#connections.delete(connection);
-        serving.delete(served);
-      });
-      serving.add(served);
-    }
-    await Promise.all(serving);
-    await log.flush();
-  }
-
-  /** Accepts no more; connections end when they have answered what is under way. */
-  close(): void {
-    this.isClosing = true;
-    this.#listener.close();
-    for (const connection of this.#connections) connection.close();
-  }
-
-  /** Ends all connections at once. */
-  abort(reason: unknown): void {
-    for (const connection of this.#connections) connection.abort(reason);
   }
 }

@@ -1,5 +1,7 @@
 // Binding an address, and what is told where that cannot be.
 
+import type { Settings } from "./options.ts";
+
 /** The server cannot listen on its address. */
 export class ListenError extends Error {
   /** The class's name. */
@@ -7,31 +9,48 @@ export class ListenError extends Error {
 }
 
 /**
- * Listens on a TCP address.
+ * Listens on the address that the settings give: a Unix socket, TLS or plain TCP.
  *
  * @throws {ListenError} Its message says why it cannot, and what to do.
  */
-export function bind(hostname: string, port: number): Deno.TcpListener {
+export function bind(settings: Settings): Deno.Listener {
+  const { hostname, port, path, cert, key, reusePort, backlog: tcpBacklog } = settings;
   try {
-    return Deno.listen({ hostname, port });
+    if (path !== undefined) return Deno.listen({ transport: "unix", path });
+    // Deno has `reusePort` behind a flag, and says so where it is used without.
+    const address = { hostname, port, tcpBacklog, ...(reusePort ? { reusePort } : {}) };
+    return cert !== undefined && key !== undefined
+      ? Deno.listenTls({ ...address, cert, key, alpnProtocols: ["http/1.1"] })
+      : Deno.listen(address);
   } catch (cause) {
-    const address = `${hostname}:${port}`;
-    throw new ListenError(`Cannot listen on ${address}: ${advice(cause, address)}`, { cause });
+    const address = path ?? `${hostname}:${port}`;
+    throw new ListenError(`Cannot listen on ${address}: ${advice(cause, settings)}`, { cause });
   }
 }
 
-function advice(error: unknown, address: string): string {
-  if (error instanceof Deno.errors.NotCapable) {
-    return `the program has no permission; run it with --allow-net=${address}`;
+function advice(error: unknown, { hostname, port, path }: Settings): string {
+  const { errors } = Deno;
+  if (error instanceof errors.NotCapable) {
+    const flags = path === undefined
+      ? `--allow-net=${hostname}:${port}`
+      : `--allow-read=${path} --allow-write=${path}`;
+    return `the program has no permission; run it with ${flags}`;
   }
-  if (error instanceof Deno.errors.AddrInUse) {
-    return "the port is in use; stop the program that has it, or choose another port";
+  if (error instanceof errors.AddrInUse) {
+    return path === undefined
+      ? "the port is in use; stop the program that has it, or choose another port"
+      : "the path is there already; stop the program that listens on it, or remove it";
   }
-  if (error instanceof Deno.errors.AddrNotAvailable) {
+  if (error instanceof errors.AddrNotAvailable) {
     return "this machine has no such address; use one of its own, or 0.0.0.0 for all of them";
   }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "the system does not allow it; choose a port of 1024 or higher";
+  if (error instanceof errors.PermissionDenied) {
+    return path === undefined
+      ? "the system does not allow it; choose a port of 1024 or higher"
+      : "the system does not allow it; choose a folder that the program may write to";
+  }
+  if (error instanceof errors.InvalidData) {
+    return `the certificate or its key is not valid: ${error.message}`;
   }
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,59 +1,140 @@
 // Options of the server and the limits they stand for.
 // The only place for these numbers. Sizes in bytes, times in milliseconds; 0 switches a limit off.
 
-/** Where the server listens, and what it takes from its clients. */
+import type { AccessLogChoice } from "./access_log.ts";
+
+/** Where the server listens, and what it takes from its clients. Sizes in bytes, times in milliseconds. */
 export interface ServerOptions {
   /** The port; 8000 if not given, 0 for a free one. */
   port?: number;
   /** The address or host name to listen on; `127.0.0.1` if not given. */
   hostname?: string;
-  /** The access log: one line an answer, or `false` for none; `"default"` if not given. */
-  accessLog?: "default" | false;
-  /** Bytes of a request's head at most, 16 KiB if not given: 431 (RFC 6585 5). */
+  /** The path of a Unix socket to listen on, in place of `hostname` and `port`. */
+  path?: string;
+  /** The server's certificate chain in PEM; with `key` it makes the server speak TLS. */
+  cert?: string;
+  /** The key of the certificate in PEM. */
+  key?: string;
+  /** Lets several processes listen on one port; Deno wants `--unstable-net` for it. */
+  reusePort?: boolean;
+  /** Connections that wait to be accepted at most; 511 if not given. */
+  backlog?: number;
+  /**
+   * The access log: `"default"`, Apache's `"combined"`, `"json"`, a function that makes the line, or
+   * `false` for none; `"default"` if not given.
+   */
+  accessLog?: AccessLogChoice;
+  /** Bytes of a request's head at most, 16 KiB if not given: 431 (RFC 6585 5). Trailers share it. */
   maxHeadSize?: number;
   /** Bytes of a request's target at most, 8 KiB if not given: 414 (RFC 9110 15.5.15). */
   maxTargetSize?: number;
   /** Fields of a request's head at most, 100 if not given: 431 (RFC 6585 5). */
   maxFields?: number;
   /**
-   * Bytes of a body at most for `bytes()`, `text()` and `json()`, 16 MiB if not given: 413 (RFC 9110
-   * 15.5.14). A body that is read as a stream has no limit.
+   * Bytes of a body at most for `bytes()`, `text()`, `json()` and `formData()`, 16 MiB if not given: 413
+   * (RFC 9110 15.5.14). A body that is read as a stream has no limit.
    */
   maxBodySize?: number;
+  /**
+   * Milliseconds for a request's head, from its first byte on, 10,000 if not given: 408 (RFC 9110
+   * 15.5.9). Bytes that dribble in do not renew it.
+   */
+  headerTimeout?: number;
+  /** Milliseconds before a connection's first request and between two, 75,000 if not given: it is closed. */
+  idleTimeout?: number;
+  /**
+   * Milliseconds without a byte while the handler wants one, 30,000 if not given: 408. A body that comes
+   * with fewer than 240 bytes a second, once it was waited for 5 seconds in all, gets it too.
+   */
+  bodyTimeout?: number;
+  /** Milliseconds without progress while bytes wait to be sent, 30,000 if not given: it is cut. */
+  writeTimeout?: number;
+  /** Milliseconds that a handler may take; off if not given: 503 (RFC 9110 15.6.4). */
+  handlerTimeout?: number;
+  /**
+   * Connections open at a time, 10,000 if not given. Over it the one that is idle longest is closed; where
+   * none is, new ones wait to be accepted.
+   */
+  maxConnections?: number;
+  /** Connections open at a time from one address; off if not given: one more is closed. */
+  maxConnectionsPerAddress?: number;
+  /** Requests on one connection; off if not given: the last answer says `Connection: close`. */
+  maxRequestsPerConnection?: number;
   /** Milliseconds that exchanges under way have to finish when the server stops; 10,000 if not given. */
   shutdownGrace?: number;
+  /**
+   * Addresses and CIDR blocks of proxies, or `"unix"`, whose `Forwarded` and `X-Forwarded-For` fields
+   * tell the client's address; none if not given.
+   */
+  trustedProxies?: string[];
+  /** Each connection begins with a PROXY protocol header, version 1 or 2, that tells the client's address. */
+  proxyProtocol?: boolean;
 }
 
 /** Options with their defaults filled in. */
-export type Settings = Required<ServerOptions>;
+export type Settings =
+  & Required<Omit<ServerOptions, "path" | "cert" | "key">>
+  & Pick<ServerOptions, "path" | "cert" | "key">;
 
 const DEFAULTS: Settings = {
   port: 8000,
   hostname: "127.0.0.1",
+  reusePort: false,
+  backlog: 511,
   accessLog: "default",
   maxHeadSize: 16 * 1024,
   maxTargetSize: 8 * 1024,
   maxFields: 100,
   maxBodySize: 16 * 1024 * 1024,
+  headerTimeout: 10_000,
+  idleTimeout: 75_000,
+  bodyTimeout: 30_000,
+  writeTimeout: 30_000,
+  handlerTimeout: 0,
+  maxConnections: 10_000,
+  maxConnectionsPerAddress: 0,
+  maxRequestsPerConnection: 0,
   shutdownGrace: 10_000,
+  trustedProxies: [],
+  proxyProtocol: false,
 };
 
-/** Lowest and highest value of each number among the options. */
-const RANGES: { [K in keyof Settings]?: [lowest: number, highest: number, unit: string] } = {
-  port: [0, 0xffff, ""],
-  maxHeadSize: [64, 0x7fffffff, " bytes"],
-  maxTargetSize: [0, 0x7fffffff, " bytes"],
-  maxFields: [0, 0x7fffffff, ""],
-  maxBodySize: [0, Number.MAX_SAFE_INTEGER, " bytes"],
-  shutdownGrace: [0, 0x7fffffff, " milliseconds"],
-};
+/** A body slower than this, in bytes a second, is taken for an attack … */
+export const LEAST_BODY_RATE = 240;
+/** … once it was waited for so many milliseconds in all. */
+export const BODY_RATE_AFTER = 5_000;
+
+const MILLISECONDS = [0, 0x7fffffff, " milliseconds"] as const;
+const BYTES = [0, Number.MAX_SAFE_INTEGER, " bytes"] as const;
+const COUNT = [0, 0x7fffffff, ""] as const;
+
+/** Lowest and highest value of each number among the options, and its unit. */
+const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: number, unit: string] } =
+  {
+    port: [0, 0xffff, ""],
+    backlog: [1, 0x7fffffff, ""],
+    maxHeadSize: [64, 0x7fffffff, " bytes"],
+    maxTargetSize: BYTES,
+    maxFields: COUNT,
+    maxBodySize: BYTES,
+    headerTimeout: MILLISECONDS,
+    idleTimeout: MILLISECONDS,
+    bodyTimeout: MILLISECONDS,
+    writeTimeout: MILLISECONDS,
+    handlerTimeout: MILLISECONDS,
+    maxConnections: COUNT,
+    maxConnectionsPerAddress: COUNT,
+    maxRequestsPerConnection: COUNT,
+    shutdownGrace: MILLISECONDS,
+  };
 
 /**
  * Fills in what is not given: the defaults, or the settings there were before.
  *
  * @throws {RangeError} A value is not a whole number, or not one that the option takes.
+ * @throws {TypeError} `cert` was given without `key`, or the other way round.
  */
-export function resolveOptions(options: ServerOptions, standard = DEFAULTS): Settings {
+export function resolveOptions(options: ServerOptions, standard: Settings = DEFAULTS): Settings {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const settings: Settings = { ...standard, ...Object.fromEntries(given) };
   for (const [name, [lowest, highest, unit]] of Object.entries(RANGES)) {
@@ -63,6 +144,9 @@ export function resolveOptions(options: ServerOptions, standard = DEFAULTS): Set
         `Cannot set ${name} to ${value}: must be a whole number from ${lowest} to ${highest}${unit}`,
       );
     }
+  }
+  if ((settings.cert === undefined) !== (settings.key === undefined)) {
+    throw new TypeError("Cannot speak TLS with only one of cert and key: both are needed, in PEM");
   }
   return settings;
 }

@@ -1,7 +1,7 @@
 // The body of a request: read from the socket when the handler asks for it, and only then.
 
 import type { Headers } from "../h11.ts";
-import { HTTPError } from "./http_error.ts";
+import type { HTTPError } from "./http_error.ts";
 
 /** Where the parts of a body come from; null at its end. */
 export interface BodySource {
@@ -11,6 +11,8 @@ export interface BodySource {
   readonly contentLength: number | null;
   /** The most that the buffering readers take. */
   readonly maxBodySize: number;
+  /** Counts a body over it, and makes the answer. */
+  tooLarge(): HTTPError;
 }
 
 /** The body of one request. */
@@ -70,12 +72,14 @@ export class RequestBody {
     read: () => Promise<Uint8Array<ArrayBuffer> | null>,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const { contentLength, maxBodySize } = this.#source;
-    if (maxBodySize > 0 && contentLength !== null && contentLength > maxBodySize) throw tooLarge();
+    if (maxBodySize > 0 && contentLength !== null && contentLength > maxBodySize) {
+      throw this.#source.tooLarge();
+    }
     const parts: Uint8Array<ArrayBuffer>[] = [];
     let length = 0;
     for (let part = await read(); part !== null; part = await read()) {
       length += part.length;
-      if (maxBodySize > 0 && length > maxBodySize) throw tooLarge();
+      if (maxBodySize > 0 && length > maxBodySize) throw this.#source.tooLarge();
       parts.push(part);
     }
     if (parts.length === 1) return parts[0];
@@ -91,8 +95,4 @@ export class RequestBody {
 
 function readTwice(): TypeError {
   return new TypeError("Cannot read the request's body: it was read before");
-}
-
-function tooLarge(): HTTPError {
-  return new HTTPError(413);
 }

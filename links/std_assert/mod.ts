@@ -13,7 +13,11 @@ export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
 }
 
 /** Throws if `actual` and `expected` are not the same value. */
-export function assertStrictEquals<T>(actual: unknown, expected: T, msg?: string): asserts actual is T {
+export function assertStrictEquals<T>(
+  actual: unknown,
+  expected: T,
+  msg?: string,
+): asserts actual is T {
   assertStrict.strictEqual(actual, expected, msg);
 }
 
@@ -56,7 +60,9 @@ function check<E extends Error>(
   msg?: string,
 ): E {
   if (!(error instanceof Error)) {
-    throw new assertStrict.AssertionError({ message: `A non-Error object was thrown. ${msg ?? ""}` });
+    throw new assertStrict.AssertionError({
+      message: `A non-Error object was thrown. ${msg ?? ""}`,
+    });
   }
   if (ErrorClass) assertInstanceOf(error, ErrorClass, msg);
   if (msgIncludes) assertStringIncludes(error.message, msgIncludes, msg);

@@ -5,4 +5,8 @@ import { STATUS_CODES } from "node:http";
 export type StatusCode = number;
 
 /** Maps status codes to their reason phrases. */
-export const STATUS_TEXT: Readonly<Record<number, string>> = STATUS_CODES as Record<number, string>;
+export const STATUS_TEXT: Readonly<Record<number, string>> = {
+  ...STATUS_CODES as Record<number, string>,
+  // Node has the name from before RFC 9110.
+  413: "Content Too Large",
+};

@@ -1,0 +1,154 @@
+// Who the client is when proxies stand in between: what they say of it in Forwarded (RFC 7239) or
+// X-Forwarded-For, as far as they are trusted.
+//
+// Every proxy appends the address that it was called from, so only the end of a list is known to be true: it
+// is read from the right, and only on the word of a proxy that is trusted itself. What is left of that
+// anybody may have written.
+
+import { type IPAddress, netAddr, parseIP } from "./ip_address.ts";
+
+/** No chain of proxies is this long: a list that goes on is there to keep us busy. */
+const MAX_PROXIES = 32;
+
+/** The fields of a request: h11's `Headers`, or anything that answers like them. */
+export interface Fields {
+  /** The value of each field line called `name`, in order. */
+  getAll(name: string): readonly string[];
+}
+
+/** The proxies that are trusted. */
+export class TrustedProxies {
+  readonly #ranges: [network: IPAddress, bits: number][] = [];
+  #trustsUnix = false;
+
+  /**
+   * Takes the proxies: addresses (`"127.0.0.1"`), ranges in CIDR notation (`"10.0.0.0/8"`, `"fd00::/8"`), and
+   * `"unix"` for all that come over a Unix socket.
+   *
+   * @throws {RangeError} One is none of these.
+   */
+  constructor(proxies: readonly string[]) {
+    for (const proxy of proxies) {
+      if (proxy === "unix") this.#trustsUnix = true;
+      else this.#ranges.push(parseRange(proxy));
+    }
+  }
+
+  /** Whether a proxy with this address is trusted. */
+  trusts(addr: Deno.Addr): boolean {
+    if (!("hostname" in addr)) return addr.transport.startsWith("unix") && this.#trustsUnix;
+    const ip = parseIP(addr.hostname);
+    return ip !== null && this.#ranges.some(([network, bits]) => {
+      return network.kind() === ip.kind() && ip.match(network, bits);
+    });
+  }
+
+  /**
+   * The client's address: `peer` itself, unless it is a trusted proxy that says otherwise. Where what a
+   * trusted proxy says is no address (`unknown`, a name it made up, garbage), that proxy is the last that is
+   * known, and so it is where the two fields do not say the same: one of them passed a proxy that does
+   * not know it. A port that is not told is 0.
+   */
+  clientAddr(peer: Deno.Addr, headers: Fields): Deno.Addr {
+    if (!this.trusts(peer)) return peer;
+    const forwarded = headers.getAll("forwarded");
+    const xForwardedFor = headers.getAll("x-forwarded-for");
+    if (forwarded.length === 0) {
+      return this.#walk(peer, addrsFromRight(xForwardedFor, X_FORWARDED_FOR));
+    }
+    const client = this.#walk(peer, addrsFromRight(forwarded, FORWARDED));
+    if (xForwardedFor.length === 0) return client;
+    const other = this.#walk(peer, addrsFromRight(xForwardedFor, X_FORWARDED_FOR));
+    return hostOf(client) === hostOf(other) ? client : peer;
+  }
+
+  #walk(peer: Deno.Addr, addrs: Iterable<Deno.NetAddr>): Deno.Addr {
+    let client = peer;
+    let hops = 0;
+    for (const addr of addrs) {
+      client = addr;
+      if (!this.trusts(client) || ++hops === MAX_PROXIES) break;
+    }
+    return client;
+  }
+}
+
+function hostOf(addr: Deno.Addr): string | null {
+  return "hostname" in addr ? addr.hostname : null;
+}
+
+function parseRange(text: string): [network: IPAddress, bits: number] {
+  const [, address, bits] = /^([^/]+)(?:\/([0-9]{1,3}))?$/.exec(text) ?? [null, ""];
+  const network = parseIP(address);
+  if (network !== null) {
+    const length = network.kind() === "ipv4" ? 32 : 128;
+    // The range of an IPv4 address in IPv6 counts the 96 bits before it.
+    const before = length === 32 && address.includes(":") ? 96 : 0;
+    const count = bits === undefined ? length : Number(bits) - before;
+    if (count >= 0 && count <= length) return [network, count];
+  }
+  throw new RangeError(
+    `Cannot trust proxy ${JSON.stringify(text)}: must be an IP address, a range of them such as ` +
+      `"10.0.0.0/8", or "unix"`,
+  );
+}
+
+/** What finds the addresses in a field. */
+interface Format {
+  /** The last element of a list, and the comma before it where there is one. */
+  readonly last: RegExp;
+  /** Whom an element names; null where it names nobody. */
+  node(element: string): string | null;
+}
+
+// RFC 9110 5.6.2, 5.6.4; RFC 7239 4. Not in that grammar, but sent: an address with a colon outside of
+// quotes, and space around a semicolon.
+const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+const VALUE = String.raw`(?:[^\s",;\\]+|"(?:[^"\\]|\\.)*")`;
+const PAIR = `${TOKEN}=${VALUE}`;
+const EACH_PAIR = new RegExp(PAIR, "g");
+
+const FORWARDED: Format = {
+  // Found from the end, so that nothing in the beginning, which may be anybody's, can hide it.
+  last: new RegExp(`(?:^|,)[ \\t]*(${PAIR}(?:[ \\t]*;[ \\t]*${PAIR})*)[ \\t]*$`),
+  node(element: string): string | null {
+    const named = element.match(EACH_PAIR)!.filter((pair) => /^for=/i.test(pair));
+    return named.length === 1 ? named[0].slice("for=".length) : null;
+  },
+};
+
+const X_FORWARDED_FOR: Format = {
+  last: /(?:^|,)([^,]*)$/,
+  node: (element: string): string => element.trim(),
+};
+
+/** The addresses in the lines of a field from right to left, up to what is none. */
+function* addrsFromRight(
+  lines: readonly string[],
+  { last, node }: Format,
+): Generator<Deno.NetAddr> {
+  for (let line of lines.toReversed()) {
+    for (let isFirst = false; !isFirst;) {
+      const found = last.exec(line);
+      const addr = found && parseNode(node(found[1]) ?? "");
+      if (addr === null) return;
+      yield addr;
+      isFirst = !found![0].startsWith(",");
+      line = line.slice(0, found!.index);
+    }
+  }
+}
+
+/** `10.0.0.1`, `10.0.0.1:80`, `[::1]`, `[::1]:80`, `::1`, each with quotes or without, else null. */
+function parseNode(node: string): Deno.NetAddr | null {
+  const text = node.replace(/^"(.*)"$/, "$1").replaceAll("\\", "");
+  const [, bracketed, plain, port = "0"] = NODE.exec(text) ?? [];
+  const host = bracketed ?? plain ?? text;
+  // A zone (RFC 4007 11) means something on the machine that has it only.
+  const ip = host.includes("%") ? null : parseIP(host);
+  const isIPv4InBrackets = bracketed !== undefined && !bracketed.includes(":");
+  if (ip === null || isIPv4InBrackets || Number(port) > 0xffff) return null;
+  return netAddr(ip, port.startsWith("_") ? 0 : Number(port));
+}
+/** RFC 7239 6: a port may be a made-up name, too. */
+const NODE = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([0-9]{1,5}|_[0-9A-Za-z._-]+))?$/;
