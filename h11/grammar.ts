@@ -1,6 +1,8 @@
 // The grammar of RFC 9110, 9112 and 3986 as tables of bytes, and the rules that are more than a
 // table. All work on bytes; text that a caller gave is encoded first.
 
+import { decodeLatin1 } from "./text.ts";
+
 /** A 256-entry table with 1 for each byte whose character matches. */
 function table(characters: RegExp): Uint8Array {
   return Uint8Array.from(
@@ -36,17 +38,6 @@ const SCHEME = table(/[A-Za-z0-9+\-.]/);
 
 const PERCENT = 0x25, STAR = 0x2a, SLASH = 0x2f, COLON = 0x3a, QUESTION = 0x3f;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
-
-/** The whole of `bytes[start, end)` is in `members`. */
-export function consistsOf(
-  members: Uint8Array,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): boolean {
-  for (let i = start; i < end; i++) if (members[bytes[i]] === 0) return false;
-  return true;
-}
 
 /** The whole of `text` is in `members`; a code unit over 0xFF never is. */
 export function textConsistsOf(members: Uint8Array, text: string): boolean {
@@ -86,15 +77,15 @@ function isPort(bytes: Uint8Array, start: number, end: number): boolean {
   return port <= 0xffff;
 }
 
+/** Brackets and what stands between them: an IPv6 address has 45 characters at most. */
+const MAX_IP_LITERAL_SIZE = 256;
+
 /** Where the host that begins at `start` ends, or -1 where none does. */
 function endOfHost(bytes: Uint8Array, start: number, end: number): number {
   let p = start;
   if (bytes[p] === OPEN_BRACKET) {
-    const close = bytes.subarray(0, end).indexOf(CLOSE_BRACKET, p);
-    return close > 0 &&
-        isIpLiteral(String.fromCharCode(...bytes.subarray(p + 1, close)))
-      ? close + 1
-      : -1;
+    const close = bytes.subarray(p, Math.min(end, p + MAX_IP_LITERAL_SIZE)).indexOf(CLOSE_BRACKET);
+    return close > 0 && isIpLiteral(decodeLatin1(bytes, p + 1, p + close)) ? p + close + 1 : -1;
   }
   while (p < end) {
     if (REG_NAME[bytes[p]] === 1) p++;

@@ -20,6 +20,8 @@ export interface Fields {
 export class TrustedProxies {
   readonly #ranges: [network: IPAddress, bits: number][] = [];
   #trustsUnix = false;
+  /** The peer that was looked up last. */
+  #peer = { hostname: "", isTrusted: false };
 
   /**
    * Takes the proxies: addresses (`"127.0.0.1"`), ranges in CIDR notation (`"10.0.0.0/8"`, `"fd00::/8"`), and
@@ -34,47 +36,50 @@ export class TrustedProxies {
     }
   }
 
-  /** Whether a proxy with this address is trusted. */
-  trusts(addr: Deno.Addr): boolean {
-    if (!("hostname" in addr)) return addr.transport.startsWith("unix") && this.#trustsUnix;
-    const ip = parseIP(addr.hostname);
-    return ip !== null && this.#ranges.some(([network, bits]) => {
+  /**
+   * The client's address: `peer` itself, unless it is a trusted proxy that says otherwise. Where what a
+   * trusted proxy says is no address (`unknown`, a name it made up, garbage), that proxy is the last that is
+   * known. Where the two fields do not say the same, one of them passed a proxy that does not know it, and
+   * `peer` is all that is known. A port that is not told is 0.
+   */
+  clientAddr(peer: Deno.Addr, headers: Fields): Deno.Addr {
+    if (!this.#trustsPeer(peer)) return peer;
+    const forwarded = headers.getAll("forwarded");
+    const xForwardedFor = headers.getAll("x-forwarded-for");
+    const client = this.#walk(nodesFromRight(forwarded, FORWARDED));
+    const other = this.#walk(nodesFromRight(xForwardedFor, X_FORWARDED_FOR));
+    const isSame = client?.ip.toString() === other?.ip.toString();
+    if (!isSame && forwarded.length > 0 && xForwardedFor.length > 0) return peer;
+    const node = client ?? other;
+    return node === null ? peer : netAddr(node.ip, node.port);
+  }
+
+  /** The first that is not trusted, else the last; null where there is none. */
+  #walk(nodes: Iterable<Node>): Node | null {
+    let last: Node | null = null;
+    let count = 0;
+    for (const node of nodes) {
+      last = node;
+      if (!this.#trusts(node.ip) || ++count === MAX_PROXIES) break;
+    }
+    return last;
+  }
+
+  #trusts(ip: IPAddress): boolean {
+    return this.#ranges.some(([network, bits]) => {
       return network.kind() === ip.kind() && ip.match(network, bits);
     });
   }
 
-  /**
-   * The client's address: `peer` itself, unless it is a trusted proxy that says otherwise. Where what a
-   * trusted proxy says is no address (`unknown`, a name it made up, garbage), that proxy is the last that is
-   * known, and so it is where the two fields do not say the same: one of them passed a proxy that does
-   * not know it. A port that is not told is 0.
-   */
-  clientAddr(peer: Deno.Addr, headers: Fields): Deno.Addr {
-    if (!this.trusts(peer)) return peer;
-    const forwarded = headers.getAll("forwarded");
-    const xForwardedFor = headers.getAll("x-forwarded-for");
-    if (forwarded.length === 0) {
-      return this.#walk(peer, addrsFromRight(xForwardedFor, X_FORWARDED_FOR));
+  #trustsPeer(addr: Deno.Addr): boolean {
+    if (!("hostname" in addr)) return addr.transport.startsWith("unix") && this.#trustsUnix;
+    // The requests of a connection come one after the other, and most connections from the same proxy.
+    if (addr.hostname !== this.#peer.hostname) {
+      const ip = parseIP(addr.hostname);
+      this.#peer = { hostname: addr.hostname, isTrusted: ip !== null && this.#trusts(ip) };
     }
-    const client = this.#walk(peer, addrsFromRight(forwarded, FORWARDED));
-    if (xForwardedFor.length === 0) return client;
-    const other = this.#walk(peer, addrsFromRight(xForwardedFor, X_FORWARDED_FOR));
-    return hostOf(client) === hostOf(other) ? client : peer;
+    return this.#peer.isTrusted;
   }
-
-  #walk(peer: Deno.Addr, addrs: Iterable<Deno.NetAddr>): Deno.Addr {
-    let client = peer;
-    let hops = 0;
-    for (const addr of addrs) {
-      client = addr;
-      if (!this.trusts(client) || ++hops === MAX_PROXIES) break;
-    }
-    return client;
-  }
-}
-
-function hostOf(addr: Deno.Addr): string | null {
-  return "hostname" in addr ? addr.hostname : null;
 }
 
 function parseRange(text: string): [network: IPAddress, bits: number] {
@@ -93,7 +98,13 @@ function parseRange(text: string): [network: IPAddress, bits: number] {
   );
 }
 
-/** What finds the addresses in a field. */
+/** Whom a proxy was called from. */
+interface Node {
+  ip: IPAddress;
+  port: number;
+}
+
+/** What finds the nodes in a field. */
 interface Format {
   /** The last element of a list, and the comma before it where there is one. */
   readonly last: RegExp;
@@ -122,17 +133,14 @@ const X_FORWARDED_FOR: Format = {
   node: (element: string): string => element.trim(),
 };
 
-/** The addresses in the lines of a field from right to left, up to what is none. */
-function* addrsFromRight(
-  lines: readonly string[],
-  { last, node }: Format,
-): Generator<Deno.NetAddr> {
+/** The nodes in the lines of a field from right to left, up to what is none. */
+function* nodesFromRight(lines: readonly string[], format: Format): Generator<Node> {
   for (let line of lines.toReversed()) {
     for (let isFirst = false; !isFirst;) {
-      const found = last.exec(line);
-      const addr = found && parseNode(node(found[1]) ?? "");
-      if (addr === null) return;
-      yield addr;
+      const found = format.last.exec(line);
+      const node = found && parseNode(format.node(found[1]) ?? "");
+      if (node === null) return;
+      yield node;
       isFirst = !found![0].startsWith(",");
       line = line.slice(0, found!.index);
     }
@@ -140,15 +148,15 @@ function* addrsFromRight(
 }
 
 /** `10.0.0.1`, `10.0.0.1:80`, `[::1]`, `[::1]:80`, `::1`, each with quotes or without, else null. */
-function parseNode(node: string): Deno.NetAddr | null {
-  const text = node.replace(/^"(.*)"$/, "$1").replaceAll("\\", "");
+function parseNode(quoted: string): Node | null {
+  const text = quoted.replace(/^"(.*)"$/, "$1");
   const [, bracketed, plain, port = "0"] = NODE.exec(text) ?? [];
   const host = bracketed ?? plain ?? text;
   // A zone (RFC 4007 11) means something on the machine that has it only.
   const ip = host.includes("%") ? null : parseIP(host);
   const isIPv4InBrackets = bracketed !== undefined && !bracketed.includes(":");
   if (ip === null || isIPv4InBrackets || Number(port) > 0xffff) return null;
-  return netAddr(ip, port.startsWith("_") ? 0 : Number(port));
+  return { ip, port: port.startsWith("_") ? 0 : Number(port) };
 }
 /** RFC 7239 6: a port may be a made-up name, too. */
 const NODE = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([0-9]{1,5}|_[0-9A-Za-z._-]+))?$/;

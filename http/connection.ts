@@ -54,7 +54,12 @@ export class Connection implements ExchangeHost, Watched {
   #headDeadline = 0;
   #bodyWaited = 0;
   #bodyReceived = 0;
-  #interruption: Error | null = null;
+  /** The client was too late with a head or a body: the connection ends. */
+  #timedOut: HTTPError | null = null;
+  /** The answer to a head that came too late, which is sent while the loop still reads. */
+  #refusing: Promise<void> | null = null;
+  /** Rejected when a body comes too late. */
+  #bodyLate: PromiseWithResolvers<never> | null = null;
   /** When the connection became idle, by the clock; 0 while it is not. */
   idleSince = 0;
   isCorked = false;
@@ -82,7 +87,7 @@ export class Connection implements ExchangeHost, Watched {
   /** Whether the exchange under way is the last. */
   get isClosing(): boolean {
     const { maxRequestsPerConnection } = this.#host.settings;
-    return this.#host.isClosing || this.#interruption !== null ||
+    return this.#host.isClosing || this.#timedOut !== null ||
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
@@ -106,11 +111,21 @@ export class Connection implements ExchangeHost, Watched {
       this.#logRefusal(`cut: it took nothing for ${settings.writeTimeout} ms`);
       return this.abort(new DOMException("The client takes nothing", "TimeoutError"));
     }
-    if (this.#wait === "body" && this.#isDribbling(now)) this.#readDeadline = now;
-    if (this.#readDeadline === 0 || now < this.#readDeadline) return;
-    this.#readDeadline = 0;
-    this.#interruption = this.#timeOut();
-    this.socket.interrupt(this.#interruption);
+    const isLate = this.#readDeadline !== 0 && now >= this.#readDeadline;
+    if (this.#wait === "request" && isLate) {
+      counters.idleTimeouts++;
+      this.socket.close();
+    } else if (this.#wait === "head" && isLate) {
+      counters.headerTimeouts++;
+      this.#timedOut = requestTimeout("head");
+      this.#refusing = this.#refuse(this.#timedOut).catch(ignore);
+      this.#waitForNothing();
+    } else if (this.#wait === "body" && (isLate || this.#isDribbling(now))) {
+      counters.bodyTimeouts++;
+      this.#timedOut = requestTimeout("body");
+      this.#bodyLate!.reject(this.#timedOut);
+      this.#waitForNothing();
+    }
   }
 
   #isDribbling(now: number): boolean {
@@ -119,20 +134,6 @@ export class Connection implements ExchangeHost, Watched {
       this.#bodyReceived < waited / 1000 * LEAST_BODY_RATE;
   }
   #waitingSince = 0;
-
-  /** What the one who waits for the client gets instead. */
-  #timeOut(): Error {
-    const { counters } = this.#host;
-    if (this.#wait === "request") {
-      counters.idleTimeouts++;
-      return new ConnectionLost("The client sent no request in time");
-    }
-    const [counter, what] = this.#wait === "body"
-      ? ["bodyTimeouts", "body"] as const
-      : ["headerTimeouts", "head"] as const;
-    counters[counter]++;
-    return new HTTPError(408, undefined, { cause: new Error(`The ${what} did not come in time`) });
-  }
 
   /** Serves the connection until it ends; never rejects. */
   async serve(): Promise<void> {
@@ -214,7 +215,10 @@ export class Connection implements ExchangeHost, Watched {
     try {
       if (this.#ahead === null) protocol.receiveData(await socket.read());
       else await this.#ahead;
-      if (this.#interruption !== null) throw this.#interruption;
+      if (this.#refusing !== null) {
+        await this.#refusing;
+        throw new ConnectionLost("The head did not come in time");
+      }
     } finally {
       this.#ahead = null;
       this.#waitForNothing();
@@ -264,20 +268,25 @@ export class Connection implements ExchangeHost, Watched {
     const { protocol, socket } = this;
     // A client that waits for a 100 that it never got may send the body, or not.
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
-      !protocol.theyAreWaitingFor100Continue && !socket.isLost && this.#interruption === null;
+      !protocol.theyAreWaitingFor100Continue && !socket.isLost && this.#timedOut === null;
     if (!mayGoOn) return false;
     socket.flush().catch(ignore);
-    const timer = setTimeout(() => socket.interrupt(TOO_LONG), LINGER);
+    let isTooLong = false;
+    const timer = setTimeout(() => {
+      isTooLong = true;
+      void this.#end().catch(ignore);
+    }, LINGER);
     try {
       for (let dropped = this.#bodyPart?.length ?? 0; dropped <= DRAIN_MAX;) {
         const event = protocol.nextEvent();
+        if (isTooLong) return false;
         if (event === h11.NEED_DATA) protocol.receiveData(await socket.read());
         else if (event === h11.PAUSED) return false;
         else if (event.type === "Data") dropped += event.data.length;
         else break;
       }
     } catch (error) {
-      if (error instanceof h11.RemoteProtocolError || error === TOO_LONG) return false;
+      if (error instanceof h11.RemoteProtocolError) return false;
       throw error;
     } finally {
       clearTimeout(timer);
@@ -369,8 +378,9 @@ export class Connection implements ExchangeHost, Watched {
     this.#waitingSince = clock.now;
     this.#wait = "body";
     this.#readDeadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
+    this.#bodyLate = Promise.withResolvers();
     try {
-      const data = await this.socket.readBody();
+      const data = await Promise.race([this.socket.readBody(), this.#bodyLate.promise]);
       // A handler that was given up may still wait here; what came is for the one who reads now.
       if (exchange.isOver) throw exchangeOver();
       this.#bodyReceived += data.length;
@@ -388,6 +398,9 @@ function exchangeOver(): TypeError {
   return new TypeError("Cannot read the request's body: the exchange is over");
 }
 
-const TOO_LONG = new Error("It takes too long");
+function requestTimeout(what: "head" | "body"): HTTPError {
+  const cause = new Error(`The ${what} did not come in time`);
+  return new HTTPError(408, undefined, { cause });
+}
 
 function ignore(): void {}

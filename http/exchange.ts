@@ -44,6 +44,15 @@ type Fields = [name: string, value: string][];
 const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
 
+/** Text up to this length is encoded here, and copied from here when it is queued to be written. */
+const scratch = new Uint8Array(4 * 1024);
+
+/** The bytes of `text`, which stay until the next call. */
+function encode(text: string): Uint8Array {
+  if (text.length * 3 > scratch.length) return encoder.encode(text);
+  return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
+}
+
 /** One request and its response. */
 export class Exchange {
   readonly request: h11.Request;
@@ -134,7 +143,7 @@ export class Exchange {
     const bytes = hasNoBody || body === null
       ? NO_BYTES
       : typeof body === "string"
-      ? encoder.encode(body)
+      ? encode(body)
       : body instanceof Uint8Array
       ? body
       : null;

@@ -1,8 +1,8 @@
 // A socket as a connection uses it: reads into as little memory as it can, and writes what has been
 // queued in as few writes as it can.
 //
-// A read of the system cannot be taken back. So one that is interrupted goes on, and the next call of
-// `read` gets what it brings: at most one is under way.
+// A read of the system cannot be taken back. So at most one is under way, and whoever reads while it is
+// gets what it brings.
 
 import type { Clock } from "./clock.ts";
 
@@ -12,10 +12,17 @@ const IDLE_BUFFER = 4 * 1024;
 const BODY_BUFFER = 64 * 1024;
 /** Less room than this in a body's buffer is not worth a read. */
 const LEAST_ROOM = 16 * 1024;
-/** Queued pieces up to this size in all are put together for one write. */
-const JOIN_MAX = 64 * 1024;
+/** Pieces up to this size are copied, to be written together with what comes before and after. */
+const COPY_MAX = 16 * 1024;
 
 const NOTHING = new Uint8Array(0);
+
+// Small pieces of all connections are collected in one area, one after the other: an array of its own
+// for each answer costs more than writing the answer into it does. The area is filled once and then left
+// to the writes that are under way (with it a request took 1.2 us less of 15).
+const AREA = 64 * 1024;
+let area = new Uint8Array(AREA);
+let areaUsed = 0;
 
 /** The connection is gone: the peer closed or reset it, or we closed it. */
 export class ConnectionLost extends Error {
@@ -33,9 +40,12 @@ export class Socket {
   #body: Uint8Array = NOTHING;
   /** The read of the system that is under way. */
   #reading: Promise<Uint8Array> | null = null;
-  #interrupt: ((reason: unknown) => void) | null = null;
   #queue: Uint8Array[] = [];
   #queued = 0;
+  // The piece that is being collected, at the end of the queue: where it stands in its area.
+  #area: Uint8Array = NOTHING;
+  #start = 0;
+  #end = 0;
   #writing: Promise<void> | null = null;
   #isClosed = false;
   #isHandedOver = false;
@@ -57,54 +67,36 @@ export class Socket {
     return this.#isClosed;
   }
 
-  /** Whether a read is under way. */
-  get isReading(): boolean {
-    return this.#reading !== null;
-  }
-
   /**
    * Reads what there is, at least one byte; empty at the end of the stream. The bytes are overwritten by
    * the next read.
    *
-   * It rejects with {@linkcode ConnectionLost}, or with what {@linkcode Socket.interrupt} was given.
+   * It rejects with {@linkcode ConnectionLost}.
    */
   read(): Promise<Uint8Array> {
-    if (this.#reading === null) this.#body = NOTHING;
-    return this.#wait(this.#reading ?? this.#readInto(this.#idle));
+    if (this.#reading !== null) return this.#reading;
+    this.#body = NOTHING;
+    return this.#reading = this.#readInto(this.#idle);
   }
 
   /** As `read`, with bytes that stay, but for those of a read that was under way. */
   readBody(): Promise<Uint8Array> {
-    if (this.#reading !== null) return this.#wait(this.#reading);
+    if (this.#reading !== null) return this.#reading;
     if (this.#body.length < LEAST_ROOM) this.#body = new Uint8Array(BODY_BUFFER);
-    return this.#wait(this.#readInto(this.#body));
+    return this.#reading = this.#readInto(this.#body);
   }
 
-  #readInto(area: Uint8Array): Promise<Uint8Array> {
-    return this.#reading = this.conn.read(area).then(
-      (count) => {
-        this.#reading = null;
-        if (count === null) return NOTHING;
-        if (area === this.#body) this.#body = area.subarray(count);
-        return area.subarray(0, count);
-      },
-      (cause) => {
-        this.#reading = null;
-        throw new ConnectionLost("Cannot read: the connection is gone", { cause });
-      },
-    );
-  }
-
-  #wait(reading: Promise<Uint8Array>): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      this.#interrupt = reject;
-      reading.then(resolve, reject);
-    });
-  }
-
-  /** Makes the read that is waited for reject. */
-  interrupt(reason: unknown): void {
-    this.#interrupt?.(reason);
+  async #readInto(buffer: Uint8Array): Promise<Uint8Array> {
+    try {
+      const count = await this.conn.read(buffer);
+      if (count === null) return NOTHING;
+      if (buffer === this.#body) this.#body = buffer.subarray(count);
+      return buffer.subarray(0, count);
+    } catch (cause) {
+      throw new ConnectionLost("Cannot read: the connection is gone", { cause });
+    } finally {
+      this.#reading = null;
+    }
   }
 
   /** Whether `bytes` are ones that the next `read()` overwrites. */
@@ -112,11 +104,37 @@ export class Socket {
     return bytes.buffer === this.#idle.buffer;
   }
 
-  /** Queues bytes to be written. */
+  /** Queues bytes to be written. Large ones are not copied. */
   write(bytes: Uint8Array): void {
-    if (bytes.length === 0 || this.#isClosed) return;
-    this.#queue.push(bytes);
-    this.#queued += bytes.length;
+    const { length } = bytes;
+    if (length === 0 || this.#isClosed) return;
+    this.#queued += length;
+    if (length > COPY_MAX) {
+      this.#closePiece();
+      this.#queue.push(bytes);
+      return;
+    }
+    const continues = this.#area === area && this.#end === areaUsed && this.#start !== this.#end;
+    if (!continues || areaUsed + length > AREA) {
+      this.#closePiece();
+      if (areaUsed + length > AREA) {
+        area = new Uint8Array(AREA);
+        areaUsed = 0;
+      }
+      this.#area = area;
+      this.#start = areaUsed;
+    }
+    area.set(bytes, areaUsed);
+    this.#end = areaUsed += length;
+  }
+
+  /** Moves the piece that is being collected, if there is one, into the queue. */
+  #closePiece(): void {
+    if (this.#start === this.#end) return;
+    this.#queue.push(this.#area.subarray(this.#start, this.#end));
+    // An idle connection holds on to no area.
+    this.#area = NOTHING;
+    this.#start = this.#end = 0;
   }
 
   /**
@@ -131,12 +149,15 @@ export class Socket {
 
   async #writeAll(): Promise<void> {
     try {
-      while (this.#queue.length > 0) {
-        const bytes = this.#takeQueued();
+      for (;;) {
+        this.#closePiece();
+        const bytes = this.#queue.shift();
+        if (bytes === undefined) break;
         for (let at = 0; at < bytes.length;) {
           if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
           at += await this.conn.write(at === 0 ? bytes : bytes.subarray(at));
         }
+        this.#queued -= bytes.length;
       }
     } catch (cause) {
       this.close();
@@ -146,27 +167,6 @@ export class Socket {
       this.writeDeadline = 0;
     }
     if (this.#isClosed) throw new ConnectionLost("Cannot write: the connection was closed");
-  }
-
-  /** The next bytes to write: all that is queued, or the first piece where that is large. */
-  #takeQueued(): Uint8Array {
-    if (this.#queue.length === 1 || this.#queue[0].length > JOIN_MAX) {
-      const first = this.#queue.shift()!;
-      this.#queued -= first.length;
-      return first;
-    }
-    let count = 0, length = 0;
-    while (count < this.#queue.length && length + this.#queue[count].length <= JOIN_MAX) {
-      length += this.#queue[count++].length;
-    }
-    const joined = new Uint8Array(length);
-    let at = 0;
-    for (const piece of this.#queue.splice(0, count)) {
-      joined.set(piece, at);
-      at += piece.length;
-    }
-    this.#queued -= length;
-    return joined;
   }
 
   /**
@@ -199,6 +199,7 @@ export class Socket {
     this.#isClosed = true;
     this.#queue = [];
     this.#queued = 0;
+    this.#start = this.#end = 0;
     try {
       this.conn.close();
     } catch {

@@ -1,0 +1,132 @@
+// The PROXY protocol, versions 1 and 2: the header that a load balancer for TCP sends before the first byte
+// of a connection, to say from where and to where it was made.
+//
+// Source: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
+
+import { ipOfBytes, netAddr, parseIP } from "./ip_address.ts";
+
+/** A PROXY header that has been read. */
+export interface ProxyHeader {
+  /** How many bytes it takes; the client's own begin after them. */
+  length: number;
+  /** The client's address; null where the header does not tell: the socket's addresses hold. */
+  source: Deno.NetAddr | null;
+  /** The address that the client connected to; null where the header does not tell. */
+  destination: Deno.NetAddr | null;
+}
+
+/** A connection does not begin with a PROXY header: whoever made it is not to be trusted. */
+export class ProxyProtocolError extends Error {
+  /** The class's name. */
+  override name = "ProxyProtocolError";
+}
+
+const V1_SIGNATURE = bytesOf("PROXY ");
+const V2_SIGNATURE = bytesOf("\r\n\r\n\0\r\nQUIT\n");
+
+/** Bytes of a header of version 1 at most, with its CRLF (section 2.1). */
+const V1_MAX = 107;
+/** Bytes of a header of version 2 that are always there: signature, command, family, length (2.2). */
+const V2_FIXED = 16;
+
+/** The byte of version and command (2.2). */
+const LOCAL = 0x20, PROXY = 0x21;
+/** The byte of address family and transport: what it stands for, and the bytes that its addresses take (2.2). */
+const FAMILIES: Record<number, { name: string; ipLength: number; length: number }> = {
+  0x00: { name: "UNSPEC", ipLength: 0, length: 0 },
+  0x11: { name: "TCP over IPv4", ipLength: 4, length: 12 },
+  0x12: { name: "UDP over IPv4", ipLength: 0, length: 12 },
+  0x21: { name: "TCP over IPv6", ipLength: 16, length: 36 },
+  0x22: { name: "UDP over IPv6", ipLength: 0, length: 36 },
+  0x31: { name: "UNIX stream", ipLength: 0, length: 216 },
+  0x32: { name: "UNIX datagram", ipLength: 0, length: 216 },
+};
+
+/**
+ * Reads the PROXY header that `bytes`, all that has come of a connection, begin with.
+ *
+ * @returns The header, or null where more bytes are needed: at most 107 in version 1, 65,551 in version 2.
+ * @throws {ProxyProtocolError} They cannot become a header, whatever follows.
+ */
+export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | null {
+  if (beginsAs(bytes, V1_SIGNATURE)) return parseV1(bytes);
+  if (beginsAs(bytes, V2_SIGNATURE)) return parseV2(bytes);
+  throw unreadable(bytes, "expected one of version 1 or 2");
+}
+
+/** `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n` */
+function parseV1(bytes: Uint8Array): ProxyHeader | null {
+  const head = bytes.subarray(0, V1_MAX);
+  const end = head.indexOf(LF);
+  if (end < 0) {
+    if (bytes.length < V1_MAX) return null;
+    throw unreadable(bytes, `expected CRLF within ${V1_MAX} bytes`);
+  }
+  const length = end + 1;
+  const line = String.fromCharCode(...head.subarray(0, length));
+  if (/^PROXY UNKNOWN(?: [^\r\n]*)?\r\n$/.test(line)) return { length, ...NO_ADDRESSES };
+  const [, family, from, to, fromPort, toPort] = V1_LINE.exec(line) ?? Array<string>(6).fill("");
+  const source = v1Addr(family, from, fromPort);
+  const destination = v1Addr(family, to, toPort);
+  if (source === null || destination === null) {
+    throw unreadable(bytes, 'expected "PROXY TCP4" or "PROXY TCP6", two addresses and two ports');
+  }
+  return { length, source, destination };
+}
+const V1_LINE =
+  /^PROXY (TCP[46]) ([0-9a-fA-F:.]+) ([0-9a-fA-F:.]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})\r\n$/;
+const LF = 0x0a;
+
+function v1Addr(family: string, host: string, port: string): Deno.NetAddr | null {
+  const ip = host.includes(":") === (family === "TCP6") ? parseIP(host) : null;
+  return ip === null || Number(port) > 0xffff ? null : netAddr(ip, Number(port));
+}
+
+/** Signature, version and command, family and transport, length; addresses, ports, TLVs. */
+function parseV2(bytes: Uint8Array): ProxyHeader | null {
+  if (bytes.length > 12 && bytes[12] !== LOCAL && bytes[12] !== PROXY) {
+    throw unreadable(bytes, `expected version 2 and the command LOCAL or PROXY`);
+  }
+  if (bytes.length < V2_FIXED) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const rest = view.getUint16(14);
+  const length = V2_FIXED + rest;
+  // What the balancer asks for itself, to see that we live; the rest of the header says nothing then.
+  const isLocal = bytes[12] === LOCAL;
+  const family = FAMILIES[bytes[13]];
+  if (!isLocal) {
+    if (family === undefined) {
+      throw unreadable(bytes, "expected an address family and a transport that version 2 has");
+    }
+    if (rest < family.length) {
+      throw unreadable(bytes, `expected ${family.length} bytes for ${family.name}, not ${rest}`);
+    }
+  }
+  if (bytes.length < length) return null;
+  if (isLocal || family.ipLength === 0) return { length, ...NO_ADDRESSES };
+  const { ipLength } = family;
+  const portsAt = V2_FIXED + 2 * ipLength;
+  const addr = (ipAt: number, portAt: number): Deno.NetAddr =>
+    netAddr(ipOfBytes(bytes.subarray(ipAt, ipAt + ipLength)), view.getUint16(portAt));
+  return {
+    length,
+    source: addr(V2_FIXED, portsAt),
+    destination: addr(V2_FIXED + ipLength, portsAt + 2),
+  };
+}
+
+const NO_ADDRESSES = { source: null, destination: null };
+
+/** Whether `bytes` are the beginning of something that begins with `signature`. */
+function beginsAs(bytes: Uint8Array, signature: Uint8Array): boolean {
+  return signature.every((byte, at) => at >= bytes.length || bytes[at] === byte);
+}
+
+function bytesOf(text: string): Uint8Array {
+  return Uint8Array.from(text, (c) => c.charCodeAt(0));
+}
+
+function unreadable(bytes: Uint8Array, expected: string): ProxyProtocolError {
+  const beginning = JSON.stringify(String.fromCharCode(...bytes.subarray(0, 64)));
+  return new ProxyProtocolError(`Cannot read PROXY header ${beginning}: ${expected}`);
+}
