@@ -104,12 +104,12 @@ interface Node {
   port: number;
 }
 
-/** What finds the nodes in a field. */
+/** What a field consists of, between commas. */
 interface Format {
-  /** The last element of a list, and the comma before it where there is one. */
-  readonly last: RegExp;
-  /** Whom an element names; null where it names nobody. */
-  node(element: string): string | null;
+  /** A whole element. */
+  readonly element: RegExp;
+  /** Whom an element names; empty where it names nobody. */
+  node(element: string): string;
 }
 
 // RFC 9110 5.6.2, 5.6.4; RFC 7239 4. Not in that grammar, but sent: an address with a colon outside of
@@ -120,29 +120,33 @@ const PAIR = `${TOKEN}=${VALUE}`;
 const EACH_PAIR = new RegExp(PAIR, "g");
 
 const FORWARDED: Format = {
-  // Found from the end, so that nothing in the beginning, which may be anybody's, can hide it.
-  last: new RegExp(`(?:^|,)[ \\t]*(${PAIR}(?:[ \\t]*;[ \\t]*${PAIR})*)[ \\t]*$`),
-  node(element: string): string | null {
+  element: new RegExp(`^[ \\t]*${PAIR}(?:[ \\t]*;[ \\t]*${PAIR})*[ \\t]*$`),
+  node(element: string): string {
     const named = element.match(EACH_PAIR)!.filter((pair) => /^for=/i.test(pair));
-    return named.length === 1 ? named[0].slice("for=".length) : null;
+    return named.length === 1 ? named[0].slice("for=".length) : "";
   },
 };
 
 const X_FORWARDED_FOR: Format = {
-  last: /(?:^|,)([^,]*)$/,
+  element: /^[^,]*$/,
   node: (element: string): string => element.trim(),
 };
 
 /** The nodes in the lines of a field from right to left, up to what is none. */
 function* nodesFromRight(lines: readonly string[], format: Format): Generator<Node> {
   for (let line of lines.toReversed()) {
-    for (let isFirst = false; !isFirst;) {
-      const found = format.last.exec(line);
-      const node = found && parseNode(format.node(found[1]) ?? "");
+    for (let comma = line.length; comma >= 0;) {
+      line = line.slice(0, comma);
+      // Looked for from the end, so that nothing in the beginning, which may be anybody's, can hide it. A
+      // comma may be one in quotes: then what follows is not a whole element.
+      let element: string;
+      do {
+        comma = line.slice(0, comma).lastIndexOf(",");
+        element = line.slice(comma + 1);
+      } while (comma >= 0 && !format.element.test(element));
+      const node = format.element.test(element) ? parseNode(format.node(element)) : null;
       if (node === null) return;
       yield node;
-      isFirst = !found![0].startsWith(",");
-      line = line.slice(0, found!.index);
     }
   }
 }

@@ -148,6 +148,7 @@ export class Connection implements ExchangeHost, Watched {
     } finally {
       clock.unwatch(this);
       this.socket.close();
+      this.#exchange?.end();
     }
   }
 
@@ -178,7 +179,7 @@ export class Connection implements ExchangeHost, Watched {
         this.#readAhead(exchange);
         await running;
       }
-      exchange.isOver = true;
+      exchange.end();
       this.#waitForNothing();
       this.#host.logAnswer(exchange);
       if (exchange.isUpgraded) return;

@@ -92,17 +92,26 @@ export class HTTPContext extends Context {
     return this.#bound.host.socket.conn.localAddr;
   }
 
-  /** The request as a web `Request`, made on first use. Its body and `ctx.body` are one. */
+  /**
+   * The request as a web `Request`, made on first use. Its body and `ctx.body` are one; its signal is that
+   * of the event.
+   *
+   * @throws {HTTPError} 501: web requests know no such method, as CONNECT and TRACE. 400: the target and
+   * Host make no URL.
+   */
   get request(): Request {
     if (this.#request === null) {
+      const { event, host: { socket } } = this.#bound;
       const { method, headers } = this;
-      const url = urlOf(this.target, headers.get("host"), this.localAddr);
+      const url = urlOf(this.target, headers.get("host"), socket.conn);
+      if (!URL.canParse(url)) throw new HTTPError(400);
+      if (/^(CONNECT|TRACE|TRACK)$/i.test(method)) throw new HTTPError(501);
       const hasBody = method !== "GET" && method !== "HEAD";
-      const body = hasBody ? this.body : null;
       this.#request = new Request(url, {
         method,
         headers: [...headers] as [string, string][],
-        body,
+        body: hasBody ? this.body : null,
+        signal: event?.signal,
       });
     }
     return this.#request;
@@ -172,6 +181,14 @@ export class HTTPContext extends Context {
   }
 
   /**
+   * Resolves when the response was written whole to the socket; rejects with `Deno.errors.Interrupted`
+   * where it could not be. Nothing happens where nobody asks for it.
+   */
+  get completed(): Promise<void> {
+    return this.#bound.completed;
+  }
+
+  /**
    * Sends the response.
    *
    * `Content-Length`, `Date` and, for text and bytes, `Content-Type` are added where they are not among
@@ -189,7 +206,7 @@ export class HTTPContext extends Context {
   }
 
   /** Sends a web `Response`. @throws As {@linkcode HTTPContext.response}. */
-  respondWith(response: Response): void | Promise<void> {
+  respondWith(response: Response): Promise<void> {
     return this.#bound.respondWith(response);
   }
 

@@ -6,6 +6,7 @@ import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import type { Settings } from "./options.ts";
 import { RequestBody } from "./request_body.ts";
+import { checkResponse, knownBody } from "./response_body.ts";
 import type { Socket } from "./socket.ts";
 
 /** What a response's body can be made from. */
@@ -73,6 +74,9 @@ export class Exchange {
   sending: Promise<void> | null = null;
   #body: RequestBody | null = null;
   #trailers: h11.EndOfMessage | null = null;
+  /** A response was given that is not sent yet. */
+  #isTaken = false;
+  #completed: PromiseWithResolvers<void> | null = null;
 
   constructor(host: ExchangeHost, request: h11.Request) {
     this.host = host;
@@ -86,7 +90,7 @@ export class Exchange {
 
   /** Whether the response has begun. */
   get isResponded(): boolean {
-    return this.status !== 0;
+    return this.status !== 0 || this.#isTaken;
   }
 
   /** The request's body. */
@@ -132,6 +136,16 @@ export class Exchange {
     headers: h11.HeadersInit,
     reason = "",
   ): void | Promise<void> {
+    return this.#respond(status, body, headers, reason, true);
+  }
+
+  #respond(
+    status: number,
+    body: ResponseBody,
+    headers: h11.HeadersInit,
+    reason: string,
+    addsType: boolean,
+  ): void | Promise<void> {
     this.#checkOpen();
     if (!Number.isInteger(status) || status < 200 || status > 599) {
       throw new RangeError(`Cannot respond with status ${status}: must be from 200 to 599`);
@@ -147,7 +161,7 @@ export class Exchange {
       : body instanceof Uint8Array
       ? body
       : null;
-    const fields = this.#fields(status, body, bytes, headers);
+    const fields = this.#fields(status, body, bytes, headers, addsType);
     const response = new h11.Response({
       statusCode: status,
       reason: reason || reasonPhrase(status),
@@ -169,11 +183,46 @@ export class Exchange {
     this.#flush();
   }
 
-  /** Sends a web response. */
-  respondWith(response: Response): void | Promise<void> {
-    if (response.bodyUsed) throw new TypeError("Cannot send a Response whose body was read before");
-    const { status, statusText, headers, body } = response;
-    return this.respond(status, body, headers, statusText);
+  /** Sends a web response: with its length where that is known, and with no field that it has not. */
+  respondWith(response: Response): Promise<void> {
+    this.#checkOpen();
+    checkResponse(response);
+    this.#isTaken = true;
+    return this.sending = this.#respondWith(response);
+  }
+
+  async #respondWith({ status, statusText, headers, body }: Response): Promise<void> {
+    try {
+      const known = body === null ? null : await knownBody(body);
+      this.#isTaken = false;
+      await this.#respond(status, known, headers, statusText, false);
+    } finally {
+      this.#isTaken = this.status !== 0;
+    }
+  }
+
+  /** Resolves when the response was written whole; rejects where it could not be. */
+  get completed(): Promise<void> {
+    this.#completed ??= Promise.withResolvers();
+    this.#completed.promise.catch(() => {});
+    if (this.isOver) this.#complete();
+    return this.#completed.promise;
+  }
+
+  /** Nothing can be sent any more. */
+  end(): void {
+    this.isOver = true;
+    this.#complete();
+  }
+
+  #complete(): void {
+    const completed = this.#completed;
+    if (completed === null) return;
+    this.host.socket.flush().then(completed.resolve, (cause) => {
+      completed.reject(
+        new Deno.errors.Interrupted("The response was not written whole", { cause }),
+      );
+    });
   }
 
   /** The response's fields, with those that were not given and that it should have. */
@@ -182,6 +231,7 @@ export class Exchange {
     body: ResponseBody,
     bytes: Uint8Array | null,
     headers: h11.HeadersInit,
+    addsType: boolean,
   ): Fields {
     const fields: Fields = [];
     let hasType = false, hasLength = false, hasDate = false, hasConnection = false;
@@ -199,7 +249,7 @@ export class Exchange {
       else if (length === 14) hasLength ||= is(name, "content-length");
       else if (length === 17) hasLength ||= is(name, "transfer-encoding");
     }
-    if (!hasType && body !== null) {
+    if (addsType && !hasType && body !== null) {
       if (typeof body === "string") fields.push(TEXT);
       else if (body instanceof Uint8Array) fields.push(BINARY);
     }

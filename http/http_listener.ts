@@ -56,14 +56,33 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * @throws {TypeError} It does not listen, or on a Unix socket.
    */
   get addr(): Deno.NetAddr {
-    const addr = this.#server?.addr;
-    if (addr === undefined) {
-      throw new TypeError("Cannot get the address: the server does not listen");
-    }
+    const addr = this.listenAddr;
     if (addr.transport !== "tcp") {
       throw new TypeError("Cannot get the address: the server listens on a Unix socket");
     }
     return addr;
+  }
+
+  /**
+   * The address the server listens on, TCP or Unix.
+   *
+   * @throws {TypeError} It does not listen.
+   */
+  get listenAddr(): Deno.Addr {
+    if (this.#server === null) {
+      throw new TypeError("Cannot get the address: the server does not listen");
+    }
+    return this.#server.addr;
+  }
+
+  /** Keeps the process alive while the server listens, which is how it begins. */
+  ref(): void {
+    this.#server?.setRef(true);
+  }
+
+  /** Lets the process end while the server listens. */
+  unref(): void {
+    this.#server?.setRef(false);
   }
 
   /** What the server has counted since it began to listen the last time. */
@@ -172,7 +191,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   async #finish(exchange: Exchange, name: string, result: unknown): Promise<void> {
     try {
       if (result instanceof Response && !exchange.isResponded) {
-        exchange.respondWith(result);
+        await exchange.respondWith(result);
       }
       await exchange.sending;
     } catch (error) {

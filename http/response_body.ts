@@ -49,13 +49,14 @@ function rest(
 }
 
 /**
- * Throws if `value` is not a `Response` that can be sent.
+ * Returns `value` if it is a `Response` that can be sent.
  *
  * @throws {TypeError} It is something else, or `Response.error()`, or its body was read or is being read.
  */
-export function checkResponse(value: unknown): asserts value is Response {
+export function checkResponse(value: unknown): Response {
   const problem = problemOf(value);
   if (problem !== null) throw new TypeError(`Cannot send what the handler returned: ${problem}`);
+  return value as Response;
 }
 
 function problemOf(value: unknown): string | null {

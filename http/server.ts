@@ -37,6 +37,7 @@ export class Server implements ConnectionHost {
   /** Resolved when a connection ends, for those who wait for room. */
   #roomMade: PromiseWithResolvers<void> | null = null;
   #refusals = { second: 0, count: 0 };
+  #isRef = true;
   isClosing = false;
 
   /** @throws {ListenError} It cannot listen on its address. */
@@ -55,10 +56,12 @@ export class Server implements ConnectionHost {
     return this.#listener.addr;
   }
 
-  /** Lets the process end, or keeps it alive, while the server listens. */
+  /** Keeps the process alive while the server listens and has connections, or does not. */
   setRef(isRef: boolean): void {
+    this.#isRef = isRef;
     if (isRef) this.#listener.ref();
     else this.#listener.unref();
+    for (const { socket } of this.#connections) setRef(socket.conn, isRef);
   }
 
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
@@ -103,6 +106,7 @@ export class Server implements ConnectionHost {
     counters.open++;
     // What is written is complete, so there is nothing to wait for before it is sent.
     if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay();
+    if (!this.#isRef) setRef(conn, false);
     const connection = new Connection(this, conn);
     this.#connections.add(connection);
     try {
@@ -178,4 +182,10 @@ export class Server implements ConnectionHost {
   abort(reason: unknown): void {
     for (const connection of this.#connections) connection.abort(reason);
   }
+}
+
+/** TCP and Unix connections can be left out of what keeps the process alive; those of TLS cannot. */
+function setRef(conn: Deno.Conn & { ref?(): void; unref?(): void }, isRef: boolean): void {
+  if (isRef) conn.ref?.();
+  else conn.unref?.();
 }

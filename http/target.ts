@@ -1,5 +1,7 @@
 // The parts of a request's target (RFC 9112 3.2).
 
+import { formatAddr } from "./log.ts";
+
 /** Where the path begins: after the authority of an absolute-form, else at the start. */
 function pathStart(target: string): number {
   if (target.charCodeAt(0) === 0x2f) return 0;
@@ -24,8 +26,10 @@ export function queryOf(target: string): string {
 }
 
 /** The URI that was asked for (RFC 9110 7.1). */
-export function urlOf(target: string, host: string | null, localAddr: Deno.Addr): string {
+export function urlOf(target: string, host: string | null, conn: Deno.Conn): string {
   if (pathStart(target) > 0) return target;
-  const local = "hostname" in localAddr ? `${localAddr.hostname}:${localAddr.port}` : "localhost";
-  return `http://${host ?? local}${target.startsWith("/") ? target : "/"}`;
+  const { localAddr } = conn;
+  const scheme = "handshake" in conn ? "https" : "http";
+  const local = "hostname" in localAddr ? formatAddr(localAddr) : "localhost";
+  return `${scheme}://${host ?? local}${target.startsWith("/") ? target : "/"}`;
 }

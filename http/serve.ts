@@ -1,0 +1,193 @@
+// serve(): Deno.serve's shape on this engine, for whatever turns a web Request into a Response.
+
+import type { Source } from "../listener.ts";
+import { HTTPError } from "./http_error.ts";
+import { HTTPListener } from "./http_listener.ts";
+import { ListenError } from "./listen.ts";
+import type { ServerOptions } from "./options.ts";
+import { checkResponse } from "./response_body.ts";
+
+/** Options of {@linkcode serve}: `Deno.serve`'s, and those of {@linkcode ServerOptions}. */
+export interface ServeOptions<A extends Deno.Addr = Deno.Addr> extends ServerOptions {
+  /** Shuts the server down when it is aborted, as `shutdown()` does. */
+  signal?: AbortSignal;
+  /** Makes the response for what the handler failed with; if not given it is logged, and the answer is 500. */
+  onError?: (error: unknown) => Response | Promise<Response>;
+  /** Called when the server listens; if not given a line is printed that says where. */
+  onListen?: (localAddr: A) => void;
+}
+
+/** Options of {@linkcode serve} on a TCP port. */
+export interface ServeTcpOptions extends ServeOptions<Deno.NetAddr> {
+  /** The transport; it is known without. */
+  transport?: "tcp";
+  /** The address or host name to listen on; `0.0.0.0`, which is all of this machine's, if not given. */
+  hostname?: string;
+  /** Not on a TCP port. */
+  path?: undefined;
+  /** The name of `backlog` in `Deno.serve`. */
+  tcpBacklog?: number;
+}
+
+/** Options of {@linkcode serve} on a Unix socket. */
+export interface ServeUnixOptions extends ServeOptions<Deno.UnixAddr> {
+  /** The transport; it is known without. */
+  transport?: "unix";
+  /** The path of the Unix socket to listen on. */
+  path: string;
+}
+
+type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
+
+/**
+ * Serves HTTP requests with a function from a web `Request` to a `Response`, as `Deno.serve` does: what is
+ * written for that, as a Hono app's `fetch`, runs on it unchanged.
+ *
+ * What is different from `Deno.serve`:
+ *
+ * - The limits and timeouts of {@linkcode ServerOptions} hold, and a request that is not HTTP/1.1 as RFC
+ *   9112 has it is refused with 4xx. `CONNECT` and `TRACE`, which a `Request` cannot be, are refused with 501.
+ * - It speaks HTTP/1.1 and 1.0, not HTTP/2, and compresses nothing by itself.
+ * - `Deno.upgradeWebSocket(request)` throws: it takes requests of `Deno.serve` only. WebSockets are served by
+ *   an {@linkcode HTTPListener}, with `upgrade()`.
+ * - `shutdown()` and `signal` let what is under way finish, and cut it when `shutdownGrace` is over, so that
+ *   they come to an end. A signal that is aborted already counts too.
+ * - A stream that fails before its first chunk was sent is a 500.
+ * - `statusText` is sent.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@tiny/listener/http";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve({ port: 0, onListen() {} }, (request) => {
+ *   return new Response(`Hello, ${new URL(request.url).pathname}!`);
+ * });
+ * const response = await fetch(`http://127.0.0.1:${server.addr.port}/world`);
+ * assertEquals(await response.text(), "Hello, /world!");
+ * ```
+ *
+ * @param handler Answers a request. It is given the request and where it came from.
+ * @returns The server, which listens already.
+ * @throws {RangeError} The value of an option is not one that it takes.
+ * @throws {Deno.errors.AddrInUse} The address is in use; other reasons have the errors of `Deno.listen`.
+ */
+export function serve(handler: Deno.ServeHandler<Deno.NetAddr>): Deno.HttpServer<Deno.NetAddr>;
+/** Serves on a Unix socket. */
+export function serve(
+  options: ServeUnixOptions,
+  handler: Deno.ServeHandler<Deno.UnixAddr>,
+): Deno.HttpServer<Deno.UnixAddr>;
+/** Serves on a TCP port. */
+export function serve(
+  options: ServeTcpOptions,
+  handler: Deno.ServeHandler<Deno.NetAddr>,
+): Deno.HttpServer<Deno.NetAddr>;
+/** Serves on a Unix socket, with the handler among the options. */
+export function serve(
+  options: ServeUnixOptions & Deno.ServeInit<Deno.UnixAddr>,
+): Deno.HttpServer<Deno.UnixAddr>;
+/** Serves on a TCP port, with the handler among the options. */
+export function serve(
+  options: ServeTcpOptions & Deno.ServeInit<Deno.NetAddr>,
+): Deno.HttpServer<Deno.NetAddr>;
+export function serve(
+  first: Deno.ServeHandler<Deno.NetAddr> | AnyOptions,
+  second?: unknown,
+): Deno.HttpServer<Deno.NetAddr> | Deno.HttpServer<Deno.UnixAddr> {
+  const options: AnyOptions = typeof first === "function" ? {} : first;
+  const handler: unknown = typeof first === "function" ? first : second ?? first?.handler;
+  if (typeof handler !== "function") {
+    throw new TypeError(`Cannot serve: the handler must be a function, got ${typeof handler}`);
+  }
+  const app = new FetchListener(options, handler as Deno.ServeHandler);
+  const { finished } = app.listenNow();
+  const started = app.start();
+  const addr: Deno.NetAddr | Deno.UnixAddr = options.path === undefined
+    ? app.addr
+    : { transport: "unix", path: options.path };
+
+  const shutdown = async (): Promise<void> => {
+    await started;
+    await app.stop();
+    await finished;
+  };
+  const { signal } = options;
+  if (signal?.aborted) void shutdown();
+  else if (signal !== undefined) {
+    signal.addEventListener("abort", shutdown, { once: true });
+    finished.then(() => signal.removeEventListener("abort", shutdown));
+  }
+
+  if (options.onListen === undefined) printAddr(addr, options.cert !== undefined);
+  else options.onListen(addr as Deno.NetAddr & Deno.UnixAddr);
+  return {
+    addr,
+    finished,
+    shutdown,
+    ref: () => app.ref(),
+    unref: () => app.unref(),
+    [Symbol.asyncDispose]: shutdown,
+  } as Deno.HttpServer<Deno.NetAddr>;
+}
+
+/** A server with one handler, and nothing to route. */
+class FetchListener extends HTTPListener {
+  #source: Source | null = null;
+
+  constructor(options: AnyOptions, handler: Deno.ServeHandler) {
+    const { tcpBacklog, hostname = "0.0.0.0", backlog = tcpBacklog, ...rest } =
+      options as ServeTcpOptions;
+    super({ accessLog: false, ...rest, hostname, backlog });
+    const { onError } = options;
+    this.onEvent(async ({ ctx }) => {
+      // What `Request` forbids as a method.
+      if (ctx.method === "TRACE") throw new HTTPError(501);
+      const { remoteAddr } = ctx;
+      const info: Deno.ServeHandlerInfo = {
+        remoteAddr,
+        // Most handlers never look, and then there is nothing to keep track of.
+        get completed() {
+          return ctx.completed;
+        },
+      };
+      try {
+        return checkResponse(await handler(ctx.request, info));
+      } catch (error) {
+        if (onError === undefined) throw error;
+        return checkResponse(await onError(error));
+      }
+    });
+  }
+
+  /** Listens before it returns, as the caller wants the address. */
+  listenNow(): { finished: Promise<void> } {
+    try {
+      const { finished } = this.listen();
+      return { finished: Promise.resolve(finished).then(() => {}) };
+    } catch (error) {
+      // Programs that try another port tell the reasons apart by their class.
+      if (!(error instanceof ListenError) || !(error.cause instanceof Error)) throw error;
+      const Reason = error.cause.constructor as ErrorConstructor;
+      throw new Reason(error.message, { cause: error.cause });
+    }
+  }
+
+  override listen(): Source {
+    return this.#source ??= super.listen();
+  }
+
+  /** A path is not decoded: that is for the handler to do. */
+  protected override decodeParam(text: string): string {
+    return text;
+  }
+}
+
+/** Prints where the server listens, in a form that can be opened: on standard error, as Deno.serve does. */
+function printAddr(addr: Deno.NetAddr | Deno.UnixAddr, isTls: boolean): void {
+  if (addr.transport === "unix") return console.error(`Listening on ${addr.path}`);
+  const { hostname } = addr;
+  const url = (host: string): string => `${isTls ? "https" : "http"}://${host}:${addr.port}/`;
+  const here = hostname === "0.0.0.0" || hostname === "::" ? ` (${url("localhost")})` : "";
+  console.error(`Listening on ${url(hostname.includes(":") ? `[${hostname}]` : hostname)}${here}`);
+}

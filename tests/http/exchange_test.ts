@@ -1,0 +1,438 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { HTTPContext, HTTPListener, ResponseBody } from "../../http_context.ts";
+import { test } from "../needs.ts";
+import { RawClient, type RawResponse, utf8 } from "./raw_client.ts";
+import { ErrorLog, NET, serving } from "./serving.ts";
+
+const request = (method: string, path = "/", version = "1.1"): string =>
+  `${method} ${path} HTTP/${version}\r\nHost: a\r\n\r\n`;
+
+/** The answer to one request that `handler` takes. */
+async function answer(
+  handler: (ctx: HTTPContext) => unknown,
+  { method = "GET", version = "1.1" } = {},
+): Promise<RawResponse> {
+  await using app = await serving((app) => app.onEvent("GET:/", ({ ctx }) => handler(ctx)));
+  using client = await RawClient.connect(app.addr);
+  await client.send(request(method, "/", version));
+  return await client.response(method);
+}
+
+async function* parts(...parts: (string | Uint8Array)[]): AsyncGenerator<string | Uint8Array> {
+  for (const part of parts) yield await Promise.resolve(part);
+}
+
+const bytes = (...values: number[]): Uint8Array<ArrayBuffer> => Uint8Array.from(values);
+const TEXT = "Content-Type: text/plain; charset=utf-8\r\n";
+
+// What a handler sends, and the head and the body that go out for it.
+const SENT: [what: string, body: () => ResponseBody, head: string, received: string][] = [
+  [
+    "a string in UTF-8",
+    () => "Jürgen 🦕",
+    `${TEXT}Content-Length: 12\r\nDate: now\r\n`,
+    utf8("Jürgen 🦕"),
+  ],
+  ["an empty string", () => "", `${TEXT}Content-Length: 0\r\nDate: now\r\n`, ""],
+  [
+    "bytes",
+    () => bytes(0, 255, 13),
+    "Content-Type: application/octet-stream\r\nContent-Length: 3\r\nDate: now\r\n",
+    "\x00\xff\r",
+  ],
+  ["null", () => null, "Content-Length: 0\r\nDate: now\r\n", ""],
+  [
+    "a stream of strings and bytes in chunks",
+    () => ReadableStream.from(["ü", bytes(1, 2)]),
+    "Date: now\r\nTransfer-Encoding: chunked\r\n",
+    utf8("ü") + "\x01\x02",
+  ],
+  [
+    "an async iterable in chunks",
+    () => parts("a", "", bytes(98)),
+    "Date: now\r\nTransfer-Encoding: chunked\r\n",
+    "ab",
+  ],
+];
+
+for (const [what, body, head, received] of SENT) {
+  test(`HTTPContext.response() sends ${what}`, NET, async () => {
+    const response = await answer((ctx) => ctx.response(200, body()));
+    assertEquals(response.head, `HTTP/1.1 200 OK\r\n${head}\r\n`);
+    assertEquals(response.body, received);
+  });
+}
+
+test(
+  "HTTPContext.response() sends a large body whole, and others are served meanwhile",
+  NET,
+  async () => {
+    const body = Array.from({ length: 500_000 }, (_, i) => `${i},`).join("");
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, body));
+      app.onEvent("GET:/small", ({ ctx }) => ctx.response(200, "small"));
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(request("GET"));
+    using other = await RawClient.connect(app.addr);
+    await other.send(request("GET", "/small"));
+    assertEquals((await other.response()).body, "small");
+    assertEquals((await client.response()).body, body);
+  },
+);
+
+test("HTTPContext.response() ends a stream whose client has left", NET, async () => {
+  using errors = new ErrorLog();
+  const returned = Promise.withResolvers<void>();
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) yield await Promise.resolve(new Uint8Array(64 * 1024));
+    } finally {
+      returned.resolve();
+    }
+  }
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, endless()));
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(request("GET"));
+  await client.until("\r\n\r\n");
+  client[Symbol.dispose]();
+  await returned.promise;
+  assertEquals(errors.entries, []);
+});
+
+test("HTTPContext.response() closes the connection where a handler says so", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "bye", { Connection: "close" }));
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(request("GET") + request("GET"));
+  assertEquals((await client.response()).body, "bye");
+  assertEquals(await client.rest(), "");
+});
+
+test(
+  "HTTPContext.response() sends the headers it is given, in their case and order",
+  NET,
+  async () => {
+    const headers = [["X-B", "1"], ["content-TYPE", "application/json"], ["x-a", "2"]] as const;
+    for (const given of [headers, Object.fromEntries(headers)]) {
+      const { head } = await answer((ctx) => ctx.response(201, "{}", given));
+      assertEquals(
+        head,
+        "HTTP/1.1 201 Created\r\nX-B: 1\r\ncontent-TYPE: application/json\r\nx-a: 2\r\n" +
+          "Content-Length: 2\r\nDate: now\r\n\r\n",
+      );
+    }
+  },
+);
+
+const HEADERS: [what: string, headers: NonNullable<Parameters<HTTPContext["response"]>[2]>][] = [
+  ["a list of pairs", [["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"]]],
+  ["a web Headers", new Headers([["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"]])],
+];
+
+for (const [what, headers] of HEADERS) {
+  test(
+    `HTTPContext.response() sends each Set-Cookie of ${what} as a field of its own`,
+    NET,
+    async () => {
+      const response = await answer((ctx) => ctx.response(200, "", headers));
+      const cookies = response.headers.filter(([name]) => name === "set-cookie");
+      assertEquals(cookies.map(([, value]) => value), ["a=1", "b=2"]);
+    },
+  );
+}
+
+test("HTTPContext.response() leaves its Date to a handler that gives one", NET, async () => {
+  const { headers } = await answer((ctx) => ctx.response(200, null, { Date: "mine" }));
+  assertEquals(headers.filter(([name]) => name === "date"), [["date", "mine"]]);
+});
+
+test("HTTPContext.response() dates each answer with the time of now", NET, async () => {
+  const before = Math.floor(Date.now() / 1000) * 1000;
+  const { headers } = await answer((ctx) => ctx.response(200));
+  const date = Date.parse(new Map(headers).get("date")!);
+  assertEquals(before <= date && date <= Date.now(), true);
+});
+
+// Statuses whose answers have no body, whatever a handler gives.
+const BODILESS: [status: number, head: string][] = [
+  [204, "HTTP/1.1 204 No Content\r\n"],
+  [205, "HTTP/1.1 205 Reset Content\r\n"],
+  [304, "HTTP/1.1 304 Not Modified\r\n"],
+];
+
+for (const [status, line] of BODILESS) {
+  test(
+    `HTTPContext.response() sends no body with ${status}, and keeps the connection`,
+    NET,
+    async () => {
+      for (const body of [null, "text", ReadableStream.from(["stream"])]) {
+        await using app = await serving((app) => {
+          app.onEvent("GET:/", ({ ctx }) => ctx.response(status, body));
+          app.onEvent("GET:/next", ({ ctx }) => ctx.response(200, "next"));
+        });
+        using client = await RawClient.connect(app.addr);
+        await client.send(request("GET") + request("GET", "/next"));
+        assertStringIncludes((await client.response()).head, line);
+        assertEquals((await client.response()).body, "next");
+      }
+    },
+  );
+}
+
+const ANSWERS_TO_HEAD: [what: string, body: () => ResponseBody][] = [
+  ["a string", () => "abc"],
+  ["bytes", () => bytes(1, 2, 3)],
+  ["a stream", () => ReadableStream.from(["abc"])],
+];
+
+for (const [what, body] of ANSWERS_TO_HEAD) {
+  test(
+    `HTTPContext.response() answers HEAD with the head that GET has for ${what}`,
+    NET,
+    async () => {
+      const get = await answer((ctx) => ctx.response(200, body()));
+      await using app = await serving((app) => {
+        app.onEvent("GET:/", ({ ctx }) => ctx.response(200, body()));
+      });
+      using client = await RawClient.connect(app.addr);
+      await client.send(request("HEAD"));
+      assertEquals((await client.response("HEAD")).head, get.head);
+      await client.closeWrite();
+      assertEquals(await client.rest(), "");
+    },
+  );
+}
+
+test("HTTPContext.response() cancels a stream that HEAD does not read", NET, async () => {
+  const cancelled = Promise.withResolvers<void>();
+  await answer((ctx) => {
+    ctx.response(200, new ReadableStream<string>({ cancel: () => cancelled.resolve() }));
+  }, { method: "HEAD" });
+  await cancelled.promise;
+});
+
+test("HTTPContext.response() leaves a stream that fails midway without its end", NET, async () => {
+  using errors = new ErrorLog();
+  async function* failing(): AsyncGenerator<string> {
+    yield await Promise.resolve("a part");
+    throw new RangeError("the source broke");
+  }
+  for (const version of ["1.1", "1.0"]) {
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, failing()));
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(request("GET", "/", version));
+    const received = await client.gone();
+    assertStringIncludes(received, "a part");
+    assertEquals(received.includes("\r\n0\r\n"), false);
+    assertEquals(received.includes("broke"), false);
+  }
+  assertMatch(errors.entries[0], /^Cannot answer "GET \/": RangeError: the source broke/);
+});
+
+for (const parts of [["ab"], ["ab", "cd"]]) {
+  const sent = parts.join("").length;
+  test(
+    `HTTPContext.response() leaves a stream of ${sent} bytes with Content-Length 3 without its end`,
+    NET,
+    async () => {
+      using errors = new ErrorLog();
+      await using app = await serving((app) => {
+        app.onEvent("GET:/", ({ ctx }) => {
+          return ctx.response(200, ReadableStream.from(parts), { "Content-Length": "3" });
+        });
+      });
+      using client = await RawClient.connect(app.addr);
+      await client.send(request("GET"));
+      assertEquals((await client.gone()).endsWith("\r\n\r\nab"), true);
+      assertMatch(errors.entries[0], /^Cannot answer "GET \/": LocalProtocolError/);
+    },
+  );
+}
+
+test("HTTPContext.response() rejects with what the stream failed with", NET, async () => {
+  using _errors = new ErrorLog();
+  const failure = Promise.withResolvers<unknown>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", async ({ ctx }) => {
+      const stream = new ReadableStream<string>({
+        start: (it) => it.error(new RangeError("broke")),
+      });
+      await Promise.resolve(ctx.response(200, stream)).catch(failure.resolve);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(request("GET"));
+  await client.gone();
+  assertEquals(String(await failure.promise), "RangeError: broke");
+});
+
+// What a handler does with a response that cannot be sent as it is; 500 goes out instead.
+const NOT_VALID: [what: string, respond: (ctx: HTTPContext) => unknown][] = [
+  ["a line break in a value", (ctx) => ctx.response(200, "", { "X-A": "b\r\nX-C: d" })],
+  ["a line break in a name", (ctx) => ctx.response(200, "", { "X-A: b\r\nX-C": "d" })],
+  ["a control character in a value", (ctx) => ctx.response(200, "", { "X-A": "\x00" })],
+  ["a value that is no latin-1", (ctx) => ctx.response(200, "", { "X-A": "🦕" })],
+  ["a status over 599", (ctx) => ctx.response(600)],
+  ["a status of an interim response", (ctx) => ctx.response(103)],
+  ["a status that is no whole number", (ctx) => ctx.response(200.5)],
+  [
+    "a Content-Length that is not the body's",
+    (ctx) => ctx.response(200, "a", { "Content-Length": "2" }),
+  ],
+  ["a body that is a number", (ctx) => ctx.response(200, 5 as never)],
+  ["a body that is a plain object", (ctx) => ctx.response(200, { a: 1 } as never)],
+  ["a stream that is read elsewhere", (ctx) => {
+    const stream = ReadableStream.from(["a"]);
+    stream.getReader();
+    return ctx.response(200, stream);
+  }],
+  ["101 as an interim response", (ctx) => ctx.informational(101)],
+  ["a web Response that was read before", async (ctx) => {
+    const response = new Response("a");
+    await response.text();
+    return ctx.respondWith(response);
+  }],
+];
+
+for (const [what, respond] of NOT_VALID) {
+  test(`HTTPContext refuses to send ${what}, and 500 is sent`, NET, async () => {
+    using errors = new ErrorLog();
+    const { status, head, body } = await answer(respond);
+    assertEquals([status, body], [500, "Internal Server Error"]);
+    assertEquals(/X-/i.test(head), false);
+    assertEquals(errors.entries.length, 1);
+  });
+}
+
+test("HTTPContext.response() refuses a second response, and the first stands", NET, async () => {
+  using errors = new ErrorLog();
+  const { status, body } = await answer((ctx) => {
+    ctx.response(200, "first");
+    ctx.response(500, "second");
+  });
+  assertEquals([status, body], [200, "first"]);
+  assertStringIncludes(errors.entries[0], "Cannot respond twice: the response was sent before");
+});
+
+test("HTTPContext.response() refuses to answer when the exchange is over", NET, async () => {
+  using _errors = new ErrorLog();
+  const late = Promise.withResolvers<unknown>();
+  const isOver = Promise.withResolvers<void>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => {
+      // Nobody waits for this part of the handler.
+      void isOver.promise.then(() => ctx.response(200, "late")).catch(late.resolve);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(request("GET"));
+  assertEquals((await client.response()).status, 500);
+  await client.closeWrite();
+  await client.rest();
+  isOver.resolve();
+  assertMatch(String(await late.promise), /^TypeError: Cannot respond: the exchange is over/);
+});
+
+test("HTTPContext.isResponded tells whether the response has begun", NET, async () => {
+  const seen: boolean[] = [];
+  await answer((ctx) => {
+    seen.push(ctx.isResponded);
+    ctx.informational(103, { Link: "</a.css>" });
+    seen.push(ctx.isResponded);
+    ctx.response(200);
+    seen.push(ctx.isResponded);
+  });
+  assertEquals(seen, [false, false, true]);
+});
+
+function hints(app: HTTPListener): void {
+  app.onEvent("GET:/", ({ ctx }) => {
+    ctx.informational(103, { Link: "</a.css>; rel=preload" });
+    ctx.response(200, "page");
+  });
+}
+
+test("HTTPContext.informational() sends 103 before the response", NET, async () => {
+  await using app = await serving(hints);
+  using client = await RawClient.connect(app.addr);
+  await client.send(request("GET"));
+  assertEquals(
+    (await client.response()).head,
+    "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n",
+  );
+  assertEquals((await client.response()).body, "page");
+});
+
+test("HTTPContext.informational() sends nothing to HTTP/1.0", NET, async () => {
+  await using app = await serving(hints);
+  using client = await RawClient.connect(app.addr);
+  await client.send(request("GET", "/", "1.0"));
+  assertEquals((await client.response()).body, "page");
+});
+
+test("a web Response that a handler returns is sent", NET, async () => {
+  const { head, body } = await answer(() =>
+    new Response("Jürgen", { status: 202, headers: { "X-A": "1", "Content-Type": "text/x" } })
+  );
+  assertEquals(body, utf8("Jürgen"));
+  assertEquals(
+    head,
+    "HTTP/1.1 202 Accepted\r\ncontent-type: text/x\r\nx-a: 1\r\nContent-Length: 7\r\nDate: now\r\n\r\n",
+  );
+});
+
+test("a web Response keeps its own reason phrase", NET, async () => {
+  const { head } = await answer(() => new Response(null, { status: 200, statusText: "Fine" }));
+  assertStringIncludes(head, "HTTP/1.1 200 Fine\r\n");
+});
+
+test("HTTPContext.respondWith() sends a web Response", NET, async () => {
+  const { status, body } = await answer((ctx) => ctx.respondWith(Response.json({ a: 1 })));
+  assertEquals([status, body], [200, `{"a":1}`]);
+});
+
+test("a web Response returned after a response was sent changes nothing", NET, async () => {
+  const { body } = await answer((ctx) => {
+    ctx.response(200, "first");
+    return new Response("second");
+  });
+  assertEquals(body, "first");
+});
+
+const REDIRECTS: [
+  location: string | URL,
+  status: number | undefined,
+  sent: string,
+  code: number,
+][] = [
+  ["/login", undefined, "/login", 302],
+  ["/a b?q=ü", 301, "/a%20b?q=%C3%BC", 301],
+  ["/a%20b", 308, "/a%20b", 308],
+  [new URL("http://example.com/ü"), undefined, "http://example.com/%C3%BC", 302],
+];
+
+for (const [location, status, sent, code] of REDIRECTS) {
+  test(`HTTPContext.redirect() sends ${code} to ${location}`, NET, async () => {
+    const response = await answer((ctx) => ctx.redirect(location, status));
+    assertEquals(response.status, code);
+    assertEquals(new Map(response.headers).get("location"), sent);
+  });
+}
+
+for (const location of ["/a%2Fb", "/a%3Fb?c=%26%23", "/100%25", "/a?next=http%3A%2F%2Fb"]) {
+  test(`HTTPContext.redirect() leaves "${location}" as it is`, NET, async () => {
+    const response = await answer((ctx) => ctx.redirect(location));
+    assertEquals(new Map(response.headers).get("location"), location);
+  });
+}
+
+test("HTTPContext.redirect() encodes a line break in the location", NET, async () => {
+  const { status, headers } = await answer((ctx) => ctx.redirect("/a\r\nX-A: 1"));
+  assertEquals([status, new Map(headers).get("location")], [302, "/a%0D%0AX-A:%201"]);
+});
