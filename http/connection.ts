@@ -4,12 +4,14 @@
 // exchange: its body, and when that is complete one buffer ahead, which tells when the client leaves.
 
 import * as h11 from "../h11.ts";
+import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
 import type { Counters } from "./counters.ts";
 import { Exchange, type ExchangeHost } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { formatAddr } from "./log.ts";
 import { BODY_RATE_AFTER, LEAST_BODY_RATE, type Settings } from "./options.ts";
+import { parseProxyHeader, ProxyProtocolError } from "./proxy_protocol.ts";
 import { ConnectionLost, Socket } from "./socket.ts";
 
 /** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
@@ -26,6 +28,8 @@ export interface ConnectionHost {
   readonly settings: Settings;
   readonly clock: Clock;
   readonly counters: Counters;
+  /** Who is believed what it says of its client; null for nobody. */
+  readonly trustedProxies: TrustedProxies | null;
   /** Has a request answered; returns a promise where that takes time. */
   handle(exchange: Exchange): void | Promise<void>;
   /** Logs an answer. */
@@ -41,7 +45,7 @@ type Wait = "nothing" | "request" | "head" | "body";
 export class Connection implements ExchangeHost, Watched {
   readonly protocol: h11.Connection;
   readonly socket: Socket;
-  readonly remoteAddr: Deno.Addr;
+  #remoteAddr: Deno.Addr;
   readonly #host: ConnectionHost;
   #exchange: Exchange | null = null;
   #requests = 0;
@@ -64,16 +68,24 @@ export class Connection implements ExchangeHost, Watched {
   idleSince = 0;
   isCorked = false;
 
-  constructor(host: ConnectionHost, conn: Deno.Conn, remoteAddr: Deno.Addr = conn.remoteAddr) {
+  constructor(host: ConnectionHost, conn: Deno.Conn) {
     const { settings } = host;
     this.#host = host;
     this.socket = new Socket(conn, host.clock, settings.writeTimeout);
-    this.remoteAddr = remoteAddr;
+    this.#remoteAddr = conn.remoteAddr;
     this.protocol = new h11.Connection(h11.SERVER, {
       maxIncompleteEventSize: settings.maxHeadSize,
       maxTargetSize: settings.maxTargetSize,
       maxFields: settings.maxFields,
     });
+  }
+
+  get remoteAddr(): Deno.Addr {
+    return this.#remoteAddr;
+  }
+
+  get trustedProxies(): TrustedProxies | null {
+    return this.#host.trustedProxies;
   }
 
   get settings(): Settings {
@@ -140,7 +152,7 @@ export class Connection implements ExchangeHost, Watched {
     const { clock } = this.#host;
     clock.watch(this);
     try {
-      await this.#serve();
+      if (!this.#host.settings.proxyProtocol || await this.#readProxyHeader()) await this.#serve();
     } catch (error) {
       if (!(error instanceof ConnectionLost)) {
         console.error(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
@@ -149,6 +161,39 @@ export class Connection implements ExchangeHost, Watched {
       clock.unwatch(this);
       this.socket.close();
       this.#exchange?.end();
+    }
+  }
+
+  /** Reads the PROXY protocol's header. @returns Whether there is one; else the connection is over. */
+  async #readProxyHeader(): Promise<boolean> {
+    const { protocol, socket } = this;
+    const { clock, settings } = this.#host;
+    // To one who does not send it there is nothing to say: no byte of HTTP has been exchanged.
+    this.#wait = "request";
+    this.#readDeadline = settings.headerTimeout > 0 ? clock.after(settings.headerTimeout) : 0;
+    let received = new Uint8Array(0);
+    for (;;) {
+      const data = await socket.read();
+      if (data.length === 0) return false;
+      const joined = new Uint8Array(received.length + data.length);
+      joined.set(received);
+      joined.set(data, received.length);
+      received = joined;
+      try {
+        const header = parseProxyHeader(received);
+        if (header === null) {
+          if (received.length <= settings.maxHeadSize) continue;
+          throw new ProxyProtocolError(`The header is over ${settings.maxHeadSize} bytes`);
+        }
+        if (header.source !== null) this.#remoteAddr = header.source;
+        if (header.length < received.length) protocol.receiveData(received.subarray(header.length));
+        this.#waitForNothing();
+        return true;
+      } catch (error) {
+        if (!(error instanceof ProxyProtocolError)) throw error;
+        this.#logRefusal(`closed: ${error.message}`);
+        return false;
+      }
     }
   }
 

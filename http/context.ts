@@ -82,9 +82,9 @@ export class HTTPContext extends Context {
     return this.#bound.request.httpVersion;
   }
 
-  /** The address of the client. */
+  /** The address of the client; see `trustedProxies` and `proxyProtocol` for one behind proxies. */
   get remoteAddr(): Deno.Addr {
-    return this.#bound.host.remoteAddr;
+    return this.#bound.remoteAddr;
   }
 
   /** The address the client connected to. */

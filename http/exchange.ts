@@ -2,6 +2,7 @@
 
 import * as h11 from "../h11.ts";
 import type { AnyEvent } from "../listener.ts";
+import type { TrustedProxies } from "./client_addr.ts";
 import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import type { Settings } from "./options.ts";
@@ -31,7 +32,10 @@ export interface ExchangeHost {
   readonly socket: Socket;
   readonly settings: Settings;
   readonly counters: Counters;
+  /** The address of the one who connected. */
   readonly remoteAddr: Deno.Addr;
+  /** Who is believed what it says of its client; null for nobody. */
+  readonly trustedProxies: TrustedProxies | null;
   /** Whether this exchange is the connection's last. */
   readonly isClosing: boolean;
   /** Whether what is written is flushed by the connection soon, together with what else there is. */
@@ -83,10 +87,14 @@ export class Exchange {
     this.request = request;
   }
 
-  /** The address of the client. */
+  /** The address of the client, as far as the proxies that tell it are trusted. */
   get remoteAddr(): Deno.Addr {
-    return this.host.remoteAddr;
+    const { remoteAddr, trustedProxies } = this.host;
+    return this.#remoteAddr ??= trustedProxies === null
+      ? remoteAddr
+      : trustedProxies.clientAddr(remoteAddr, this.request.headers);
   }
+  #remoteAddr: Deno.Addr | null = null;
 
   /** Whether the response has begun. */
   get isResponded(): boolean {

@@ -185,7 +185,7 @@ class FetchListener extends HTTPListener {
 
 /** Prints where the server listens, in a form that can be opened: on standard error, as Deno.serve does. */
 function printAddr(addr: Deno.NetAddr | Deno.UnixAddr, isTls: boolean): void {
-  if (addr.transport === "unix") return console.error(`Listening on ${addr.path}`);
+  if ("path" in addr) return console.error(`Listening on ${addr.path}`);
   const { hostname } = addr;
   const url = (host: string): string => `${isTls ? "https" : "http"}://${host}:${addr.port}/`;
   const here = hostname === "0.0.0.0" || hostname === "::" ? ` (${url("localhost")})` : "";

@@ -1,5 +1,6 @@
 // The socket that is listened on and its connections: how many there may be, and how they end.
 
+import { TrustedProxies } from "./client_addr.ts";
 import { Clock } from "./clock.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { type Counters, newCounters } from "./counters.ts";
@@ -29,6 +30,7 @@ export class Server implements ConnectionHost {
   readonly settings: Settings;
   readonly clock = new Clock();
   readonly counters: Counters = newCounters();
+  readonly trustedProxies: TrustedProxies | null;
   readonly handle: (exchange: Exchange) => void | Promise<void>;
   readonly logAnswer: (exchange: Exchange) => void;
   readonly #listener: Deno.Listener;
@@ -48,6 +50,8 @@ export class Server implements ConnectionHost {
       this.counters.requests++;
       host.logAnswer(exchange);
     };
+    const { trustedProxies } = host.settings;
+    this.trustedProxies = trustedProxies.length > 0 ? new TrustedProxies(trustedProxies) : null;
     this.#listener = bind(host.settings);
   }
 
