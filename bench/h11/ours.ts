@@ -1,0 +1,55 @@
+// What this engine does in its benchmarks, on one connection that is kept alive.
+
+import * as h11 from "../../h11.ts";
+import { ANSWER_FIELDS, BROWSER_GET, CHUNKED_POST, type Read } from "./cases.ts";
+
+const conn = new h11.Connection(h11.SERVER);
+const bytes = new TextEncoder().encode(BROWSER_GET);
+
+function read(): h11.Request {
+  conn.receiveData(bytes);
+  const request = conn.nextEvent() as h11.Request;
+  conn.nextEvent();
+  return request;
+}
+
+function answer(): number {
+  const headers = ANSWER_FIELDS;
+  const head = conn.send(new h11.Response({ statusCode: 200, reason: "OK", headers }))!;
+  const end = conn.send(new h11.EndOfMessage())!;
+  conn.startNextCycle();
+  return head.length + end.length;
+}
+
+/** Reads a request, sends the head of an answer and its end, begins the next cycle. */
+export function cycle(): number {
+  return read().method.length + answer();
+}
+
+/** The same, and looks at each field. */
+export function cycleWithHeaders(): number {
+  let length = 0;
+  for (const [name, value] of read().headers) length += name.length + value.length;
+  return length + answer();
+}
+
+/** What the engine reads in the request. */
+export function readAll(): Read {
+  const { method, target, headers } = read();
+  const all: Read = { method, target, headers: Array.from(headers, ([n, v]) => [n, v]) };
+  answer();
+  return all;
+}
+
+/** Reads a body of chunks and answers. @returns The bytes of the body. */
+export function readChunkedBody(): number {
+  let length = 0;
+  for (const piece of CHUNKED_POST) {
+    conn.receiveData(piece);
+    for (let event; (event = conn.nextEvent()) !== h11.NEED_DATA;) {
+      if (event instanceof h11.Data) length += event.data.length;
+    }
+  }
+  answer();
+  return length;
+}

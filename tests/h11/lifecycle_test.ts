@@ -1,0 +1,687 @@
+// The life of a connection: the state machines, and what they come to between two peers.
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import * as h11 from "../../h11.ts";
+import { ConnectionState, type Trigger } from "../../h11/state.ts";
+import { test } from "../needs.ts";
+import { client, END, latin1, Log, receive, server, serverAfter, text } from "./log.ts";
+import { stateDiagram } from "./state_diagram.ts";
+
+// The state machines. Here they are written down a second time, from h11's manual and RFC 9112, and
+// the two are walked together through everything that can happen.
+
+const MOVES: Record<string, string> = {
+  "CLIENT IDLE: Request": "SEND_BODY",
+  "CLIENT IDLE: ConnectionClosed": "CLOSED",
+  "CLIENT SEND_BODY: Data": "SEND_BODY",
+  "CLIENT SEND_BODY: EndOfMessage": "DONE",
+  "CLIENT DONE: ConnectionClosed": "CLOSED",
+  "CLIENT MUST_CLOSE: ConnectionClosed": "CLOSED",
+  "CLIENT CLOSED: ConnectionClosed": "CLOSED",
+  "SERVER IDLE: Response": "SEND_BODY",
+  "SERVER IDLE: ConnectionClosed": "CLOSED",
+  "SERVER SEND_RESPONSE: InformationalResponse": "SEND_RESPONSE",
+  "SERVER SEND_RESPONSE: Response": "SEND_BODY",
+  "SERVER SEND_RESPONSE: 101 to Upgrade": "SWITCHED_PROTOCOL",
+  "SERVER SEND_RESPONSE: 2xx to CONNECT": "SWITCHED_PROTOCOL",
+  "SERVER SEND_BODY: Data": "SEND_BODY",
+  "SERVER SEND_BODY: EndOfMessage": "DONE",
+  "SERVER DONE: ConnectionClosed": "CLOSED",
+  "SERVER MUST_CLOSE: ConnectionClosed": "CLOSED",
+  "SERVER CLOSED: ConnectionClosed": "CLOSED",
+};
+
+/** Where a pair of states goes by itself: `client server`. */
+const PAIR_MOVES: Record<string, string> = {
+  "CLOSED DONE": "CLOSED MUST_CLOSE",
+  "CLOSED IDLE": "CLOSED MUST_CLOSE",
+  "ERROR DONE": "ERROR MUST_CLOSE",
+  "DONE CLOSED": "MUST_CLOSE CLOSED",
+  "DONE ERROR": "MUST_CLOSE ERROR",
+  "IDLE CLOSED": "MUST_CLOSE CLOSED",
+};
+
+interface Model {
+  client: string;
+  server: string;
+  keepAlive: boolean;
+  upgrade: boolean;
+  connect: boolean;
+}
+
+/** Something that happens: to the model, which may not allow it, and to a state of the engine. */
+interface Happening {
+  what: string;
+  inModel: (model: Model) => Model | null;
+  inEngine: (state: ConnectionState) => void;
+}
+
+function settled(model: Model): Model {
+  let { client: c, server: s } = model;
+  const proposed = model.upgrade || model.connect;
+  // A proposal comes first: the client waits, and loses its wait with the proposal.
+  if (proposed && c === "DONE") c = "MIGHT_SWITCH_PROTOCOL";
+  if (!proposed && c === "MIGHT_SWITCH_PROTOCOL") c = "DONE";
+  if (!model.keepAlive && c === "DONE") c = "MUST_CLOSE";
+  if (!model.keepAlive && s === "DONE") s = "MUST_CLOSE";
+  if (c === "MIGHT_SWITCH_PROTOCOL" && s === "SWITCHED_PROTOCOL") c = s;
+  [c, s] = (PAIR_MOVES[`${c} ${s}`] ?? `${c} ${s}`).split(" ");
+  return { ...model, client: c, server: s };
+}
+
+const HAPPENINGS: Happening[] = [
+  {
+    what: "CLIENT Request",
+    inModel: (model) =>
+      model.client === "IDLE" && model.server === "IDLE"
+        ? settled({ ...model, client: "SEND_BODY", server: "SEND_RESPONSE" })
+        : null,
+    inEngine: (state) => state.processEvent("CLIENT", "Request"),
+  },
+  ...[
+    ...["CLIENT Data", "CLIENT EndOfMessage", "CLIENT ConnectionClosed", "CLIENT Response"],
+    ...["SERVER InformationalResponse", "SERVER Response", "SERVER Data", "SERVER EndOfMessage"],
+    ...["SERVER ConnectionClosed", "SERVER 101 to Upgrade", "SERVER 2xx to CONNECT"],
+  ].map((what): Happening => {
+    const role = what.slice(0, 6) as h11.Role;
+    const trigger = what.slice(7) as Trigger;
+    const ours = role.toLowerCase() as "client" | "server";
+    return {
+      what,
+      inModel: (model) => {
+        const next = MOVES[`${role} ${model[ours]}: ${trigger}`];
+        if (next === undefined) return null;
+        if (trigger === "101 to Upgrade" && !model.upgrade) return null;
+        if (trigger === "2xx to CONNECT" && !model.connect) return null;
+        const declined = trigger === "Response" ? { upgrade: false, connect: false } : {};
+        return settled({ ...model, ...declined, [ours]: next });
+      },
+      inEngine: (state) => state.processEvent(role, trigger),
+    };
+  }),
+  // Proposals come with a request.
+  ...[[true, false], [false, true], [true, true]].map(([upgrade, connect]): Happening => ({
+    what: `proposal ${upgrade} ${connect}`,
+    inModel: (model) =>
+      settled({ ...model, upgrade: model.upgrade || upgrade, connect: model.connect || connect }),
+    inEngine: (state) => state.processSwitchProposal(upgrade, connect),
+  })),
+  ...(["CLIENT", "SERVER"] as const).map((role): Happening => ({
+    what: `${role} breaks the protocol`,
+    inModel: (model) => settled({ ...model, [role.toLowerCase()]: "ERROR" }),
+    inEngine: (state) => state.processError(role),
+  })),
+  {
+    what: "no keep-alive",
+    inModel: (model) => settled({ ...model, keepAlive: false }),
+    inEngine: (state) => state.processKeepAliveDisabled(),
+  },
+  {
+    what: "startNextCycle()",
+    inModel: (model) =>
+      model.client === "DONE" && model.server === "DONE"
+        ? { ...model, client: "IDLE", server: "IDLE" }
+        : null,
+    inEngine: (state) => state.startNextCycle(),
+  },
+];
+
+Deno.test("ConnectionState goes where h11's manual says in every state, and nowhere else", () => {
+  const start = { client: "IDLE", server: "IDLE", keepAlive: true, upgrade: false, connect: false };
+  const paths = new Map<string, Happening[]>([[JSON.stringify(start), []]]);
+  const seen = new Set<string>();
+  for (const [before, path] of paths) {
+    const model: Model = JSON.parse(before);
+    seen.add(`CLIENT ${model.client}`).add(`SERVER ${model.server}`);
+    for (const happening of HAPPENINGS) {
+      const state = new ConnectionState();
+      for (const { inEngine } of path) inEngine(state);
+      const way = [...path, happening].map(({ what }) => what).join(", ");
+      const after = happening.inModel(model);
+      if (after === null) {
+        assertThrows(() => happening.inEngine(state), h11.LocalProtocolError, "Cannot ", way);
+        continue;
+      }
+      happening.inEngine(state);
+      const { client, server, keepAlive } = state;
+      assertEquals([client, server, keepAlive], [after.client, after.server, after.keepAlive], way);
+      const key = JSON.stringify(after);
+      if (!paths.has(key)) paths.set(key, [...path, happening]);
+    }
+  }
+  assertEquals(seen.size, 8 + 8, "every state of both roles is reached");
+});
+
+test("h11/README.md shows the state machines as they are", { permissions: ["read"] }, async () => {
+  const readme = await Deno.readTextFile(new URL("../../h11/README.md", import.meta.url));
+  const drawn = Array.from(readme.matchAll(/```mermaid\n([^]*?)```/g), ([, diagram]) => diagram);
+  assertEquals(drawn, [stateDiagram(h11.CLIENT), stateDiagram(h11.SERVER)]);
+});
+
+// Two peers.
+
+/** Sends events from one side and takes down what the other makes of the bytes. */
+function send(from: h11.Connection, to: h11.Connection, ...events: h11.Event[]): string[] {
+  return receive(
+    to,
+    events.map((event) => from.send(event) ?? END).filter((part, i) =>
+      part.length > 0 || events[i].type === "ConnectionClosed"
+    ),
+  ).lines;
+}
+
+function request(method = "GET", ...headers: [string, string][]): h11.Request {
+  const target = method === "CONNECT" ? "a:443" : "/";
+  return new h11.Request({ method, target, headers: [["Host", "a"], ...headers] });
+}
+function response(statusCode = 200, ...headers: [string, string][]): h11.Response {
+  return new h11.Response({
+    statusCode,
+    reason: "x",
+    headers: [["Content-Length", "0"], ...headers],
+  });
+}
+function informational(statusCode: number): h11.InformationalResponse {
+  return new h11.InformationalResponse({ statusCode, reason: "x" });
+}
+function data(text: string): h11.Data {
+  return new h11.Data({ data: latin1(text) });
+}
+const end = new h11.EndOfMessage();
+const close = new h11.ConnectionClosed();
+
+function pair(): [client: h11.Connection, server: h11.Connection] {
+  return [new h11.Connection(h11.CLIENT), new h11.Connection(h11.SERVER)];
+}
+function states(clientState: h11.State, serverState: h11.State): Record<h11.Role, h11.State> {
+  return { CLIENT: clientState, SERVER: serverState };
+}
+function assertBoth(
+  [a, b]: [h11.Connection, h11.Connection],
+  clientState: h11.State,
+  serverState: h11.State,
+): void {
+  assertEquals([a.states, b.states], Array(2).fill(states(clientState, serverState)));
+}
+
+Deno.test("Connection knows its role and its states from the first", () => {
+  const [c, s] = pair();
+  assertEquals([c.ourRole, c.theirRole, s.ourRole, s.theirRole], [
+    h11.CLIENT,
+    h11.SERVER,
+    h11.SERVER,
+    h11.CLIENT,
+  ]);
+  assertEquals([c.ourState, c.theirState, c.theirHttpVersion], [h11.IDLE, h11.IDLE, null]);
+  assertBoth([c, s], h11.IDLE, h11.IDLE);
+});
+
+Deno.test("Connection goes through two cycles on both sides", () => {
+  const [c, s] = pair();
+  for (const method of ["GET", "POST"]) {
+    assertEquals(send(c, s, request(method, ["Content-Length", "2"])), [
+      `${method} / HTTP/1.1\nHost: a\nContent-Length: 2`,
+    ]);
+    assertBoth([c, s], h11.SEND_BODY, h11.SEND_RESPONSE);
+    assertEquals(send(c, s, data("hi"), end), ["data hi", "end"]);
+    assertBoth([c, s], h11.DONE, h11.SEND_RESPONSE);
+    assertEquals([s.ourState, s.theirState], [h11.SEND_RESPONSE, h11.DONE]);
+    assertEquals(send(s, c, informational(103), response()), [
+      "HTTP/1.1 103 x",
+      "HTTP/1.1 200 x\nContent-Length: 0",
+      "end",
+    ]);
+    s.send(end);
+    assertBoth([c, s], h11.DONE, h11.DONE);
+    assertEquals([c.theirHttpVersion, s.theirHttpVersion], ["1.1", "1.1"]);
+    c.startNextCycle();
+    s.startNextCycle();
+    assertBoth([c, s], h11.IDLE, h11.IDLE);
+  }
+});
+
+Deno.test("Connection keeps HTTP/1.0 that asks for it through two cycles", () => {
+  const conn = server();
+  for (let i = 0; i < 2; i++) {
+    const { lines } = receive(conn, [latin1("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")]);
+    assertEquals(lines, ["GET / HTTP/1.0\nConnection: keep-alive", "end"]);
+    assertEquals(conn.theirHttpVersion, "1.0");
+    conn.send(response());
+    conn.send(end);
+    conn.startNextCycle();
+  }
+});
+
+Deno.test("CLIENT keeps HTTP/1.0 only when the answer says keep-alive (RFC 9112 9.3)", () => {
+  for (
+    const [version, field, state] of [
+      ["1.1", "", h11.DONE],
+      ["1.1", "Connection: close\r\n", h11.MUST_CLOSE],
+      ["1.0", "", h11.MUST_CLOSE],
+      ["1.0", "Connection: keep-alive\r\n", h11.DONE],
+      ["1.0", "Connection: keep-alive, close\r\n", h11.MUST_CLOSE],
+    ]
+  ) {
+    const conn = client();
+    receive(conn, [latin1(`HTTP/${version} 200 OK\r\nContent-Length: 0\r\n${field}\r\n`)]);
+    assertEquals(conn.states, states(state as h11.State, state as h11.State));
+  }
+});
+
+Deno.test("CLIENT closes after chunked in HTTP/1.0, whatever the answer says (RFC 9112 6.1)", () => {
+  const conn = client();
+  receive(conn, [
+    latin1(
+      "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+  ]);
+  assertEquals(conn.states, states(h11.MUST_CLOSE, h11.MUST_CLOSE));
+});
+
+Deno.test("Connection.startNextCycle() refuses every pair of states but DONE and DONE", () => {
+  const conns: h11.Connection[] = [
+    server(),
+    serverAfter("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    serverAfter("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"),
+    serverAfter("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+    serverAfter("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    client(),
+  ];
+  for (const conn of conns) {
+    const before = conn.states;
+    const error = assertThrows(() => conn.startNextCycle(), h11.LocalProtocolError);
+    assert(error.message.includes(`${before.CLIENT} and SERVER in state ${before.SERVER}`));
+    assertEquals(conn.states, before);
+  }
+});
+
+// 100-continue (RFC 9110 10.1.1).
+
+const ENDS_OF_WAITING: [what: string, sender: h11.Role, event: h11.Event][] = [
+  ["100", h11.SERVER, informational(100)],
+  ["another 1xx", h11.SERVER, informational(103)],
+  ["the response", h11.SERVER, response(417)],
+  ["the client's first data", h11.CLIENT, data("a")],
+];
+for (const [what, sender, event] of ENDS_OF_WAITING) {
+  Deno.test(`Connection.theyAreWaitingFor100Continue ends with ${what}`, () => {
+    const [c, s] = pair();
+    send(c, s, request("POST", ["Content-Length", "1"], ["Expect", "100-continue"]));
+    assertEquals([s.theyAreWaitingFor100Continue, s.clientIsWaitingFor100Continue], [true, true]);
+    assertEquals([c.theyAreWaitingFor100Continue, c.clientIsWaitingFor100Continue], [false, true]);
+    if (sender === h11.SERVER) send(s, c, event);
+    else send(c, s, event);
+    assertEquals([s.theyAreWaitingFor100Continue, s.clientIsWaitingFor100Continue], [false, false]);
+    assertEquals(c.clientIsWaitingFor100Continue, false);
+  });
+}
+Deno.test("Connection.theyAreWaitingFor100Continue ends with the end of an empty message", () => {
+  const conn = serverAfter(
+    "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+  );
+  assertEquals(conn.theyAreWaitingFor100Continue, false);
+});
+Deno.test("Connection.theyAreWaitingFor100Continue is not for HTTP/1.0", () => {
+  const conn = serverAfter("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n");
+  assertEquals(conn.theyAreWaitingFor100Continue, false);
+});
+
+// Pipelines and pauses (RFC 9112 9.3.2).
+
+Deno.test("Connection.nextEvent() pauses before each pipelined request until the next cycle", () => {
+  const conn = server();
+  const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  conn.receiveData(latin1(get.repeat(3)));
+  for (let left = 2; left >= 0; left--) {
+    assertEquals((conn.nextEvent() as h11.Event).type, "Request");
+    assertEquals((conn.nextEvent() as h11.Event).type, "EndOfMessage");
+    for (let i = 0; i < 2; i++) {
+      assertEquals(conn.nextEvent(), left === 0 ? h11.NEED_DATA : h11.PAUSED);
+    }
+    assertEquals(text(conn.trailingData[0]), get.repeat(left));
+    conn.send(response());
+    assertEquals(conn.nextEvent(), left === 0 ? h11.NEED_DATA : h11.PAUSED);
+    conn.send(end);
+    conn.startNextCycle();
+  }
+  assertEquals(conn.nextEvent(), h11.NEED_DATA);
+});
+
+Deno.test("Connection.nextEvent() pauses before what comes early, byte by byte, and reads it later", () => {
+  const conn = serverAfter("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  for (const byte of latin1("\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n")) {
+    conn.receiveData(Uint8Array.of(byte));
+    assertEquals(conn.nextEvent(), h11.PAUSED);
+  }
+  conn.send(response());
+  conn.send(end);
+  conn.startNextCycle();
+  assertEquals((conn.nextEvent() as h11.Request).target, "/b");
+});
+
+Deno.test("CLIENT pauses before bytes that follow a response, and reads them in the next cycle", () => {
+  const conn = client();
+  const answer = "HTTP/1.1 204 x\r\n\r\n";
+  assertEquals(receive(conn, [latin1(answer + answer)]).lines, ["HTTP/1.1 204 x", "end", "PAUSED"]);
+  conn.startNextCycle();
+  conn.send(request());
+  conn.send(end);
+  assertEquals((conn.nextEvent() as h11.Response).statusCode, 204);
+});
+
+// Answers that come early.
+
+Deno.test("SERVER answers before the request's body has come, and the cycle goes on", () => {
+  const [c, s] = pair();
+  send(c, s, request("POST", ["Content-Length", "4"]), data("he"));
+  send(s, c, response(413));
+  s.send(end);
+  assertBoth([c, s], h11.SEND_BODY, h11.DONE);
+  assertEquals(send(c, s, data("re"), end), ["data re", "end"]);
+  assertBoth([c, s], h11.DONE, h11.DONE);
+});
+
+Deno.test("SERVER answers before the request's body has come, and closes", () => {
+  const [c, s] = pair();
+  send(c, s, request("POST", ["Content-Length", "4"]), data("he"));
+  send(s, c, response(413, ["Connection", "close"]));
+  assertEquals(s.send(end)!.length, 0);
+  assertEquals(send(s, c, close), ["closed"]);
+  assertBoth([c, s], h11.SEND_BODY, h11.CLOSED);
+  send(c, s, data("re"), end);
+  assertBoth([c, s], h11.MUST_CLOSE, h11.CLOSED);
+});
+
+Deno.test("SERVER may answer before any request, and no request is taken after it", () => {
+  const [c, s] = pair();
+  assertEquals(send(s, c, response(408)), [
+    "HTTP/1.1 408 x\nContent-Length: 0\nConnection: close",
+    "end",
+  ]);
+  s.send(end);
+  assertBoth([c, s], h11.IDLE, h11.MUST_CLOSE);
+  assertEquals(receive(s, [latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]).lines, ["refused 400"]);
+});
+
+// Closing (RFC 9112 9.6). What the end of the stream is in each state of the peer.
+
+const CLOSINGS: [role: h11.Role, state: h11.State, conn: () => h11.Connection, lines: string[]][] =
+  [
+    [h11.CLIENT, h11.IDLE, server, ["closed"]],
+    [
+      h11.CLIENT,
+      h11.SEND_BODY,
+      () => serverAfter("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"),
+      ["refused 400"],
+    ],
+    [h11.CLIENT, h11.DONE, () => serverAfter("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), ["closed"]],
+    [
+      h11.CLIENT,
+      h11.MUST_CLOSE,
+      () => serverAfter("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+      ["closed"],
+    ],
+    [
+      h11.CLIENT,
+      h11.MIGHT_SWITCH_PROTOCOL,
+      () => serverAfter("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),
+      ["PAUSED"],
+    ],
+    [h11.CLIENT, h11.SWITCHED_PROTOCOL, () => tunnel(h11.SERVER), ["PAUSED"]],
+    [h11.SERVER, h11.IDLE, () => new h11.Connection(h11.CLIENT), ["closed"]],
+    [h11.SERVER, h11.SEND_RESPONSE, client, ["refused 400"]],
+    [h11.SERVER, h11.SEND_BODY, () => clientAfter("HTTP/1.1 200 x\r\nContent-Length: 1\r\n\r\n"), [
+      "refused 400",
+    ]],
+    [h11.SERVER, h11.DONE, () => clientAfter("HTTP/1.1 204 x\r\n\r\n"), ["closed"]],
+    [h11.SERVER, h11.MUST_CLOSE, () => clientAfter("HTTP/1.1 204 x\r\nConnection: close\r\n\r\n"), [
+      "closed",
+    ]],
+    [h11.SERVER, h11.SWITCHED_PROTOCOL, () => tunnel(h11.CLIENT), ["PAUSED"]],
+  ];
+function clientAfter(response: string): h11.Connection {
+  const conn = client();
+  receive(conn, [latin1(response)]);
+  return conn;
+}
+/** A connection that has switched to a tunnel. */
+function tunnel(role: h11.Role): h11.Connection {
+  const [c, s] = pair();
+  send(c, s, request("CONNECT"), end);
+  send(s, c, new h11.Response({ statusCode: 200 }));
+  return role === h11.CLIENT ? c : s;
+}
+for (const [role, state, start, lines] of CLOSINGS) {
+  Deno.test(`Connection.nextEvent() makes of ${role} closing in ${state}: ${lines}`, () => {
+    const conn = start();
+    assertEquals(conn.theirState, state);
+    assertEquals(receive(conn, [END]).lines, lines);
+    if (lines[0] === "closed") {
+      assertEquals(conn.theirState, h11.CLOSED);
+      for (let i = 0; i < 2; i++) {
+        conn.receiveData(END);
+        assertEquals((conn.nextEvent() as h11.Event).type, "ConnectionClosed");
+      }
+    }
+  });
+}
+
+Deno.test("SERVER answers a client that closed its half after its request", () => {
+  const [c, s] = pair();
+  send(c, s, request(), end);
+  c.send(close);
+  assertEquals(receive(s, [END]).lines, ["closed"]);
+  assertEquals(s.states, states(h11.CLOSED, h11.SEND_RESPONSE));
+  assertEquals(send(s, c, response()), ["HTTP/1.1 200 x\nContent-Length: 0", "end"]);
+  s.send(end);
+  assertBoth([c, s], h11.CLOSED, h11.MUST_CLOSE);
+  assertEquals(send(s, c, close), ["closed"]);
+  assertBoth([c, s], h11.CLOSED, h11.CLOSED);
+});
+
+Deno.test("SERVER must close when an idle client closed", () => {
+  const [c, s] = pair();
+  assertEquals(send(c, s, close), ["closed"]);
+  assertBoth([c, s], h11.CLOSED, h11.MUST_CLOSE);
+});
+
+Deno.test("CLIENT must close when an idle server closed", () => {
+  const [c, s] = pair();
+  assertEquals(send(s, c, close), ["closed"]);
+  assertBoth([c, s], h11.MUST_CLOSE, h11.CLOSED);
+});
+
+Deno.test("Connection.nextEvent() refuses bytes after a message that was the last", () => {
+  const conn = serverAfter("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  const { lines, error } = receive(conn, [latin1("G")]);
+  assertEquals(lines, ["refused 400"]);
+  assert(error!.message.includes("in state MUST_CLOSE"));
+});
+
+Deno.test("Connection.receiveData() refuses bytes after the end of the stream", () => {
+  const conn = server();
+  conn.receiveData(END);
+  conn.receiveData(END);
+  assertThrows(() => conn.receiveData(latin1("G")), h11.LocalProtocolError, "Cannot receive data");
+});
+
+// Errors.
+
+Deno.test("Connection.nextEvent() goes on refusing once it refused, and our side goes on", () => {
+  const conn = server();
+  assertEquals(receive(conn, [latin1("?\r\n\r\n")]).lines, ["refused 400"]);
+  assertEquals(conn.states, states(h11.ERROR, h11.IDLE));
+  for (const bytes of [latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), END]) {
+    assertEquals(receive(conn, [bytes]).lines, ["refused 400"]);
+  }
+  conn.send(response(400));
+  conn.send(end);
+  assertEquals(conn.states, states(h11.ERROR, h11.MUST_CLOSE));
+  assertEquals(conn.send(close), null);
+});
+
+Deno.test("Connection.nextEvent() refuses in the middle of a body, and the events before it stand", () => {
+  const conn = server();
+  const { lines } = receive(conn, [
+    latin1("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n?\r\n"),
+  ]);
+  assertEquals(lines.slice(1), ["data [a]", "refused 400"]);
+  assertEquals(conn.states, states(h11.ERROR, h11.SEND_RESPONSE));
+});
+
+Deno.test("Connection.send() that refused leaves the peer's side as it was", () => {
+  const conn = serverAfter("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
+  assertThrows(() => conn.send(data("a")), h11.LocalProtocolError);
+  assertEquals(conn.states, states(h11.SEND_BODY, h11.ERROR));
+  assertEquals(receive(conn, [latin1("a")]).lines, ["data a", "end"]);
+  assertEquals(conn.states, states(h11.MUST_CLOSE, h11.ERROR));
+});
+
+for (
+  const [what, conn] of [
+    ["before its answer", () => serverAfter("GET / HTTP/1.1\r\nHost: a\r\n\r\n")],
+    ["in IDLE", server],
+    ["after its request", client],
+  ] as [string, () => h11.Connection][]
+) {
+  Deno.test(`Connection.sendFailed() sets our side to ERROR ${what}`, () => {
+    const failed = conn();
+    failed.sendFailed();
+    assertEquals(failed.ourState, h11.ERROR);
+    assertThrows(() => failed.send(close), h11.LocalProtocolError, "we broke the protocol before");
+  });
+}
+
+// Switching protocols (RFC 9110 7.8, 9.3.6).
+
+const UPGRADE: [string, string][] = [["Connection", "Upgrade"], ["Upgrade", "b"]];
+
+Deno.test("Connection switches to what Upgrade asked for", () => {
+  const [c, s] = pair();
+  assertEquals(send(c, s, request("GET", ...UPGRADE), end).at(-1), "PAUSED");
+  assertBoth([c, s], h11.MIGHT_SWITCH_PROTOCOL, h11.SEND_RESPONSE);
+  const answer = new h11.InformationalResponse({ statusCode: 101, headers: UPGRADE });
+  c.receiveData(s.send(answer)!);
+  c.receiveData(latin1("early"));
+  assertEquals((c.nextEvent() as h11.Event).type, "InformationalResponse");
+  assertBoth([c, s], h11.SWITCHED_PROTOCOL, h11.SWITCHED_PROTOCOL);
+  assertEquals(c.nextEvent(), h11.PAUSED);
+  assertEquals(c.trailingData, [latin1("early"), false]);
+  for (const conn of [c, s]) {
+    assertThrows(() => conn.send(data("a")), h11.LocalProtocolError, "expected nothing");
+  }
+});
+
+Deno.test("Connection goes on when the server declines to switch", () => {
+  const [c, s] = pair();
+  send(c, s, request("GET", ...UPGRADE), end);
+  assertEquals(s.nextEvent(), h11.PAUSED);
+  send(s, c, response());
+  s.send(end);
+  assertBoth([c, s], h11.DONE, h11.DONE);
+  c.startNextCycle();
+  s.startNextCycle();
+  assertEquals(send(c, s, request(), end), ["GET / HTTP/1.1\nHost: a", "end"]);
+});
+
+Deno.test("Connection switches before the request's body is complete, and reads it first", () => {
+  const [c, s] = pair();
+  send(c, s, request("POST", ...UPGRADE, ["Content-Length", "2"]));
+  assertEquals(send(s, c, informational(101)), ["HTTP/1.1 101 x", "PAUSED"]);
+  assertBoth([c, s], h11.SEND_BODY, h11.SWITCHED_PROTOCOL);
+  assertEquals(send(c, s, data("hi"), end), ["data hi", "end", "PAUSED"]);
+  assertBoth([c, s], h11.SWITCHED_PROTOCOL, h11.SWITCHED_PROTOCOL);
+});
+
+Deno.test("Connection sends 100 before 101", () => {
+  const [c, s] = pair();
+  send(c, s, request("GET", ...UPGRADE), end);
+  assertEquals(send(s, c, informational(100), informational(101)), [
+    "HTTP/1.1 100 x",
+    "HTTP/1.1 101 x",
+    "PAUSED",
+  ]);
+});
+
+for (
+  const [what, head] of [
+    ["without its connection option", "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: b\r\n\r\n"],
+    ["with another option", "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: b\r\nConnection: c\r\n\r\n"],
+    [
+      "that names nothing",
+      "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: ,\r\nConnection: upgrade\r\n\r\n",
+    ],
+    [
+      "in HTTP/1.0",
+      "GET / HTTP/1.0\r\nUpgrade: b\r\nConnection: upgrade, keep-alive\r\n\r\n",
+    ],
+  ]
+) {
+  Deno.test(`SERVER passes over an Upgrade ${what} (RFC 9110 7.8)`, () => {
+    const conn = serverAfter(head);
+    assertEquals(conn.theirState, h11.DONE);
+    assertThrows(() => conn.send(informational(101)), h11.LocalProtocolError);
+  });
+}
+
+Deno.test("SERVER takes an Upgrade whose option stands among others", () => {
+  const conn = serverAfter(
+    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: b/1, c\r\nConnection: x, UPGRADE ,y\r\n\r\n",
+  );
+  assertEquals(conn.theirState, h11.MIGHT_SWITCH_PROTOCOL);
+});
+
+Deno.test("Connection becomes a tunnel with 2xx to CONNECT, and keeps the bytes that came early", () => {
+  const [c, s] = pair();
+  send(c, s, request("CONNECT"), end);
+  s.receiveData(latin1("early"));
+  assertEquals(s.nextEvent(), h11.PAUSED);
+  assertEquals(send(s, c, new h11.Response({ statusCode: 299 })), ["HTTP/1.1 299 ", "PAUSED"]);
+  assertBoth([c, s], h11.SWITCHED_PROTOCOL, h11.SWITCHED_PROTOCOL);
+  assertEquals(s.trailingData, [latin1("early"), false]);
+});
+
+Deno.test("CLIENT takes 2xx to CONNECT as a tunnel whatever its fields say (RFC 9110 9.3.6)", () => {
+  const conn = client("CONNECT");
+  const { lines } = receive(conn, [latin1("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")]);
+  assertEquals(lines, ["HTTP/1.1 200 OK\nContent-Length: 2", "PAUSED"]);
+  assertEquals(conn.trailingData, [latin1("hi"), false]);
+});
+
+Deno.test("Connection goes on when the server declines to be a tunnel", () => {
+  const [c, s] = pair();
+  send(c, s, request("CONNECT"), end);
+  send(s, c, response(403));
+  s.send(end);
+  assertBoth([c, s], h11.DONE, h11.DONE);
+});
+
+Deno.test("Connection.trailingData is a copy, and tells whether the peer closed", () => {
+  const conn = tunnel(h11.SERVER);
+  assertEquals(conn.trailingData, [new Uint8Array(0), false]);
+  const bytes = latin1("abc");
+  conn.receiveData(bytes);
+  conn.receiveData(latin1("def"));
+  const [trailing] = conn.trailingData;
+  trailing.fill(0);
+  conn.receiveData(END);
+  assertEquals(conn.nextEvent(), h11.PAUSED);
+  assertEquals(conn.trailingData, [latin1("abcdef"), true]);
+  assertEquals(bytes, latin1("abc"));
+});
+
+Deno.test("Connection reads chunk ends and starts apart from how the bytes came", () => {
+  const conn = serverAfter("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const log = new Log();
+  const flags: [string, boolean, boolean][] = [];
+  for (const part of ["4\r\n", "ab", "cd", "\r\n1\r\ne\r\n"]) {
+    conn.receiveData(latin1(part));
+    for (let event; (event = conn.nextEvent()) !== h11.NEED_DATA;) {
+      assert(event instanceof h11.Data);
+      log.add(event);
+      flags.push([text(event.data), event.chunkStart, event.chunkEnd]);
+    }
+  }
+  assertEquals(flags, [["ab", true, false], ["cd", false, true], ["e", true, true]]);
+  assertEquals(log.lines, ["data [abcd]", "data [e]"]);
+});
