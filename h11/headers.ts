@@ -170,18 +170,9 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 
   /** The fields as pairs of lower-cased name and value. */
   [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]> {
-    if (this.#pairs === null) {
-      const received = this.#received;
-      const pairs: (readonly [string, string])[] = [];
-      for (let i = 0; i < this.length; i++) {
-        pairs.push(
-          received === null
-            ? [this.#names[i].lower, this.#values[i]]
-            : [received.name(i), received.value(i)],
-        );
-      }
-      this.#pairs = pairs;
-    }
+    this.#pairs ??= this.#received === null
+      ? this.#names.map(({ lower }, i) => [lower, this.#values[i]])
+      : this.#received.pairs();
     return this.#pairs[Symbol.iterator]();
   }
 

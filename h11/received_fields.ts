@@ -298,11 +298,18 @@ export class ReceivedFields {
     return isName(this.#bytes, from + this.#index[at], from + this.#index[at + 1], name);
   }
 
-  /** The name of field `i` in lower case. */
-  name(i: number): string {
-    const at = this.#first + 4 * i;
-    const from = this.#start;
-    return knownName(this.#bytes, from + this.#index[at], from + this.#index[at + 1]);
+  /** All fields as pairs of lower-cased name and value. */
+  pairs(): [name: string, value: string][] {
+    const bytes = this.#bytes, index = this.#index, start = this.#start;
+    const text = this.#toText();
+    const pairs = new Array<[string, string]>(this.count);
+    for (let i = 0, at = this.#first; i < pairs.length; i++, at += 4) {
+      pairs[i] = [
+        knownName(bytes, start + index[at], start + index[at + 1]),
+        text.slice(index[at + 2], index[at + 3]),
+      ];
+    }
+    return pairs;
   }
 
   /** The name of field `i` as it came. */
@@ -316,14 +323,20 @@ export class ReceivedFields {
   }
 
   #cut(at: number): string {
-    // The first value that is read decodes the whole section: cutting strings out of a string is
-    // several times cheaper than decoding each.
+    return this.#toText().slice(this.#index[at], this.#index[at + 1]);
+  }
+
+  /**
+   * The whole section as text, decoded when a value is read first: cutting strings out of a string is
+   * several times cheaper than decoding each.
+   */
+  #toText(): string {
     if (this.#text === null) {
       const end = this.#start + this.byteLength;
       this.#text = this.#isAscii
         ? decodeAscii(this.#bytes, this.#start, end)
         : decodeLatin1(this.#bytes, this.#start, end);
     }
-    return this.#text.slice(this.#index[at], this.#index[at + 1]);
+    return this.#text;
   }
 }
