@@ -1,5 +1,7 @@
 // Stand-in for @std/assert where JSR cannot be reached: the functions this project uses, with
 // the real package's names and signatures, over node:assert/strict. It is not published.
+//
+// `msg!`: @types/node, where a package brings it, has no overload for a string that may be undefined.
 import assertStrict from "node:assert/strict";
 
 /** Throws if `expr` is falsy. */
@@ -9,7 +11,7 @@ export function assert(expr: unknown, msg = ""): asserts expr {
 
 /** Throws if `actual` and `expected` are not deeply equal. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
-  assertStrict.deepStrictEqual(actual, expected, msg);
+  assertStrict.deepStrictEqual(actual, expected, msg!);
 }
 
 /** Throws if `actual` and `expected` are not the same value. */
@@ -18,12 +20,12 @@ export function assertStrictEquals<T>(
   expected: T,
   msg?: string,
 ): asserts actual is T {
-  assertStrict.strictEqual(actual, expected, msg);
+  assertStrict.strictEqual(actual, expected, msg!);
 }
 
 /** Throws if `actual` and `expected` are deeply equal. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
-  assertStrict.notDeepStrictEqual(actual, expected, msg);
+  assertStrict.notDeepStrictEqual(actual, expected, msg!);
 }
 
 /** Throws if `actual` does not contain `expected`. */
@@ -36,7 +38,7 @@ export function assertStringIncludes(actual: string, expected: string, msg?: str
 
 /** Throws if `actual` does not match `expected`. */
 export function assertMatch(actual: string, expected: RegExp, msg?: string): void {
-  assertStrict.match(actual, expected, msg);
+  assertStrict.match(actual, expected, msg!);
 }
 
 /** Throws if `actual` is not an instance of `expectedType`. */

@@ -1,0 +1,104 @@
+// A chat bot on TCP that answers a line with a line. For a port other than 8001, give it as the argument:
+//
+//   deno run --allow-net examples/tcp_chat_bot.ts [port]
+//
+// Then talk to it: nc 127.0.0.1 8001. Ctrl-C stops it.
+
+import { Listener, type Source } from "../listener.ts";
+
+/** Characters that may wait for the end of their line: one that never comes must not fill the memory. */
+const MAX_WAITING = 1024;
+const { BadResource, BrokenPipe, ConnectionReset, Interrupted } = Deno.errors;
+/** What a read or write fails with when the client is gone, or the bot has closed the connection. */
+const GONE = [BadResource, BrokenPipe, ConnectionReset, Interrupted];
+
+export class ChatBot extends Listener {
+  readonly #port: number;
+  readonly #talks = new Map<Deno.Conn, Promise<void>>();
+  /** The clients that have got their answers. */
+  readonly #idle = new Set<Deno.Conn>();
+  #isClosing = false;
+
+  constructor(port = 8001) {
+    super();
+    this.#port = port;
+  }
+
+  override listen(): Source {
+    this.#isClosing = false;
+    const server = Deno.listen({ hostname: "127.0.0.1", port: this.#port });
+    const { hostname, port } = server.addr as Deno.NetAddr;
+    console.log(`Listening on ${hostname}:${port}`);
+    const accept = async (): Promise<void> => {
+      for await (const conn of server) {
+        this.#talks.set(conn, this.#talk(conn).finally(() => this.#talks.delete(conn)));
+      }
+      await Promise.all(this.#talks.values());
+    };
+    return {
+      finished: accept(),
+      close: () => {
+        this.#isClosing = true;
+        server.close();
+        for (const conn of this.#idle) conn.close();
+      },
+      abort: () => this.#talks.forEach((_, conn) => conn.close()),
+    };
+  }
+
+  /** Answers the lines of one client, in order; each client has a context of its own. */
+  async #talk(conn: Deno.Conn): Promise<void> {
+    using _closedAtTheEnd = conn;
+    const ctx = this.newCtx();
+    try {
+      for await (const line of this.#lines(conn)) {
+        const answer = new TextEncoder().encode(`${await ctx.triggerEvent(line)}\n`);
+        for (let sent = 0; sent < answer.length;) sent += await conn.write(answer.subarray(sent));
+        if (this.#isClosing) break;
+      }
+    } catch (error) {
+      if (!GONE.some((E) => error instanceof E)) {
+        console.error("Cannot go on with a client:", error);
+      }
+    } finally {
+      ctx.drop();
+    }
+  }
+
+  /** The lines that have an end: what a client leaves half said is none. */
+  async *#lines(conn: Deno.Conn): AsyncGenerator<string> {
+    const chunk = new Uint8Array(4096);
+    const decoder = new TextDecoder();
+    for (let waiting = ""; waiting.length <= MAX_WAITING;) {
+      this.#idle.add(conn);
+      const n = await conn.read(chunk).finally(() => this.#idle.delete(conn));
+      if (n === null) return;
+      const text = waiting + decoder.decode(chunk.subarray(0, n), { stream: true });
+      const lines = text.split(/\r?\n/);
+      waiting = lines.pop()!;
+      yield* lines;
+    }
+  }
+}
+
+export const app = new ChatBot(import.meta.main ? Number(Deno.args[0] ?? 8001) : undefined);
+
+app.onEvent("My name is <name>.", ({ ctx, params }) => {
+  ctx.scope.name = params.name;
+  return `Hello, ${params.name}.`;
+});
+
+app.onEvent("What is my name?", ({ ctx }) => ctx.scope.name ?? "You have not told me.");
+
+app.onEvent("<_>?", () => "What do you think?");
+
+app.onEvent("<_>.", () => "I see.");
+
+app.onEvent(() => "Huh, go on.");
+
+if (import.meta.main) {
+  await app.run().catch((error) => {
+    console.error(`ERROR: Cannot listen on port ${Deno.args[0] ?? 8001}: ${error.message}`);
+    Deno.exitCode = 1;
+  });
+}
