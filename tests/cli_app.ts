@@ -1,0 +1,26 @@
+// What cli_test.ts has the command run.
+
+import { HTTPListener, Listener } from "../mod.ts";
+
+/** A web server that listens to more than its own machine. */
+export const everywhere = new HTTPListener({ hostname: "0.0.0.0", port: 8000 });
+
+class Once extends Listener {
+  override listen(): void {
+    this.newCtx().triggerEvent("once");
+  }
+}
+
+/** A listener of another kind, which ends by itself. */
+const once = new Once();
+once.onEvent("once", () => console.log("once"));
+
+/** Exports that are not listeners of their own. */
+export const all = { once };
+export const nothing = null;
+export const number = 5;
+export { Once };
+
+// What keeps the program going must not keep the command from ending with its error.
+const going = setInterval(() => {}, 60_000);
+once.shutdown(() => clearInterval(going));

@@ -1,0 +1,117 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import manifest from "../deno.json" with { type: "json" };
+import { RawClient } from "./http/raw_client.ts";
+import { type Needs, test } from "./needs.ts";
+import { type Ending, Program, run } from "./program.ts";
+
+const RUN: Needs = { permissions: ["run"] };
+const COMMAND = ["run", "--no-prompt", "--allow-net", "--allow-read", "cli.ts"];
+
+function cli(...args: string[]): Promise<Ending> {
+  return run(...COMMAND, ...args);
+}
+
+test("cli --version prints the version in deno.json", RUN, async () => {
+  const stdout = `tiny-listener ${manifest.version}\n`;
+  assertEquals(await cli("--version"), { code: 0, stdout, stderr: "" });
+});
+
+test("cli --help prints how it is used", RUN, async () => {
+  const { code, stdout, stderr } = await cli("--help");
+  assertEquals([code, stderr], [0, ""]);
+  for (const word of ["Usage: ", "--host", "--port", "--version", "--help"]) {
+    assertStringIncludes(stdout, word);
+  }
+});
+
+test("cli runs a web server on the address it is given, and ends it at SIGINT", {
+  permissions: ["net", "run"],
+}, async () => {
+  const args = ["examples/http_web.ts:app", "--host", "127.0.0.2", "--port", "0"];
+  await using program = new Program(...COMMAND, ...args);
+  const [, port] = /running on 127\.0\.0\.2:(\d+)$/.exec(await program.nextLine())!;
+  using client = await RawClient.connect({ hostname: "127.0.0.2", port: Number(port) });
+  await client.send("GET /user/bob HTTP/1.1\r\nHost: a\r\n\r\n");
+  assertEquals((await client.response()).body, "Hello, bob!");
+  program.signal("SIGINT");
+  assertEquals((await program.end()).code, 0);
+});
+
+test("cli --port leaves the listener's own host", RUN, async () => {
+  await using program = new Program(...COMMAND, "tests/cli_app.ts:everywhere", "--port", "0");
+  assertMatch(await program.nextLine(), /running on 0\.0\.0\.0:\d+$/);
+});
+
+test(
+  "cli runs a listener that is not HTTP, found in an export, and ends with it",
+  RUN,
+  async () => {
+    assertEquals(await cli("tests/cli_app.ts:all.once"), { code: 0, stdout: "once\n", stderr: "" });
+  },
+);
+
+// What cannot be done, and the one line on standard error that says so.
+const REFUSED: [args: string, message: RegExp][] = [
+  ["", /^Cannot run 0 listeners: give one "<file>:<name>"; see --help$/],
+  ["a.ts:a b.ts:b", /^Cannot run 2 listeners: /],
+  ["--foo a.ts:a", /^Cannot read the command line: Unknown option '--foo'; see --help$/],
+  ["a.ts:a --port", /^Cannot read the command line: Option '--port <value>' argument missing; /],
+  [
+    "a.ts:a --port --host",
+    /^Cannot read the command line: Option '--port' argument is ambiguous; /,
+  ],
+  ["--help=yes", /^Cannot read the command line: Option '--help' does not take an argument; /],
+  ["examples/http_web.ts", /^Cannot import "examples\/http_web.ts": must be "file:name", /],
+  ["no.ts:app", /^Cannot import "no.ts:app": there is no file:.*\/no\.ts$/],
+  ["examples:app", /^Cannot import "examples:app": .*/],
+  ["examples/http_web.ts:no", /^Cannot import .*: examples\/http_web.ts has no export "no"$/],
+  ["tests/cli_app.ts:nothing", /^Cannot run .*: must be a Listener, but it is null$/],
+  ["tests/cli_app.ts:number", /^Cannot run .*: must be a Listener, but it is a number$/],
+  ["tests/cli_app.ts:Once", /^Cannot run .*: must be a Listener, but it is a function or class$/],
+  [
+    "tests/cli_app.ts:all",
+    /^Cannot run .*: must be a Listener, but it is an object of another kind$/,
+  ],
+  [
+    "tests/cli_app.ts:all.once --port 1",
+    /^Cannot set the address of .*: it is a listener without one$/,
+  ],
+  ["examples/http_web.ts:app --port http", /^Cannot set --port to "http": must be a whole number$/],
+  ["examples/http_web.ts:app --port=-1", /^Cannot set --port to "-1": must be a whole number$/],
+  [
+    "examples/http_web.ts:app --port 65536",
+    /^Cannot set port to 65536: must be .* from 0 to 65535$/,
+  ],
+  ["examples/http_web.ts:app --host 192.0.2.1 --port 0", /^Cannot listen on 192\.0\.2\.1:0: /],
+];
+
+for (const [args, message] of REFUSED) {
+  test(`cli ${args || "without arguments"} fails with one line and status 1`, RUN, async () => {
+    const { code, stdout, stderr } = await cli(...args.split(" ").filter((arg) => arg !== ""));
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /^ERROR: [^\n]*\n$/);
+    assertMatch(stderr.slice("ERROR: ".length).trimEnd(), message);
+  });
+}
+
+test("cli shows the error of a module that fails", RUN, async () => {
+  const source = `data:text/javascript,throw new RangeError("my own fault"):app`;
+  const { code, stderr } = await cli(source);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "RangeError: my own fault");
+});
+
+test("cli says that it needs --allow-read", RUN, async () => {
+  const ending = await run(
+    "run",
+    "--no-prompt",
+    "--allow-net",
+    "cli.ts",
+    "examples/http_web.ts:app",
+  );
+  assertEquals([ending.code, ending.stdout], [1, ""]);
+  assertMatch(
+    ending.stderr,
+    /^ERROR: Cannot import "examples\/http_web\.ts:app": .*--allow-read.*\n$/,
+  );
+});
