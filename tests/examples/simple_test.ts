@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert";
+import { test } from "../needs.ts";
+import { run } from "../program.ts";
 
-Deno.test("examples/simple.ts saves the data first, then sends the email, and ends", async () => {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", new URL("../../examples/simple.ts", import.meta.url).pathname],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  assertEquals([code, err], [0, ""]);
-  assertEquals(out.split("\n"), [
+test("examples/simple.ts saves the data first, then sends the email, and ends", {
+  permissions: ["run"],
+}, async () => {
+  const { code, stdout, stderr } = await run("run", "--no-prompt", "examples/simple.ts");
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stdout.split("\n"), [
     "Save data done!, username: Alice, age: 35",
     "Send email done!, email: alice@tl.com",
     "",

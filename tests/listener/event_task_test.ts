@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type AnyEvent, Listener } from "../../listener.ts";
+import { test } from "../needs.ts";
+import { run } from "../program.ts";
 
 class App extends Listener {
   readonly failures: string[] = [];
@@ -25,7 +27,7 @@ function failingApp(): App {
 
 /** Resolves after whatever was left for the end of this turn of the event loop has run. */
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0)).then(() => new Promise(setImmediate));
+  return new Promise((resolve) => setTimeout(() => setImmediate(() => resolve()), 0));
 }
 
 Deno.test("EventTask is settled on return where nothing had to be waited for", () => {
@@ -112,7 +114,9 @@ Deno.test("Listener.reportFailure() logs with console.error and escapes the path
   }
 });
 
-Deno.test("EventTask whose failure nobody awaits does not end the process", async () => {
+test("EventTask whose failure nobody awaits does not end the process", {
+  permissions: ["run"],
+}, async () => {
   const program = `
     import { Listener } from ${JSON.stringify(import.meta.resolve("../../listener.ts"))};
     const app = new Listener();
@@ -122,13 +126,8 @@ Deno.test("EventTask whose failure nobody awaits does not end the process", asyn
     app.triggerEvent("async");
     setTimeout(() => console.log("alive"), 10);
   `;
-  const config = new URL("../../deno.json", import.meta.url).pathname;
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--config", config, program],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  assertEquals([code, out], [0, "alive\n"]);
-  assertStringIncludes(err, 'Cannot finish event "sync" ("sync"): Error: one');
-  assertEquals(err.split("Error: two").length, 2);
+  const { code, stdout, stderr } = await run("eval", program);
+  assertEquals([code, stdout], [0, "alive\n"]);
+  assertStringIncludes(stderr, 'Cannot finish event "sync" ("sync"): Error: one');
+  assertEquals(stderr.split("Error: two").length, 2);
 });

@@ -1,19 +1,22 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { toFileUrl } from "@std/path";
 import { importFromString, Listener, ListenerNotFound } from "../../listener.ts";
+import { type Needs, test } from "../needs.ts";
 
 const DOOR = new URL("../../listener.ts", import.meta.url).pathname;
+const READ: Needs = { permissions: ["read"] };
+const READ_AND_WRITE: Needs = { permissions: ["read", "write"] };
 
-Deno.test("importFromString() imports an export of a file", async () => {
+test("importFromString() imports an export of a file", READ, async () => {
   assertStrictEquals(await importFromString(`${DOOR}:Listener`), Listener);
   assertStrictEquals(await importFromString(`${toFileUrl(DOOR).href}:Listener`), Listener);
 });
 
-Deno.test("importFromString() finds what is inside an export", async () => {
+test("importFromString() finds what is inside an export", READ, async () => {
   assertEquals(await importFromString(`${DOOR}:Listener.name`), "Listener");
 });
 
-Deno.test("importFromString() looks for files from the current directory", async () => {
+test("importFromString() looks for files from the current directory", READ_AND_WRITE, async () => {
   const directory = await Deno.makeTempDir();
   const before = Deno.cwd();
   try {
@@ -36,12 +39,12 @@ const REFUSED: [what: string, text: string, message: string][] = [
   ["a file that is not there", "no_such_file.ts:app", "there is no file:"],
 ];
 for (const [what, text, message] of REFUSED) {
-  Deno.test(`importFromString() refuses ${what}`, async () => {
+  test(`importFromString() refuses ${what}`, READ, async () => {
     await assertRejects(() => importFromString(text), ListenerNotFound, message);
   });
 }
 
-Deno.test("importFromString() throws what the module throws", async () => {
+test("importFromString() throws what the module throws", READ_AND_WRITE, async () => {
   const file = await Deno.makeTempFile({ suffix: ".ts" });
   try {
     await Deno.writeTextFile(file, 'import "./not_here.ts"; export const app = 1;');

@@ -16,6 +16,11 @@ import {
   type ListenerOptions,
   type Source,
 } from "../../listener.ts";
+import { type Needs, test } from "../needs.ts";
+import { Program, run } from "../program.ts";
+
+/** What a test with a program of its own needs. */
+const RUN: Needs = { permissions: ["run"] };
 
 /** A listener with a source that writes down what happens to it. */
 class App extends Listener {
@@ -354,12 +359,9 @@ Deno.test("run() refuses a second listener, and getCurrentRunningListener() tell
   assertThrows(getCurrentRunningListener, ListenerNotFound);
 });
 
-/** Runs a program with `app`, a listener that says when it listens; `onLine` gets its lines as they come. */
-async function program(
-  body: string,
-  onLine: (line: string, child: Deno.ChildProcess) => void,
-): Promise<{ status: Deno.CommandStatus; lines: string[] }> {
-  const code = `
+/** A program with `app`, a listener that says when it listens. */
+function program(body: string): string {
+  return `
     import { Listener } from ${JSON.stringify(import.meta.resolve("../../listener.ts"))};
     const finished = Promise.withResolvers();
     const alive = setInterval(() => {}, 1e6);
@@ -375,61 +377,42 @@ async function program(
     await app.run();
     console.log("end");
   `;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--config", new URL("../../deno.json", import.meta.url).pathname, code],
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const lines: string[] = [];
-  let rest = "";
-  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + chunk).split("\n");
-    rest = parts.pop()!;
-    for (const line of parts) {
-      lines.push(line);
-      onLine(line, child);
-    }
-  }
-  return { status: await child.status, lines };
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.test(`run() stops in order at ${signal}`, async () => {
-    const { status, lines } = await program("", (line, child) => {
-      if (line === "listening") child.kill(signal);
-    });
-    assertEquals([status.code, lines], [0, ["listening", "shutdown", "end"]]);
+  test(`run() stops in order at ${signal}`, RUN, async () => {
+    await using child = new Program("eval", program(""));
+    assertEquals(await child.nextLine(), "listening");
+    child.signal(signal);
+    assertEquals(await child.end(), { code: 0, stdout: "shutdown\nend\n", stderr: "" });
   });
 }
 
-Deno.test("run() ends the process at once at a second signal", async () => {
+test("run() ends the process at once at a second signal", RUN, async () => {
   const body = `
     app.onEvent("stuck", () => new Promise(() => {}));
     app.startup(() => { app.triggerEvent("stuck"); });
     Deno.addSignalListener("SIGINT", () => console.log("signal"));
   `;
-  const { status, lines } = await program(body, (line, child) => {
-    if (line === "listening") child.kill("SIGINT");
-    if (line === "signal") child.kill("SIGTERM");
-  });
-  assertEquals([status.code, lines], [128 + 15, ["listening", "signal"]]);
+  await using child = new Program("eval", program(body));
+  assertEquals(await child.nextLine(), "listening");
+  child.signal("SIGINT");
+  assertEquals(await child.nextLine(), "signal");
+  child.signal("SIGTERM");
+  assertEquals(await child.end(), { code: 128 + 15, stdout: "", stderr: "" });
 });
 
-Deno.test("run() works in Node.js, signals included", async (t) => {
-  const node = await new Deno.Command("node", { args: ["--version"] }).output().catch(() => null);
-  if (node?.success !== true) {
-    await t.step({ name: "there is no node", ignore: true, fn: () => {} });
-    return;
-  }
+test("run() works in Node.js, signals included", {
+  permissions: ["run", "write"],
+  commands: [["node", "--version"]],
+}, async () => {
   const bundle = await Deno.makeTempFile({ suffix: ".mjs" });
   try {
     const program = `${bundle}.in.ts`;
     await Deno.writeTextFile(
       program,
       `
-      import { Listener } from ${
-        JSON.stringify(new URL("../../listener.ts", import.meta.url).pathname)
-      };
+      import { Listener } from ${JSON.stringify(import.meta.resolve("../../listener.ts"))};
       class App extends Listener {
         listen() { process.kill(process.pid, "SIGTERM"); return { finished: new Promise(() => {}) }; }
       }
@@ -443,17 +426,8 @@ Deno.test("run() works in Node.js, signals included", async (t) => {
       clearInterval(alive);
     `,
     );
-    const bundled = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "bundle",
-        "--config",
-        new URL("../../deno.json", import.meta.url).pathname,
-        "-o",
-        bundle,
-        program,
-      ],
-    }).output();
-    assert(bundled.success, new TextDecoder().decode(bundled.stderr));
+    const bundled = await run("bundle", "--config", "deno.json", "-o", bundle, program);
+    assertEquals(bundled.code, 0, bundled.stderr);
     const { code, stdout, stderr } = await new Deno.Command("node", { args: [bundle] }).output();
     assertStringIncludes(
       new TextDecoder().decode(stderr),

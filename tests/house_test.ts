@@ -1,0 +1,89 @@
+// DESIGN's arrows: http → listener, http → h11, and no others. A room is a door, one file at the top, and
+// the folder behind it; nobody imports around a door but the room itself and its own tests.
+
+import { assertEquals } from "@std/assert";
+import { test } from "./needs.ts";
+import { run } from "./program.ts";
+
+const ROOT = new URL("..", import.meta.url).href;
+
+/** Each room's door, its folder, and what it may import: doors and packages. */
+const ROOMS = [
+  { door: "h11.ts", folder: "h11/", mayImport: [] },
+  { door: "listener.ts", folder: "listener/", mayImport: ["@std/path"] },
+  {
+    door: "http_context.ts",
+    folder: "http/",
+    mayImport: ["h11.ts", "listener.ts", "@std/http/status", "npm:ipaddr.js@^2.2.0"],
+  },
+];
+type Room = typeof ROOMS[number];
+
+interface Module {
+  specifier: string;
+  dependencies?: Record<"code" | "type", { specifier: string } | undefined>[];
+}
+
+/** All imports of files in the repository: files by their paths, packages by their specifiers. */
+async function imports(): Promise<[file: string, imported: string][]> {
+  const all = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    const files = [...sourceFiles(new URL(ROOT))];
+    await Deno.writeTextFile(all, files.map((url) => `import ${JSON.stringify(url)};\n`).join(""));
+    const { code, stdout, stderr } = await run("info", "--json", "--config", "deno.json", all);
+    assertEquals(code, 0, stderr);
+    const { modules } = JSON.parse(stdout) as { modules: Module[] };
+    return modules.filter(({ specifier }) => files.includes(specifier)).flatMap((module) =>
+      (module.dependencies ?? []).map(({ code, type }): [string, string] => [
+        relative(module.specifier),
+        relative((code ?? type)!.specifier),
+      ])
+    );
+  } finally {
+    await Deno.remove(all);
+  }
+}
+
+/** The URLs of the TypeScript files that are ours. */
+function* sourceFiles(folder: URL): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    if (name.startsWith(".") || name === "node_modules" || name === "coverage") continue;
+    if (isDirectory) yield* sourceFiles(new URL(`${name}/`, folder));
+    else if (name.endsWith(".ts")) yield new URL(name, folder).href;
+  }
+}
+
+/** The path of a file of ours; a stand-in for a package is that package. */
+function relative(specifier: string): string {
+  if (!specifier.startsWith(ROOT)) return specifier.replace(/^jsr:(@std\/\w+)@[^/]*/, "$1");
+  return specifier.slice(ROOT.length).replace(
+    /^links\/std_(\w+)\/(?:mod|(\w+))\.ts$/,
+    (_, name, file) => {
+      return file === undefined ? `@std/${name}` : `@std/${name}/${file}`;
+    },
+  );
+}
+
+const roomOf = (file: string): Room | undefined =>
+  ROOMS.find(({ door, folder }) => file === door || file.startsWith(folder));
+
+/** Whether `file` may import `imported`. */
+function isAllowed(file: string, imported: string): boolean {
+  const from = roomOf(file), to = roomOf(imported);
+  if (from !== undefined) return from === to || from.mayImport.includes(imported);
+  return to === undefined || imported === to.door || file.startsWith(`tests/${to.folder}`);
+}
+
+test(
+  "rooms import each other through their doors, and only where an arrow goes",
+  { permissions: ["read", "write", "run"] },
+  async () => {
+    const found = await imports();
+    const arrows = new Set(found.map(([file, imported]) => `${roomOf(file)?.door} ${imported}`));
+    assertEquals(
+      ["http_context.ts h11.ts", "http_context.ts listener.ts"].filter((it) => !arrows.has(it)),
+      [],
+    );
+    assertEquals(found.filter(([file, imported]) => !isAllowed(file, imported)), []);
+  },
+);

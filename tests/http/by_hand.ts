@@ -1,0 +1,101 @@
+// One connection of a server in memory, with a clock that the test moves: what takes ten minutes takes
+// no time, and nothing happens that the test did not ask for.
+
+import { setImmediate } from "node:timers";
+import { Clock } from "../../http/clock.ts";
+import { Connection, type ConnectionHost } from "../../http/connection.ts";
+import { type Counters, newCounters } from "../../http/counters.ts";
+import { type Exchange, toHTTPError } from "../../http/exchange.ts";
+import { resolveOptions, type ServerOptions, type Settings } from "../../http/options.ts";
+import { MemoryConn } from "./memory_conn.ts";
+import { latin1 } from "./raw_client.ts";
+
+class HandClock extends Clock {
+  protected override startTimer(): null {
+    return null;
+  }
+}
+
+/** A connection whose requests `handler` answers; `await using` ends it. */
+export class ByHand implements ConnectionHost, AsyncDisposable {
+  isClosing = false;
+  readonly settings: Settings;
+  readonly clock: Clock = new HandClock();
+  readonly counters: Counters = newCounters();
+  readonly trustedProxies = null;
+  /** The lines that were logged about a client that was not served. */
+  readonly refusals: string[] = [];
+  /** The client's end. */
+  readonly client: MemoryConn;
+  /** The server's end. */
+  readonly conn: MemoryConn;
+  /** Whether the server has done with the connection. */
+  hasEnded = false;
+  readonly #handler: (exchange: Exchange) => unknown;
+  readonly #served: Promise<void>;
+
+  constructor(handler: (exchange: Exchange) => unknown, options: ServerOptions = {}) {
+    this.settings = resolveOptions({ accessLog: false, ...options });
+    this.#handler = handler;
+    [this.conn, this.client] = MemoryConn.pair();
+    this.#served = new Connection(this, this.conn).serve().then(() => {
+      this.hasEnded = true;
+    });
+  }
+
+  async handle(exchange: Exchange): Promise<void> {
+    try {
+      await this.#handler(exchange);
+      await exchange.sending;
+    } catch (error) {
+      if (exchange.isResponded) return;
+      const { status, message, headers } = toHTTPError(error);
+      exchange.respond(status, message, headers);
+    }
+  }
+
+  logAnswer(): void {
+    this.counters.requests++;
+  }
+
+  logRefusal(line: string): void {
+    this.refusals.push(line);
+  }
+
+  /** Sends, and lets the server go on as far as it can. */
+  async send(message: string): Promise<void> {
+    const bytes = latin1(message);
+    for (let at = 0; at < bytes.length;) at += await this.client.write(bytes.subarray(at));
+    await settled();
+  }
+
+  /** Moves the clock on once the server has gone on as far as it can, and lets it go on again. */
+  async pass(milliseconds: number): Promise<void> {
+    await settled();
+    this.clock.tick(this.clock.now + milliseconds);
+    await settled();
+  }
+
+  /** Takes what has come from the server so far. */
+  async received(): Promise<string> {
+    await settled();
+    let received = "";
+    const area = new Uint8Array(4 * 1024);
+    while (this.client.available > 0) {
+      const count = await this.client.read(area);
+      received += String.fromCharCode(...area.subarray(0, count!));
+      await settled();
+    }
+    return received;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.client[Symbol.dispose]();
+    await this.#served;
+  }
+}
+
+/** Resolves when all has gone on that waits for nothing outside: what promises do comes before it. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(() => resolve()));
+}

@@ -1,0 +1,170 @@
+import { assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
+import { HTTPContext, HTTPListener } from "../../http_context.ts";
+import { depends } from "../../listener.ts";
+import { test } from "../needs.ts";
+import { RawClient } from "./raw_client.ts";
+import { NET, serving } from "./serving.ts";
+
+/** What `look` finds in the context of a request. */
+async function seen<T>(sent: string, look: (ctx: HTTPContext) => T): Promise<Awaited<T>> {
+  const found = Promise.withResolvers<T>();
+  await using app = await serving((app) => {
+    app.onEvent(async ({ ctx }) => {
+      found.resolve(await look(ctx));
+      ctx.response(200);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(sent);
+  await client.response();
+  return await found.promise;
+}
+
+test("HTTPContext shows the request as it came", NET, async () => {
+  const found = await seen(
+    "PURGE /a%20b/c?x=1&x=%C3%BC&y HTTP/1.1\r\nHost: a\r\nX-Two: 1\r\nx-two: 2\r\n\r\n",
+    (ctx) => ({
+      method: ctx.method,
+      target: ctx.target,
+      path: ctx.path,
+      query: [...ctx.query],
+      httpVersion: ctx.httpVersion,
+      headers: [...ctx.headers],
+      two: ctx.headers.get("X-TWO"),
+    }),
+  );
+  assertEquals(found, {
+    method: "PURGE",
+    target: "/a%20b/c?x=1&x=%C3%BC&y",
+    path: "/a%20b/c",
+    query: [["x", "1"], ["x", "ü"], ["y", ""]],
+    httpVersion: "1.1",
+    headers: [["host", "a"], ["x-two", "1"], ["x-two", "2"]],
+    two: "1, 2",
+  });
+});
+
+test("HTTPContext has the addresses of both ends", NET, async () => {
+  let addresses: unknown[] = [];
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => {
+      addresses = [ctx.remoteAddr, ctx.localAddr];
+      ctx.response(200);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("GET / HTTP/1.0\r\n\r\n");
+  await client.response();
+  const [remote, local] = addresses as Deno.NetAddr[];
+  assertEquals(`${remote.hostname}:${remote.port}`, client.address);
+  assertEquals(local, app.addr);
+});
+
+// Target, Host, and the URL of the web Request; PORT is the server's.
+const URLS: [target: string, host: string, url: string][] = [
+  ["/a?b=c", "Host: example.com\r\n", "http://example.com/a?b=c"],
+  ["/a", "Host: example.com:81\r\n", "http://example.com:81/a"],
+  ["http://example.com/a", "Host: other.com\r\n", "http://example.com/a"],
+  ["//a/b", "Host: example.com\r\n", "http://example.com//a/b"],
+  ["/a", "", "http://127.0.0.1:PORT/a"],
+  ["*", "Host: example.com\r\n", "http://example.com/"],
+];
+
+for (const [target, host, url] of URLS) {
+  test(
+    `HTTPContext.request has the URL ${url} for ${target} with "${host.trim()}"`,
+    NET,
+    async () => {
+      const version = host === "" ? "1.0" : "1.1";
+      const found = await seen(`OPTIONS ${target} HTTP/${version}\r\n${host}\r\n`, (ctx) => [
+        ctx.request.url,
+        String((ctx.localAddr as Deno.NetAddr).port),
+      ]);
+      assertEquals(found[0], url.replace("PORT", found[1]));
+    },
+  );
+}
+
+test("HTTPContext.request is one web Request, with method, headers and body", NET, async () => {
+  const found = await seen(
+    "POST /a HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nContent-Length: 3\r\n\r\nabc",
+    async ({ request }) => ({
+      isRequest: request instanceof Request,
+      method: request.method,
+      header: request.headers.get("x-a"),
+      body: await request.text(),
+    }),
+  );
+  assertEquals([found.isRequest, found.method, found.header, found.body], [
+    true,
+    "POST",
+    "1",
+    "abc",
+  ]);
+});
+
+test("HTTPContext.request is the same at each use", NET, async () => {
+  assertEquals(await seen("GET / HTTP/1.0\r\n\r\n", (ctx) => ctx.request === ctx.request), true);
+});
+
+Deno.test("HTTPContext without a request says so", () => {
+  const ctx = new HTTPListener().newCtx();
+  assertThrows(
+    () => ctx.method,
+    TypeError,
+    "Cannot use this HTTPContext: no request belongs to it",
+  );
+  ctx.drop();
+});
+
+class AppContext extends HTTPContext {
+  visits = 0;
+  get userAgent(): string {
+    return this.headers.get("user-agent") ?? "unknown";
+  }
+}
+
+test(
+  "HTTPListener.setContextClass() gives handlers, hooks and dependencies contexts of that class",
+  NET,
+  async () => {
+    await using app = new HTTPListener<AppContext>({ port: 0, accessLog: false });
+    app.setContextClass(AppContext);
+    const visits = depends(({ ctx }) => {
+      assertInstanceOf(ctx, AppContext);
+      return ++ctx.visits;
+    });
+    app.beforeEvent(({ ctx }) => void ctx.visits++);
+    app.onEvent("GET:/", async (event) => {
+      event.ctx.response(200, `${event.ctx.userAgent} ${await event.use(visits)}`);
+    });
+    await app.start();
+    using client = await RawClient.connect(app.addr);
+    for (let i = 0; i < 2; i++) {
+      await client.send("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: me\r\n\r\n");
+      assertEquals((await client.response()).body, "me 2");
+    }
+  },
+);
+
+test("HTTPListener gives concurrent requests contexts of their own", NET, async () => {
+  const both = Promise.withResolvers<void>();
+  const inFlight = new Set<HTTPContext>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/<name>", async ({ ctx, params }) => {
+      ctx.scope.name = params.name;
+      inFlight.add(ctx);
+      if (inFlight.size === 2) both.resolve();
+      await both.promise;
+      ctx.response(200, `${ctx.scope.name} of ${app.ctxs.size}`);
+    });
+  });
+  const ask = async (name: string): Promise<string> => {
+    using client = await RawClient.connect(app.addr);
+    await client.send(`GET /${name} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    return (await client.response()).body;
+  };
+  const answers = await Promise.all([ask("ann"), ask("bob")]);
+  assertMatch(answers.join(), /^ann of [12],bob of [12]$/);
+  assertEquals(new Set([...inFlight].map((ctx) => ctx.cid)).size, 2);
+});

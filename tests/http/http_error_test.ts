@@ -1,0 +1,25 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { HTTPError } from "../../http_context.ts";
+
+Deno.test("HTTPError has the reason phrase for a message, or the one it is given", () => {
+  assertEquals(new HTTPError(404).message, "Not Found");
+  assertEquals(new HTTPError(404, "No such user").message, "No such user");
+});
+
+Deno.test("HTTPError keeps status, headers and cause", () => {
+  const cause = new Error("why");
+  const error = new HTTPError(401, "", { headers: { "WWW-Authenticate": "Basic" }, cause });
+  assertEquals([error.name, error.status, error.message], ["HTTPError", 401, ""]);
+  assertEquals(error.headers, { "WWW-Authenticate": "Basic" });
+  assertEquals(error.cause, cause);
+});
+
+for (const status of [0, 200, 399, 600, 404.5, NaN]) {
+  Deno.test(`HTTPError refuses the status ${status}`, () => {
+    assertThrows(
+      () => new HTTPError(status),
+      RangeError,
+      `Cannot make an HTTPError of status ${status}: must be from 400 to 599`,
+    );
+  });
+}

@@ -1,0 +1,394 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { type HTTPContext, HTTPError, HTTPListener } from "../../http_context.ts";
+import { type AnyEvent, depends } from "../../listener.ts";
+import { test } from "../needs.ts";
+import { Program } from "../program.ts";
+import { RawClient, type RawResponse } from "./raw_client.ts";
+import { ErrorLog, NET, serving } from "./serving.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/** The answer of `app` to one GET of "/". */
+async function ask(app: HTTPListener): Promise<RawResponse> {
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  return await client.response();
+}
+
+class NoSuchUser extends Error {}
+
+const who = depends((): string => {
+  throw new HTTPError(401, "Who are you?", { headers: { "WWW-Authenticate": "Basic" } });
+});
+
+// What goes wrong in a handler, what the client is told, and what is logged.
+const WRONG: [
+  what: string,
+  handler: (event: AnyEvent & { ctx: HTTPContext }) => unknown,
+  status: number,
+  body: string,
+  logged: RegExp | null,
+][] = [
+  [
+    "throws at once",
+    () => {
+      throw new NoSuchUser("secret");
+    },
+    500,
+    "Internal Server Error",
+    /^Cannot answer "GET \/": Error: secret/,
+  ],
+  [
+    "rejects",
+    () => Promise.reject(new TypeError("secret")),
+    500,
+    "Internal Server Error",
+    /secret/,
+  ],
+  [
+    "throws what is no error",
+    () => {
+      throw "secret";
+    },
+    500,
+    "Internal Server Error",
+    /secret/,
+  ],
+  ["throws undefined", () => Promise.reject(undefined), 500, "Internal Server Error", /undefined/],
+  [
+    "throws an HTTPError",
+    () => {
+      throw new HTTPError(410, "It was here");
+    },
+    410,
+    "It was here",
+    null,
+  ],
+  ["calls throw404()", ({ ctx }) => ctx.throw404(), 404, "Not Found", null],
+  ["calls throw500()", ({ ctx }) => ctx.throw500(), 500, "Internal Server Error", null],
+  ["calls throw404() with a message", ({ ctx }) => ctx.throw404("No bob"), 404, "No bob", null],
+  [
+    "uses a dependency that throws an HTTPError",
+    (event) => event.use(who),
+    401,
+    "Who are you?",
+    null,
+  ],
+  [
+    "ends without a response",
+    () => {},
+    500,
+    "Internal Server Error",
+    /^Cannot answer "GET \/": the handler of route "home" ended without a response$/,
+  ],
+  [
+    "returns what is no Response",
+    () => Promise.resolve("hello"),
+    500,
+    "Internal Server Error",
+    /"home" ended without a response/,
+  ],
+  [
+    "throws after its response",
+    ({ ctx }) => {
+      ctx.response(200, "sent");
+      throw new Error("late");
+    },
+    200,
+    "sent",
+    /^Cannot answer "GET \/": Error: late/,
+  ],
+  [
+    "throws an HTTPError with a header that is not valid",
+    () => Promise.reject(new HTTPError(400, "", { headers: { "X-A": "\r\n" } })),
+    500,
+    "Internal Server Error",
+    /^Cannot answer "GET \/" with 400/,
+  ],
+];
+
+for (const [what, handler, status, body, logged] of WRONG) {
+  test(`HTTPListener answers ${status} when a handler ${what}`, NET, async () => {
+    using errors = new ErrorLog();
+    await using app = await serving((app) => app.onEvent("GET:/", { name: "home" }, handler));
+    for (let i = 0; i < 2; i++) {
+      const response = await ask(app);
+      assertEquals([response.status, response.body], [status, body]);
+      assertEquals(`${response.head}${response.body}`.includes("secret"), false);
+    }
+    assertEquals(errors.entries.length, logged === null ? 0 : 2);
+    if (logged !== null) assertMatch(errors.entries[0], logged);
+  });
+}
+
+test("HTTPListener sends the headers of an HTTPError", NET, async () => {
+  await using app = await serving((app) => app.onEvent("GET:/", (event) => event.use(who)));
+  const { headers } = await ask(app);
+  assertEquals(new Map(headers).get("www-authenticate"), "Basic");
+});
+
+test("HTTPListener keeps the connection after an error of a handler", NET, async () => {
+  using _errors = new ErrorLog();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", () => Promise.reject(new Error("no")));
+    app.onEvent("GET:/next", ({ ctx }) => ctx.response(200, "next"));
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET + "GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+  assertEquals((await client.response()).status, 500);
+  assertEquals((await client.response()).body, "next");
+});
+
+// Hooks answer as handlers do.
+const HOOKS: [what: string, define: (app: HTTPListener) => void, status: number, body: string][] = [
+  [
+    "beforeEvent() throws an HTTPError",
+    (app) => {
+      app.beforeEvent(() => {
+        throw new HTTPError(403, "Not you");
+      });
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "never"));
+    },
+    403,
+    "Not you",
+  ],
+  [
+    "afterEvent() answers for a handler that did not",
+    (app) => {
+      app.afterEvent((event) => {
+        if (!event.ctx.isResponded) event.ctx.response(200, JSON.stringify(event.result));
+      });
+      app.onEvent("GET:/", () => ({ a: 1 }));
+    },
+    200,
+    `{"a":1}`,
+  ],
+  [
+    "onError() answers for a handler that threw",
+    (app) => {
+      app.onError(NoSuchUser, ({ ctx }, error) => ctx.response(404, `No ${error.message}`));
+      app.onEvent("GET:/", () => Promise.reject(new NoSuchUser("bob")));
+    },
+    404,
+    "No bob",
+  ],
+  [
+    "onError() answers for an HTTPError",
+    (app) => {
+      app.onError(HTTPError, ({ ctx }, { status }) => ctx.response(status, "<h1>Sorry</h1>"));
+      app.onEvent("GET:/", ({ ctx }) => ctx.throw404());
+    },
+    404,
+    "<h1>Sorry</h1>",
+  ],
+];
+
+for (const [what, define, status, body] of HOOKS) {
+  test(`HTTPListener answers ${status} when ${what}`, NET, async () => {
+    using errors = new ErrorLog();
+    await using app = await serving(define);
+    const response = await ask(app);
+    assertEquals([response.status, response.body], [status, body]);
+    assertEquals(errors.entries, []);
+  });
+}
+
+test("HTTPListener answers 500 when onError() takes an error and sends nothing", NET, async () => {
+  using _errors = new ErrorLog();
+  const seen: unknown[] = [];
+  await using app = await serving((app) => {
+    app.onError(NoSuchUser, (_, error) => void seen.push(error.message));
+    app.onEvent("GET:/", () => Promise.reject(new NoSuchUser("bob")));
+  });
+  assertEquals((await ask(app)).status, 500);
+  assertEquals(seen, ["bob"]);
+});
+
+test("HTTPListener drops the context of each exchange when it is over", NET, async () => {
+  using _errors = new ErrorLog();
+  const contexts: HTTPContext[] = [];
+  await using app = await serving((app) => {
+    app.beforeEvent(({ ctx }) => void contexts.push(ctx));
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200));
+    app.onEvent("GET:/later", async ({ ctx }) => ctx.response(200, await Promise.resolve("later")));
+    app.onEvent("GET:/throw", ({ ctx }) => ctx.throw500());
+    app.onEvent("GET:/nothing", () => {});
+    app.onEvent("GET:/stream", ({ ctx }) => ctx.response(200, ReadableStream.from(["a"])));
+    app.onEvent("GET:/break", ({ ctx }) => {
+      return ctx.response(200, new ReadableStream<string>({ start: (it) => it.error("broke") }));
+    });
+  });
+  for (const path of ["/", "/later", "/throw", "/nothing", "/stream", "/nope", "/break"]) {
+    using client = await RawClient.connect(app.addr);
+    await client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    await client.gone();
+  }
+  assertEquals(contexts.length, 6);
+  assertEquals(contexts.map((ctx) => ctx.isAlive), Array(6).fill(false));
+  assertEquals(app.ctxs.size, 0);
+});
+
+test("HTTPListener.addr is the address while the server listens", NET, async () => {
+  const app = new HTTPListener({ port: 0, accessLog: false });
+  assertThrows(() => app.addr, TypeError, "the server does not listen");
+  await app.start();
+  assertEquals(app.addr.hostname, "127.0.0.1");
+  assert(app.addr.port > 0);
+  await app.stop();
+  assertThrows(() => app.addr, TypeError, "the server does not listen");
+});
+
+test("HTTPListener.configure() is of effect at the next start", NET, async () => {
+  await using app = new HTTPListener({ port: 8000, accessLog: false });
+  app.configure({ port: 0 });
+  await app.start();
+  assert(app.addr.port !== 8000);
+});
+
+test("HTTPListener.configure() leaves what it is not given", NET, async () => {
+  await using app = new HTTPListener({ hostname: "0.0.0.0", port: 0, accessLog: false });
+  app.configure({ port: 0, hostname: undefined });
+  await app.start();
+  assertEquals(app.addr.hostname, "0.0.0.0");
+});
+
+test("HTTPListener.start() begins again after stop()", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "again"));
+  });
+  await app.stop();
+  await app.start();
+  assertEquals((await ask(app)).body, "again");
+});
+
+test("HTTPListener.stop() closes idle connections and accepts no more", NET, async () => {
+  await using app = await serving((app) => app.onEvent("GET:/", ({ ctx }) => ctx.response(200)));
+  const { hostname, port } = app.addr;
+  using idle = await RawClient.connect({ hostname, port });
+  using used = await RawClient.connect({ hostname, port });
+  await used.send(GET);
+  await used.response();
+  // Accepted is what was answered on a later connection.
+  await ask(app);
+  await app.stop();
+  assertEquals([await idle.gone(), await used.gone()], ["", ""]);
+  await assertRejects(() => Deno.connect({ hostname, port }), Deno.errors.ConnectionRefused);
+});
+
+test(
+  "HTTPListener.stop() lets exchanges under way finish and says Connection: close",
+  NET,
+  async () => {
+    const asked = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", async ({ ctx }) => {
+        asked.resolve();
+        await goOn.promise;
+        ctx.response(200, "finished");
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET + GET);
+    await asked.promise;
+    const stopped = app.stop();
+    goOn.resolve();
+    const { body, headers } = await client.response();
+    assertEquals([body, new Map(headers).get("connection")], ["finished", "close"]);
+    assertEquals(await client.rest(), "");
+    client[Symbol.dispose]();
+    await stopped;
+  },
+);
+
+test("HTTPListener.stop() lets a stream under way finish", NET, async () => {
+  const goOn = Promise.withResolvers<void>();
+  async function* parts(): AsyncGenerator<string> {
+    yield "first ";
+    await goOn.promise;
+    yield "last";
+  }
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, parts(), { "Content-Length": "10" }));
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await client.until("first ");
+  const stopped = app.stop();
+  goOn.resolve();
+  assertEquals(await client.rest(), "last");
+  client[Symbol.dispose]();
+  await stopped;
+});
+
+test("HTTPListener.stop() aborts what is under way when shutdownGrace is over", NET, async () => {
+  using _errors = new ErrorLog();
+  const asked = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<unknown>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ signal }) => {
+      signal.addEventListener("abort", () => aborted.resolve(signal.reason));
+      asked.resolve();
+      return aborted.promise;
+    });
+  }, { shutdownGrace: 0 });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await asked.promise;
+  await app.stop();
+  assertStringIncludes(String(await aborted.promise), "AbortError");
+  await client.gone();
+});
+
+test("HTTPListener.stop() within a handler lets its exchange finish", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", async ({ ctx }) => {
+      await app.stop();
+      ctx.response(200, "stopped");
+    });
+  });
+  assertEquals((await ask(app)).body, "stopped");
+});
+
+test("HTTPListener serves fetch()", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("POST:/user/<username>", async ({ ctx, params }) => {
+      ctx.response(200, `${params.username}: ${await ctx.text()}`);
+    });
+  });
+  const client = Deno.createHttpClient({});
+  const url = `http://127.0.0.1:${app.addr.port}/user/${encodeURIComponent("Jürgen 🦕")}`;
+  const response = await fetch(url, { method: "POST", body: "hello", client });
+  assertEquals([response.status, await response.text()], [200, "Jürgen 🦕: hello"]);
+  client.close();
+});
+
+test(
+  "HTTPListener.run() finishes what is under way at SIGINT and ends with status 0",
+  { permissions: ["net", "run"] },
+  async () => {
+    await using program = new Program(
+      "run",
+      "--no-prompt",
+      "--allow-net",
+      "tests/http/slow_program.ts",
+    );
+    const port = Number(await program.nextLine());
+    using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+    await client.send(GET);
+    assertEquals(await program.nextLine(), "asked");
+    program.signal("SIGINT");
+    const { body, headers } = await client.response();
+    assertEquals([body, new Map(headers).get("connection")], ["finished", "close"]);
+    assertEquals(await client.rest(), "");
+    client[Symbol.dispose]();
+    assertEquals(await program.end(), { code: 0, stdout: "", stderr: "" });
+  },
+);

@@ -1,0 +1,297 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { Exchange } from "../../http/exchange.ts";
+import type { HTTPListener, ServerOptions } from "../../http_context.ts";
+import { test } from "../needs.ts";
+import { Program } from "../program.ts";
+import { ByHand } from "./by_hand.ts";
+import { RawClient } from "./raw_client.ts";
+import { ErrorLog, NET, serving } from "./serving.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const CHUNKED = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/** `start`, as many characters as make the whole `size` bytes long, and `end`. */
+function padded(start: string, size: number, end: string): string {
+  return start + "a".repeat(size - start.length - end.length) + end;
+}
+
+/** Chunks whose extensions have `size` bytes in all, in lines far below the limit of a line. */
+function extensions(size: number): string {
+  const lines: string[] = [];
+  for (let left = size; left > 0; left -= 1000) {
+    lines.push(`1${padded(";", Math.min(left, 1000), "")}\r\nx\r\n`);
+  }
+  return lines.join("");
+}
+
+// What a client may send, how much of it by default, how much over it is in the message, and the status.
+const LIMITS: [
+  what: string,
+  max: number,
+  message: (size: number) => string,
+  status: number,
+  option?: keyof ServerOptions,
+][] = [
+  [
+    "bytes of a head",
+    16 * 1024,
+    (size) => padded("GET / HTTP/1.1\r\nHost: a\r\nX: ", size, "\r\n\r\n"),
+    431,
+    "maxHeadSize",
+  ],
+  [
+    "bytes of a target",
+    8 * 1024,
+    (size) => `GET ${padded("/", size, "")} HTTP/1.1\r\nHost: a\r\n\r\n`,
+    414,
+    "maxTargetSize",
+  ],
+  [
+    "fields",
+    100,
+    (count) => `GET / HTTP/1.1\r\nHost: a\r\n${"X: a\r\n".repeat(count - 1)}\r\n`,
+    431,
+    "maxFields",
+  ],
+  [
+    "bytes of a method",
+    64,
+    (size) => `${padded("", size, "")} / HTTP/1.1\r\nHost: a\r\n\r\n`,
+    501,
+  ],
+  [
+    "bytes of a chunk's line",
+    4 * 1024,
+    (size) => `${CHUNKED}${padded("1;", size, "\r\n")}x\r\n0\r\n\r\n`,
+    400,
+  ],
+  [
+    "bytes of chunk extensions in a message",
+    16 * 1024,
+    (size) => `${CHUNKED}${extensions(size)}0\r\n\r\n`,
+    400,
+  ],
+  [
+    "bytes of a trailer section",
+    16 * 1024,
+    (size) => `${CHUNKED}0\r\n${padded("X: ", size, "\r\n\r\n")}`,
+    431,
+    "maxHeadSize",
+  ],
+  [
+    "fields of a trailer section",
+    100,
+    (count) => `${CHUNKED}0\r\n${"X: a\r\n".repeat(count)}\r\n`,
+    431,
+    "maxFields",
+  ],
+  [
+    "bytes of a body with Content-Length",
+    16 * 1024,
+    (size) =>
+      `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n${padded("", size, "")}`,
+    413,
+    "maxBodySize",
+  ],
+  [
+    "bytes of a body in chunks",
+    16 * 1024,
+    (size) => `${CHUNKED}${size.toString(16)}\r\n${padded("", size, "")}\r\n0\r\n\r\n`,
+    413,
+    "maxBodySize",
+  ],
+];
+
+async function length(exchange: Exchange): Promise<void> {
+  const { length } = await exchange.body.bytes();
+  exchange.respond(200, `${length} bytes`, []);
+}
+
+/** The message whole, in two parts, byte by byte. */
+function* arrivals(message: string): Generator<string[]> {
+  yield [message];
+  for (const at of [10, 70, message.length >> 1, message.length - 1]) {
+    yield [message.slice(0, at), message.slice(at)];
+  }
+  yield [...message];
+}
+
+for (const [what, max, message, status, option] of LIMITS) {
+  Deno.test(`HTTPListener takes ${max} ${what} and answers one more with ${status}`, async () => {
+    // The limit of a body is larger by default, which the next test shows.
+    const options = option === "maxBodySize" ? { maxBodySize: max } : {};
+    for (const [size, expected] of [[max, 200], [max + 1, status]]) {
+      for (const parts of arrivals(message(size))) {
+        await using server = new ByHand(length, options);
+        for (const part of parts) await server.send(part);
+        assertStringIncludes(await server.received(), `HTTP/1.1 ${expected} `);
+        const { bodiesTooLarge, refused } = server.counters;
+        const isRefused = expected !== 200 && expected !== 413;
+        assertEquals(refused, isRefused ? { [status]: 1 } : {});
+        assertEquals(bodiesTooLarge, expected === 413 ? 1 : 0);
+        assertEquals(server.refusals.length, isRefused ? 1 : 0);
+      }
+    }
+  });
+
+  if (option === undefined) continue;
+  Deno.test(`${option} sets how many ${what} there may be`, async () => {
+    const lower = Math.max(64, max >> 7);
+    for (const [size, expected] of [[lower, 200], [lower + 1, status]]) {
+      await using server = new ByHand(length, { [option]: lower });
+      await server.send(message(size));
+      assertStringIncludes(await server.received(), `HTTP/1.1 ${expected} `);
+    }
+  });
+}
+
+Deno.test("maxBodySize is 16 MiB by default", async () => {
+  const mebibytes = 16 * 1024 * 1024;
+  for (
+    const [size, received] of [[mebibytes, /^$/], [mebibytes + 1, /^HTTP\/1\.1 413 /]] as const
+  ) {
+    await using server = new ByHand(length);
+    await server.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`);
+    assertMatch(await server.received(), received);
+  }
+});
+
+const MORE = "a".repeat(4 * 1024 * 1024);
+
+// What is 4 MiB over a limit, and the status; the client sends all of it before it reads.
+const FAR_OVER: [what: string, message: string, status: number][] = [
+  ["a head", `GET / HTTP/1.1\r\nHost: a\r\nX: ${MORE}\r\n\r\n`, 431],
+  ["a target", `GET /${MORE} HTTP/1.1\r\nHost: a\r\n\r\n`, 414],
+  ["a method", `${MORE} / HTTP/1.1\r\nHost: a\r\n\r\n`, 501],
+  ["a chunk's line", `${CHUNKED}1;${MORE}\r\nx\r\n0\r\n\r\n`, 400],
+  ["a trailer section", `${CHUNKED}0\r\nX: ${MORE}\r\n\r\n`, 431],
+  ["a body", `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${MORE.length}\r\n\r\n${MORE}`, 413],
+];
+
+for (const [what, message, status] of FAR_OVER) {
+  test(`HTTPListener lets a client read the ${status} to ${what} 4 MiB too long`, NET, async () => {
+    await using app = await serving((app) => {
+      app.onEvent(async ({ ctx }) => ctx.response(200, await ctx.bytes()));
+    }, { maxBodySize: 1024 });
+    using client = await RawClient.connect(app.addr);
+    await client.send(message);
+    assertEquals((await client.response()).status, status);
+    assertEquals(await client.rest(), "");
+  });
+}
+
+/** A route that answers at once, and one that answers when it is told to. */
+function routes(app: HTTPListener): { asked: Promise<void>; goOn: () => void } {
+  const asked = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "Welcome!"));
+  app.onEvent("GET:/slow", async ({ ctx }) => {
+    asked.resolve();
+    await goOn.promise;
+    ctx.response(200, "slow");
+  });
+  return { asked: asked.promise, goOn: goOn.resolve };
+}
+
+const SLOW = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/** Sends one request and reads its answer. */
+async function ask(client: RawClient, request = GET): Promise<string> {
+  await client.send(request);
+  return (await client.response()).body;
+}
+
+test("maxConnections leaves idle connections alone while there is room", NET, async () => {
+  await using app = await serving(routes, { maxConnections: 2 });
+  using first = await RawClient.connect(app.addr);
+  assertEquals(await ask(first), "Welcome!");
+  using second = await RawClient.connect(app.addr);
+  for (const client of [second, first, second]) assertEquals(await ask(client), "Welcome!");
+  assertEquals([app.counters.open, app.counters.shed], [2, 0]);
+});
+
+test("maxConnections sheds the connection that is idle longest for a new one", NET, async () => {
+  await using app = await serving(routes, { maxConnections: 2 });
+  using first = await RawClient.connect(app.addr);
+  assertEquals(await ask(first), "Welcome!");
+  using second = await RawClient.connect(app.addr);
+  assertEquals(await ask(second), "Welcome!");
+  using third = await RawClient.connect(app.addr);
+  assertEquals(await ask(third), "Welcome!");
+  assertEquals(await first.rest(), "");
+  assertEquals(await ask(second), "Welcome!");
+  assertEquals([app.counters.open, app.counters.shed], [2, 1]);
+});
+
+test("maxConnections sheds no connection whose handler works", NET, async () => {
+  let slow!: ReturnType<typeof routes>;
+  await using app = await serving((app) => slow = routes(app), { maxConnections: 2 });
+  using busy = await RawClient.connect(app.addr);
+  await busy.send(SLOW);
+  await slow.asked;
+  using idle = await RawClient.connect(app.addr);
+  assertEquals(await ask(idle), "Welcome!");
+  using next = await RawClient.connect(app.addr);
+  assertEquals(await ask(next), "Welcome!");
+  assertEquals(await idle.rest(), "");
+  slow.goOn();
+  assertEquals((await busy.response()).body, "slow");
+});
+
+test("maxConnections sheds a connection that becomes idle while another waits", NET, async () => {
+  let slow!: ReturnType<typeof routes>;
+  await using app = await serving((app) => slow = routes(app), { maxConnections: 1 });
+  using busy = await RawClient.connect(app.addr);
+  await busy.send(SLOW);
+  await slow.asked;
+  using waiting = await RawClient.connect(app.addr);
+  await waiting.send(GET);
+  slow.goOn();
+  assertEquals((await busy.response()).body, "slow");
+  assertEquals((await waiting.response()).body, "Welcome!");
+  assertEquals(await busy.rest(), "");
+});
+
+test("maxConnections has a new connection wait for one that ends", NET, async () => {
+  let slow!: ReturnType<typeof routes>;
+  await using app = await serving((app) => slow = routes(app), { maxConnections: 1 });
+  using busy = await RawClient.connect(app.addr);
+  await busy.send(SLOW.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+  await slow.asked;
+  using waiting = await RawClient.connect(app.addr);
+  await waiting.send(GET);
+  slow.goOn();
+  assertEquals((await busy.response()).body, "slow");
+  busy[Symbol.dispose]();
+  assertEquals((await waiting.response()).body, "Welcome!");
+  assertEquals(app.counters.shed, 0);
+});
+
+test("maxConnectionsPerAddress closes one connection too many, and only that", NET, async () => {
+  await using app = await serving(routes, { maxConnectionsPerAddress: 1 });
+  using first = await RawClient.connect(app.addr);
+  assertEquals(await ask(first), "Welcome!");
+  using second = await RawClient.connect(app.addr);
+  assertEquals(await second.gone(), "");
+  assertEquals(app.counters.overAddressLimit, 1);
+  assertEquals(await ask(first), "Welcome!");
+  first[Symbol.dispose]();
+  // The server notices at a time of its own.
+  for (let answer = ""; answer === "";) {
+    using next = await RawClient.connect(app.addr);
+    await next.send(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).catch(() => {});
+    answer = await next.gone();
+  }
+});
+
+test("maxRequestsPerConnection closes after the last answer, which says so", NET, async () => {
+  await using app = await serving(routes, { maxRequestsPerConnection: 2 });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET.repeat(3));
+  const connections: (string | undefined)[] = [];
+  for (let i = 0; i < 2; i++) {
+    connections.push(new Map((await client.response()).headers).get("connection"));
+  }
+  assertEquals(connections, [undefined, "close"]);
+  assertEquals(await client.rest(), "");
+});

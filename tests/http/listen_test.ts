@@ -1,0 +1,39 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { HTTPListener, ListenError } from "../../http_context.ts";
+import { test } from "../needs.ts";
+import { NET } from "./serving.ts";
+
+/** What `start()` says of an address. */
+async function failure(hostname: string, port: number): Promise<string> {
+  const app = new HTTPListener({ hostname, port });
+  const { message } = await assertRejects(() => app.start(), ListenError);
+  return message.replace(`Cannot listen on ${hostname}:${port}: `, "");
+}
+
+test("HTTPListener.start() says what to do when the port is in use", NET, async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  assertEquals(
+    await failure("127.0.0.1", taken.addr.port),
+    "the port is in use; stop the program that has it, or choose another port",
+  );
+});
+
+test(
+  "HTTPListener.start() says what to do when the address is another machine's",
+  NET,
+  async () => {
+    assertEquals(
+      await failure("192.0.2.1", 0),
+      "this machine has no such address; use one of its own, or 0.0.0.0 for all of them",
+    );
+  },
+);
+
+test("HTTPListener.start() can be called again when the port is free", NET, async () => {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using app = new HTTPListener({ port: taken.addr.port, accessLog: false });
+  await assertRejects(() => app.start(), ListenError);
+  taken.close();
+  await app.start();
+  assertEquals(app.addr.port, taken.addr.port);
+});

@@ -1,0 +1,211 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { formatAddr, Log, type LogSink } from "../../http/log.ts";
+import { test } from "../needs.ts";
+import { Program } from "../program.ts";
+import { RawClient } from "./raw_client.ts";
+
+/** A sink that takes one write at a time, when it is told to. */
+class SlowSink implements LogSink {
+  readonly writes: string[] = [];
+  #go = Promise.withResolvers<void>();
+
+  async write(bytes: Uint8Array): Promise<number> {
+    this.writes.push(new TextDecoder().decode(bytes));
+    await this.#go.promise;
+    return bytes.length;
+  }
+
+  go(): void {
+    this.#go.resolve();
+  }
+}
+
+Deno.test("Log.line() writes what came meanwhile in one write, in order", async () => {
+  const sink = new SlowSink();
+  const log = new Log(sink);
+  for (const line of ["one", "two", "three"]) log.line(line);
+  assertEquals(sink.writes, ["one\n"]);
+  sink.go();
+  await log.flush();
+  assertEquals(sink.writes, ["one\n", "two\nthree\n"]);
+});
+
+Deno.test("Log.line() writes at once, and then what comes within some milliseconds together", async () => {
+  const writes: string[] = [];
+  const { promise: second, resolve } = Promise.withResolvers<void>();
+  const log = new Log({
+    write(bytes): Promise<number> {
+      if (writes.push(new TextDecoder().decode(bytes)) === 2) resolve();
+      return Promise.resolve(bytes.length);
+    },
+  });
+  log.line("one");
+  assertEquals(writes, ["one\n"]);
+  await Promise.resolve();
+  log.line("two");
+  await Promise.resolve();
+  log.line("three");
+  await second;
+  assertEquals(writes, ["one\n", "two\nthree\n"]);
+  await log.flush();
+});
+
+Deno.test("Log.line() drops lines over a bound and tells how many, once", async () => {
+  const sink = new SlowSink();
+  const log = new Log(sink);
+  const line = "a".repeat(1024 * 1024 - 1);
+  // The first is being written, four fill the queue.
+  for (let i = 0; i < 8; i++) log.line(line);
+  sink.go();
+  await log.flush();
+  log.line("more");
+  await log.flush();
+  const lines = sink.writes.join("").trimEnd().split("\n");
+  assertEquals(lines.map((it) => it === line ? "line" : it), [
+    ...Array<string>(5).fill("line"),
+    "WARNING: lines of the log that were dropped: 3",
+    "more",
+  ]);
+});
+
+Deno.test("Log.line() escapes control characters", async () => {
+  const sink = new SlowSink();
+  const log = new Log(sink);
+  log.line("a\r\nINFO: forged\x1b[2J\x7f\x9b\t ü");
+  sink.go();
+  await log.flush();
+  assertEquals(sink.writes, ["a\\x0d\\x0aINFO: forged\\x1b[2J\\x7f\\x9b\t ü\n"]);
+});
+
+Deno.test("Log.line() writes all bytes to a sink that takes a few at a time", async () => {
+  const taken: number[] = [];
+  const log = new Log({
+    write(bytes): Promise<number> {
+      taken.push(...bytes.subarray(0, 3));
+      return Promise.resolve(Math.min(3, bytes.length));
+    },
+  });
+  log.line("1234567");
+  await log.flush();
+  assertEquals(new TextDecoder().decode(Uint8Array.from(taken)), "1234567\n");
+});
+
+Deno.test("Log goes on where it was when its sink has failed", async () => {
+  let written = "", room = 3;
+  const log = new Log({
+    write(bytes): Promise<number> {
+      if (room === 0) return Promise.reject(new Error("No space left on device"));
+      const taken = bytes.subarray(0, room);
+      written += new TextDecoder().decode(taken);
+      room -= taken.length;
+      return Promise.resolve(taken.length);
+    },
+  });
+  for (const line of ["one", "two"]) {
+    log.line(line);
+    assertEquals(await log.flush(), false);
+  }
+  assertEquals(written, "one");
+  room = Infinity;
+  log.line("three");
+  assertEquals(await log.flush(), true);
+  assertEquals(written, "one\ntwo\nthree\n");
+});
+
+Deno.test("Log.flush() does not wait for a sink that takes nothing", async () => {
+  const log = new Log(new SlowSink());
+  log.line("one");
+  assertEquals(await log.flush(1), false);
+});
+
+Deno.test("formatAddr() puts an IPv6 address in brackets", () => {
+  const addr = (hostname: string): Deno.Addr => ({ transport: "tcp", hostname, port: 80 });
+  assertEquals(formatAddr(addr("127.0.0.1")), "127.0.0.1:80");
+  assertEquals(formatAddr(addr("::1")), "[::1]:80");
+  assertEquals(formatAddr({ transport: "unix", path: "/run/a.sock" }), "/run/a.sock");
+});
+
+Deno.test("formatAddr() leaves out a port that is not known", () => {
+  assertEquals(formatAddr({ transport: "tcp", hostname: "::1", port: 0 }), "::1");
+});
+
+// What a client sends, and the line that the access log has for it.
+const LINES: [sent: string, logged: string][] = [
+  ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", 'INFO: ADDR - "GET / HTTP/1.1" 200'],
+  ["GET /?q=%0A HTTP/1.0\r\n\r\n", 'INFO: ADDR - "GET /?q=%0A HTTP/1.0" 200'],
+  ["HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", 'INFO: ADDR - "HEAD / HTTP/1.1" 200'],
+  ["GET /stream HTTP/1.1\r\nHost: a\r\n\r\n", 'INFO: ADDR - "GET /stream HTTP/1.1" 200'],
+  ["GET /nope HTTP/1.1\r\nHost: a\r\n\r\n", 'INFO: ADDR - "GET /nope HTTP/1.1" 404'],
+];
+
+test(
+  "HTTPListener logs a line for each answer",
+  { permissions: ["net", "run"] },
+  async () => {
+    await using program = new Program(
+      "run",
+      "--no-prompt",
+      "--allow-net",
+      "tests/http/log_program.ts",
+    );
+    const port = Number(/127\.0\.0\.1:(\d+)$/.exec(await program.nextLine())?.[1]);
+    for (const [sent, logged] of LINES) {
+      using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+      await client.send(sent);
+      await client.response(sent.split(" ")[0]);
+      assertEquals(await program.nextLine(), logged.replace("ADDR", client.address));
+    }
+    using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+    await client.send("GET /\x1b HTTP/1.1\r\nHost: a\r\n\r\n");
+    assertEquals((await client.response()).status, 400);
+    assertMatch(await program.nextLine(), /^WARNING: 127\.0\.0\.1:\d+ - refused with 400: /);
+  },
+);
+
+/** A server whose log is read as far as the line with its address. */
+async function startServer(): Promise<{ child: Deno.ChildProcess; port: number }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-net", "tests/http/log_program.ts"],
+    cwd: new URL("../..", import.meta.url),
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  reader.releaseLock();
+  const port = /127\.0\.0\.1:(\d+)\n$/.exec(new TextDecoder().decode(value));
+  return { child, port: Number(port?.[1]) };
+}
+
+/** Sends more requests than a pipe holds lines, and reads all answers. */
+async function requestMany(port: number): Promise<void> {
+  const count = 200;
+  const target = "/nope?" + "a".repeat(4000);
+  using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+  for (let i = 0; i < count; i++) {
+    await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    assertEquals((await client.response()).status, 404);
+  }
+}
+
+test(
+  "HTTPListener answers while nobody reads its log",
+  { permissions: ["net", "run"] },
+  async () => {
+    const { child, port } = await startServer();
+    await requestMany(port);
+    child.kill("SIGKILL");
+    await child.stdout.cancel();
+    await child.status;
+  },
+);
+
+test("HTTPListener answers when its log is closed", { permissions: ["net", "run"] }, async () => {
+  const { child, port } = await startServer();
+  await child.stdout.cancel();
+  await requestMany(port);
+  child.kill("SIGTERM");
+  assertEquals((await child.status).code, 0);
+});

@@ -1,0 +1,16 @@
+// A server whose handler answers only after SIGINT, for http_listener_test.ts.
+
+import { HTTPListener } from "../../http_context.ts";
+
+const app = new HTTPListener({ port: 0, accessLog: false });
+app.onEvent("GET:/", async ({ ctx }) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  Deno.addSignalListener("SIGINT", resolve);
+  console.log("asked");
+  await promise;
+  Deno.removeSignalListener("SIGINT", resolve);
+  ctx.response(200, "finished");
+});
+await app.start();
+console.log(app.addr.port);
+await app.run();

@@ -1,0 +1,34 @@
+// A program with two workers, for workers_test.ts. Its argument says how a worker behaves; the second one,
+// if there is one, what it is run by.
+
+import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "../../http/workers.ts";
+
+const [behaviour, program] = Deno.args;
+
+if (isWorker()) work();
+else if (behaviour === "command") {
+  const command = workerCommand({ address: "127.0.0.1:8000", options: ["--watch"], args: ["a b"] });
+  console.log(command.slice(1).join(" "));
+} else {
+  const command = workerCommand({ address: "127.0.0.1:8000" });
+  if (program !== undefined) command[0] = program;
+  Deno.exitCode = await superviseWorkers({ command, count: 2, log: console.log });
+  console.log("all ended");
+}
+
+function work(): void {
+  const say = (text: string): void => console.log(`${Deno.pid} ${text}`);
+  // A worker goes on until it is asked to end.
+  const going = setInterval(() => {}, 60_000);
+  const unwatch = onSupervisorStop(() => {
+    say("stops");
+    if (behaviour === "fails") Deno.exit(3);
+    if (behaviour !== "hangs") clearInterval(going);
+  });
+  if (behaviour === "crashes") Deno.exit(1);
+  if (behaviour === "unwatches") {
+    clearInterval(going);
+    unwatch();
+  }
+  say("started");
+}
