@@ -16,9 +16,22 @@
  * @module
  */
 
-export { HTTPContext } from "./http/context.ts";
-export type { ResponseBody } from "./http/exchange.ts";
+export type {
+  AccessLogChoice,
+  AccessLogEntry,
+  AccessLogFormat,
+  AccessLogFormatter,
+} from "./http/access_log.ts";
+export { HTTPContext, type UpgradeOptions } from "./http/context.ts";
+export type { Counters } from "./http/counters.ts";
+export type { ResponseBody, Upgraded } from "./http/exchange.ts";
 export { HTTPError, type HTTPErrorOptions } from "./http/http_error.ts";
 export { HTTPListener } from "./http/http_listener.ts";
 export { ListenError } from "./http/listen.ts";
 export type { ServerOptions } from "./http/options.ts";
+export {
+  serve,
+  type ServeOptions,
+  type ServeTcpOptions,
+  type ServeUnixOptions,
+} from "./http/serve.ts";

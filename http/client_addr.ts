@@ -139,12 +139,13 @@ function* nodesFromRight(lines: readonly string[], format: Format): Generator<No
       line = line.slice(0, comma);
       // Looked for from the end, so that nothing in the beginning, which may be anybody's, can hide it. A
       // comma may be one in quotes: then what follows is not a whole element.
-      let element: string;
+      let element: string, isWhole: boolean;
       do {
         comma = line.slice(0, comma).lastIndexOf(",");
         element = line.slice(comma + 1);
-      } while (comma >= 0 && !format.element.test(element));
-      const node = format.element.test(element) ? parseNode(format.node(element)) : null;
+        isWhole = format.element.test(element);
+      } while (comma >= 0 && !isWhole);
+      const node = isWhole ? parseNode(format.node(element)) : null;
       if (node === null) return;
       yield node;
     }

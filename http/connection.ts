@@ -18,6 +18,8 @@ import { ConnectionLost, Socket } from "./socket.ts";
 const DRAIN_MAX = 64 * 1024;
 /** Milliseconds that draining, or a close that lets the client read the last answer, may take. */
 const LINGER = 1_000;
+/** So many bytes of a request that is refused are logged. */
+const SHOWN_BYTES = 64;
 /** Answers are held back to be written together up to this many bytes. */
 const CORK_MAX = 64 * 1024;
 
@@ -32,6 +34,8 @@ export interface ConnectionHost {
   readonly trustedProxies: TrustedProxies | null;
   /** Has a request answered; returns a promise where that takes time. */
   handle(exchange: Exchange): void | Promise<void>;
+  /** A connection waits for a request. */
+  becameIdle(): void;
   /** Logs an answer. */
   logAnswer(exchange: Exchange): void;
   /** Logs why a client was not served, in one line. */
@@ -255,8 +259,10 @@ export class Connection implements ExchangeHost, Watched {
       this.#readDeadline = this.#headDeadline;
     } else {
       this.#wait = "request";
+      this.#headDeadline = 0;
       this.#readDeadline = settings.idleTimeout > 0 ? clock.after(settings.idleTimeout) : 0;
       this.idleSince = clock.now;
+      this.#host.becameIdle();
     }
     try {
       if (this.#ahead === null) protocol.receiveData(await socket.read());
@@ -352,19 +358,13 @@ export class Connection implements ExchangeHost, Watched {
   /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
   async #refuse(error: unknown): Promise<void> {
     const { protocol, socket } = this;
-    let status: number;
-    if (error instanceof h11.RemoteProtocolError) {
-      status = error.errorStatusHint;
-      this.#logRefusal(`refused with ${status}: ${error.message}`);
-    } else if (error instanceof HTTPError) {
-      status = error.status;
-      this.#logRefusal(`refused with ${status}: ${(error.cause as Error).message}`);
-    } else {
-      throw error;
-    }
-    const { counters } = this.#host;
-    counters.requests++;
-    counters.refused[status] = (counters.refused[status] ?? 0) + 1;
+    const isTimeout = error === this.#timedOut;
+    if (!(error instanceof h11.RemoteProtocolError) && !isTimeout) throw error;
+    const [status, why] = error instanceof h11.RemoteProtocolError
+      ? [error.errorStatusHint, error.message]
+      : [408, "The head did not come in time"];
+    this.#host.counters.requests++;
+    this.#countRefusal(status, why);
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
       const reason = reasonPhrase(status);
       const headers: [string, string][] = [
@@ -378,6 +378,15 @@ export class Connection implements ExchangeHost, Watched {
       protocol.send(new h11.EndOfMessage());
     }
     await this.#end();
+  }
+
+  /** Counts and logs a request that is refused, with the first bytes of what was not read. */
+  #countRefusal(status: number, why: string): void {
+    const { refused } = this.#host.counters;
+    refused[status] = (refused[status] ?? 0) + 1;
+    const [bytes] = this.protocol.trailingData;
+    const first = String.fromCharCode(...bytes.subarray(0, SHOWN_BYTES));
+    this.#logRefusal(`refused with ${status}: ${why}; received ${JSON.stringify(first)}`);
   }
 
   #logRefusal(what: string): void {
@@ -410,9 +419,8 @@ export class Connection implements ExchangeHost, Watched {
       }
     } catch (error) {
       if (!(error instanceof h11.RemoteProtocolError)) throw error;
-      const { message: reason, errorStatusHint: status } = error;
-      this.#logRefusal(`refused with ${status}: ${reason}`);
-      throw new HTTPError(status, undefined, { cause: error });
+      this.#countRefusal(error.errorStatusHint, error.message);
+      throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
     if (protocol.theirState === h11.DONE) this.#readAhead(exchange);

@@ -101,17 +101,19 @@ export class HTTPContext extends Context {
    */
   get request(): Request {
     if (this.#request === null) {
-      const { event, host: { socket } } = this.#bound;
+      const { host: { socket } } = this.#bound;
       const { method, headers } = this;
       const url = urlOf(this.target, headers.get("host"), socket.conn);
       if (!URL.canParse(url)) throw new HTTPError(400);
       if (/^(CONNECT|TRACE|TRACK)$/i.test(method)) throw new HTTPError(501);
-      const hasBody = method !== "GET" && method !== "HEAD";
+      // A Request takes a method that is nearly GET for it.
+      const hasBody = !/^(GET|HEAD)$/i.test(method);
       this.#request = new Request(url, {
         method,
-        headers: [...headers] as [string, string][],
+        headers: webHeaders(headers),
         body: hasBody ? this.body : null,
-        signal: event?.signal,
+        // The first event is the request's; it runs already when its handler asks.
+        signal: this.events.values().next().value?.[0].signal,
       });
     }
     return this.#request;
@@ -257,6 +259,15 @@ export class HTTPContext extends Context {
   throw500(message?: string): never {
     throw new HTTPError(500, message);
   }
+}
+
+/** The fields as web headers, which join those of one name with commas, and so must not get two of Cookie. */
+function webHeaders(headers: Headers): [string, string][] {
+  const fields = [...headers] as [string, string][];
+  const cookies = headers.getAll("cookie");
+  if (cookies.length < 2) return fields;
+  const others = fields.filter(([name]) => name !== "cookie");
+  return [...others, ["cookie", cookies.join("; ")]];
 }
 
 const NO_HEADERS: [string, string][] = [];

@@ -64,6 +64,10 @@ function problemOf(value: unknown): string | null {
     return `expected a Response, got ${value === null ? "null" : typeof value}`;
   }
   if (value.type === "error") return "it is an error response, as Response.error() makes";
+  // No constructor makes a 101.
+  if (value.status === 101) {
+    return "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: use ctx.upgrade()";
+  }
   if (value.bodyUsed) return "the body of the Response was read before";
   if (value.body?.locked) return "the body of the Response is locked to another reader";
   return null;

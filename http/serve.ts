@@ -1,7 +1,6 @@
 // serve(): Deno.serve's shape on this engine, for whatever turns a web Request into a Response.
 
 import type { Source } from "../listener.ts";
-import { HTTPError } from "./http_error.ts";
 import { HTTPListener } from "./http_listener.ts";
 import { ListenError } from "./listen.ts";
 import type { ServerOptions } from "./options.ts";
@@ -48,11 +47,10 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  * - The limits and timeouts of {@linkcode ServerOptions} hold, and a request that is not HTTP/1.1 as RFC
  *   9112 has it is refused with 4xx. `CONNECT` and `TRACE`, which a `Request` cannot be, are refused with 501.
  * - It speaks HTTP/1.1 and 1.0, not HTTP/2, and compresses nothing by itself.
- * - `Deno.upgradeWebSocket(request)` throws: it takes requests of `Deno.serve` only. WebSockets are served by
- *   an {@linkcode HTTPListener}, with `upgrade()`.
+ * - The response of `Deno.upgradeWebSocket()` is refused with an error: it belongs to `Deno.serve`. WebSockets
+ *   are served by an {@linkcode HTTPListener}, with `ctx.upgrade()`.
  * - `shutdown()` and `signal` let what is under way finish, and cut it when `shutdownGrace` is over, so that
  *   they come to an end. A signal that is aborted already counts too.
- * - A stream that fails before its first chunk was sent is a 500.
  * - `statusText` is sent.
  *
  * @example
@@ -141,9 +139,8 @@ class FetchListener extends HTTPListener {
     super({ accessLog: false, ...rest, hostname, backlog });
     const { onError } = options;
     this.onEvent(async ({ ctx }) => {
-      // What `Request` forbids as a method.
-      if (ctx.method === "TRACE") throw new HTTPError(501);
-      const { remoteAddr } = ctx;
+      // What can be no `Request` is answered without the handler.
+      const { request, remoteAddr } = ctx;
       const info: Deno.ServeHandlerInfo = {
         remoteAddr,
         // Most handlers never look, and then there is nothing to keep track of.
@@ -152,7 +149,7 @@ class FetchListener extends HTTPListener {
         },
       };
       try {
-        return checkResponse(await handler(ctx.request, info));
+        return checkResponse(await handler(request, info));
       } catch (error) {
         if (onError === undefined) throw error;
         return checkResponse(await onError(error));

@@ -12,6 +12,8 @@ import type { Settings } from "./options.ts";
 /** Milliseconds to wait before accepting again after a failure: twice as long each time, up to a bound. */
 const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
+/** Milliseconds between two lines about an outage. */
+const OUTAGE_TOLD_EVERY = 10_000;
 
 /** Lines about refused clients in a second at most; the rest are counted and told in one. */
 const REFUSALS_MAX = 10;
@@ -36,9 +38,11 @@ export class Server implements ConnectionHost {
   readonly #listener: Deno.Listener;
   readonly #connections = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
-  /** Resolved when a connection ends, for those who wait for room. */
+  /** Resolved when a connection ends or becomes idle, while one waits for room. */
   #roomMade: PromiseWithResolvers<void> | null = null;
+  readonly #acceptFailures = { pause: ACCEPT_PAUSE, last: -Infinity, told: -Infinity };
   #refusals = { second: 0, count: 0 };
+  readonly #aborted = Promise.withResolvers<void>();
   #isRef = true;
   isClosing = false;
 
@@ -71,23 +75,21 @@ export class Server implements ConnectionHost {
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
   async serve(): Promise<void> {
     const serving = new Set<Promise<void>>();
-    let pause = ACCEPT_PAUSE;
     while (!this.isClosing) {
-      if (!this.#hasRoom()) await this.#makeRoom();
       let conn: Deno.Conn;
       try {
         conn = await this.#listener.accept();
-        pause = ACCEPT_PAUSE;
       } catch (error) {
         if (this.isClosing) break;
-        await this.#recover(error, pause);
-        pause = Math.min(2 * pause, ACCEPT_PAUSE_MAX);
+        await this.#recover(error);
         continue;
       }
+      if (!this.#hasRoom()) await this.#makeRoom();
       const served = this.#serveOne(conn).finally(() => serving.delete(served));
       serving.add(served);
     }
-    await Promise.all(serving);
+    // Handlers that go on when they are told to end are not waited for.
+    await Promise.race([Promise.all(serving), this.#aborted.promise]);
     await log.flush();
   }
 
@@ -130,7 +132,7 @@ export class Server implements ConnectionHost {
     return maxConnections === 0 || this.#connections.size < maxConnections;
   }
 
-  /** Closes the connection that is idle longest; where none is, waits for one to end. */
+  /** Closes the connection that is idle longest; where none is, waits for one to end or become idle. */
   async #makeRoom(): Promise<void> {
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
@@ -152,12 +154,25 @@ export class Server implements ConnectionHost {
   }
 
   /** After a failure to accept, for want of descriptors say: makes room and waits a little. */
-  async #recover(error: unknown, pause: number): Promise<void> {
+  async #recover(error: unknown): Promise<void> {
+    const failures = this.#acceptFailures;
+    const now = performance.now();
     this.counters.acceptFailures++;
-    // One line for a row of failures.
-    if (pause === ACCEPT_PAUSE) console.error("Cannot accept connections for now:", error);
+    // As long as failures follow each other within a second it is one outage.
+    if (now - failures.last > ACCEPT_PAUSE_MAX + failures.pause) failures.pause = ACCEPT_PAUSE;
+    failures.last = now;
+    if (now - failures.told > OUTAGE_TOLD_EVERY) {
+      failures.told = now;
+      const why = error instanceof Error ? error.message : String(error);
+      console.error(`ERROR: Cannot accept connections for now: ${why}`);
+    }
     this.#shed();
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await new Promise((resolve) => setTimeout(resolve, failures.pause));
+    failures.pause = Math.min(2 * failures.pause, ACCEPT_PAUSE_MAX);
+  }
+
+  becameIdle(): void {
+    this.#roomMade?.resolve();
   }
 
   logRefusal(line: string): void {
@@ -165,8 +180,7 @@ export class Server implements ConnectionHost {
     const second = Math.floor(this.clock.now / 1000);
     const refusals = this.#refusals;
     if (second !== refusals.second) {
-      const missed = refusals.count - REFUSALS_MAX;
-      if (missed > 0) log.line(`WARNING: ${missed} more clients were refused`);
+      this.#tellMissedRefusals();
       this.#refusals = { second, count: 1 };
     } else if (++refusals.count > REFUSALS_MAX) {
       return;
@@ -174,17 +188,25 @@ export class Server implements ConnectionHost {
     log.line(line);
   }
 
+  #tellMissedRefusals(): void {
+    const missed = this.#refusals.count - REFUSALS_MAX;
+    if (missed > 0) log.line(`WARNING: ${missed} more clients were refused`);
+    this.#refusals.count = 0;
+  }
+
   /** Accepts no more; connections end when they have answered what is under way. */
   close(): void {
     this.isClosing = true;
     this.#listener.close();
     this.#roomMade?.resolve();
+    this.#tellMissedRefusals();
     for (const connection of this.#connections) connection.close();
   }
 
   /** Ends all connections at once. */
   abort(reason: unknown): void {
     for (const connection of this.#connections) connection.abort(reason);
+    this.#aborted.resolve();
   }
 }
 

@@ -43,16 +43,16 @@ export class ByHand implements ConnectionHost, AsyncDisposable {
     });
   }
 
-  async handle(exchange: Exchange): Promise<void> {
+  handle(exchange: Exchange): void | Promise<void> {
     try {
-      await this.#handler(exchange);
-      await exchange.sending;
+      const result = this.#handler(exchange);
+      if (result instanceof Promise) return result.catch((error) => fail(exchange, error));
     } catch (error) {
-      if (exchange.isResponded) return;
-      const { status, message, headers } = toHTTPError(error);
-      exchange.respond(status, message, headers);
+      fail(exchange, error);
     }
   }
+
+  becameIdle(): void {}
 
   logAnswer(): void {
     this.counters.requests++;
@@ -95,7 +95,13 @@ export class ByHand implements ConnectionHost, AsyncDisposable {
   }
 }
 
+function fail(exchange: Exchange, error: unknown): void {
+  if (exchange.isResponded) return;
+  const { status, message, headers } = toHTTPError(error);
+  exchange.respond(status, message, headers);
+}
+
 /** Resolves when all has gone on that waits for nothing outside: what promises do comes before it. */
-function settled(): Promise<void> {
+export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(() => resolve()));
 }

@@ -202,7 +202,7 @@ async function ask(client: RawClient, request = GET): Promise<string> {
 }
 
 test("maxConnections leaves idle connections alone while there is room", NET, async () => {
-  await using app = await serving(routes, { maxConnections: 2 });
+  await using app = await serving(routes, { maxConnections: 2, shutdownGrace: 0 });
   using first = await RawClient.connect(app.addr);
   assertEquals(await ask(first), "Welcome!");
   using second = await RawClient.connect(app.addr);
@@ -211,7 +211,7 @@ test("maxConnections leaves idle connections alone while there is room", NET, as
 });
 
 test("maxConnections sheds the connection that is idle longest for a new one", NET, async () => {
-  await using app = await serving(routes, { maxConnections: 2 });
+  await using app = await serving(routes, { maxConnections: 2, shutdownGrace: 0 });
   using first = await RawClient.connect(app.addr);
   assertEquals(await ask(first), "Welcome!");
   using second = await RawClient.connect(app.addr);
@@ -225,7 +225,10 @@ test("maxConnections sheds the connection that is idle longest for a new one", N
 
 test("maxConnections sheds no connection whose handler works", NET, async () => {
   let slow!: ReturnType<typeof routes>;
-  await using app = await serving((app) => slow = routes(app), { maxConnections: 2 });
+  await using app = await serving((app) => slow = routes(app), {
+    maxConnections: 2,
+    shutdownGrace: 0,
+  });
   using busy = await RawClient.connect(app.addr);
   await busy.send(SLOW);
   await slow.asked;
@@ -240,7 +243,10 @@ test("maxConnections sheds no connection whose handler works", NET, async () => 
 
 test("maxConnections sheds a connection that becomes idle while another waits", NET, async () => {
   let slow!: ReturnType<typeof routes>;
-  await using app = await serving((app) => slow = routes(app), { maxConnections: 1 });
+  await using app = await serving((app) => slow = routes(app), {
+    maxConnections: 1,
+    shutdownGrace: 0,
+  });
   using busy = await RawClient.connect(app.addr);
   await busy.send(SLOW);
   await slow.asked;
@@ -254,7 +260,10 @@ test("maxConnections sheds a connection that becomes idle while another waits", 
 
 test("maxConnections has a new connection wait for one that ends", NET, async () => {
   let slow!: ReturnType<typeof routes>;
-  await using app = await serving((app) => slow = routes(app), { maxConnections: 1 });
+  await using app = await serving((app) => slow = routes(app), {
+    maxConnections: 1,
+    shutdownGrace: 0,
+  });
   using busy = await RawClient.connect(app.addr);
   await busy.send(SLOW.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
   await slow.asked;
@@ -295,3 +304,79 @@ test("maxRequestsPerConnection closes after the last answer, which says so", NET
   assertEquals(connections, [undefined, "close"]);
   assertEquals(await client.rest(), "");
 });
+
+test(
+  "HTTPListener survives that no file descriptor is left",
+  { permissions: ["net", "run", "read"], programs: ["/bin/sh"] },
+  async () => {
+    const server = new Deno.Command("/bin/sh", {
+      args: [
+        "-c",
+        'ulimit -n 64 && exec "$0" run --no-prompt --allow-net tests/http/log_program.ts',
+        Deno.execPath(),
+      ],
+      cwd: new URL("../..", import.meta.url),
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const stderr = new Response(server.stderr).text();
+    const output = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    try {
+      const port = Number(/:(\d+)\n$/.exec((await output.read()).value!)![1]);
+      const clients: RawClient[] = [];
+      for (let i = 0; i < 200; i++) {
+        clients.push(await RawClient.connect({ hostname: "127.0.0.1", port }));
+        // One whose bytes the server has not read yet is idle, and may be shed.
+        await clients[i].send("GET / HTTP/1.1\r\n").catch(() => {});
+      }
+      await clients[0].send("Host: a\r\n\r\n");
+      assertEquals((await clients[0].response()).body, "Welcome!");
+      for (const client of clients) client[Symbol.dispose]();
+      using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+      const released = performance.now();
+      assertEquals(await ask(client), "Welcome!");
+      assert(performance.now() - released < 2_000, "it took longer than the longest pause");
+    } finally {
+      server.kill("SIGTERM");
+      await output.cancel();
+    }
+    assertEquals((await server.status).code, 0);
+    assertMatch(await stderr, /^.*Cannot accept connections for now: Too many open files.*\n$/);
+  },
+);
+
+test(
+  "HTTPListener logs each refused request in one line, at most 10 in a second",
+  { permissions: ["net", "run"] },
+  async () => {
+    await using program = new Program(
+      "run",
+      "--no-prompt",
+      "--allow-net",
+      "tests/http/log_program.ts",
+    );
+    const port = Number(/:(\d+)$/.exec(await program.nextLine())![1]);
+    const started = performance.now();
+    for (let i = 0; i < 100; i++) {
+      using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+      await client.send("nonsense\x1b\n\r\n\r\n");
+      assertEquals((await client.response()).status, 400);
+    }
+    const seconds = Math.ceil((performance.now() - started) / 1_000) + 1;
+    program.signal("SIGTERM");
+    const lines = (await program.end()).stdout.split("\n").slice(0, -1);
+    const refusals = lines.filter((line) => line.includes(" - refused with "));
+    assertMatch(
+      refusals[0],
+      /^WARNING: 127\.0\.0\.1:\d+ - refused with 400: .*"nonsense\\x1b.*$/,
+    );
+    assert(refusals.length >= 10 && refusals.length <= 10 * seconds, `${refusals.length} lines`);
+    // What is not in a line of its own is told in a number.
+    const missed = lines.map((line) =>
+      Number(/(\d+) more clients were refused/.exec(line)?.[1] ?? 0)
+    );
+    assertEquals(refusals.length + missed.reduce((sum, count) => sum + count, 0), 100);
+  },
+);

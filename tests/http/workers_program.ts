@@ -1,9 +1,9 @@
-// A program with two workers, for workers_test.ts. Its argument says how a worker behaves; the second one,
-// if there is one, what it is run by.
+// A program with workers, for workers_test.ts. Its arguments: how a worker behaves, how many there are, and
+// what program they are run by.
 
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "../../http/workers.ts";
 
-const [behaviour, program] = Deno.args;
+const [behaviour, count, program] = Deno.args;
 
 if (isWorker()) work();
 else if (behaviour === "command") {
@@ -12,7 +12,7 @@ else if (behaviour === "command") {
 } else {
   const command = workerCommand({ address: "127.0.0.1:8000" });
   if (program !== undefined) command[0] = program;
-  Deno.exitCode = await superviseWorkers({ command, count: 2, log: console.log });
+  Deno.exitCode = await superviseWorkers({ command, count: Number(count), log: console.log });
   console.log("all ended");
 }
 

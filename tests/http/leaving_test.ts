@@ -1,0 +1,209 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Exchange } from "../../http/exchange.ts";
+import type { HTTPContext, HTTPListener, ServerOptions } from "../../http_context.ts";
+import { test } from "../needs.ts";
+import { ByHand, settled } from "./by_hand.ts";
+import { latin1, RawClient } from "./raw_client.ts";
+import { ErrorLog, NET, serving } from "./serving.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+
+/** An app whose handler works until its signal is aborted, or `finish()` is called. */
+class Working implements AsyncDisposable {
+  readonly asked: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly aborted: PromiseWithResolvers<unknown> = Promise.withResolvers();
+  readonly #finished = Promise.withResolvers<void>();
+  /** The signal of the handler that was called last. */
+  signal: AbortSignal | null = null;
+  #app: HTTPListener | null = null;
+
+  async start(options: ServerOptions = {}): Promise<this> {
+    this.#app = await serving((app) => {
+      app.onEvent(async ({ ctx, signal }) => {
+        this.signal = signal;
+        signal.addEventListener("abort", () => {
+          this.aborted.resolve(signal.reason);
+          this.finish();
+        });
+        if (ctx.method === "POST") await ctx.text();
+        this.asked.resolve();
+        await this.#finished.promise;
+        ctx.response(200, "finished");
+      });
+    }, options);
+    return this;
+  }
+
+  get app(): HTTPListener {
+    return this.#app!;
+  }
+
+  /** Lets the handler answer. */
+  finish(): void {
+    this.#finished.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.finish();
+    await this.app.stop();
+  }
+}
+
+// What a client has sent when it leaves.
+const REQUESTS: [what: string, sent: string][] = [
+  ["a request", GET],
+  ["a request with a body", POST],
+  ["a request and the next one", GET + GET],
+  ["a request and a part of the next one", GET + GET.slice(0, 9)],
+];
+
+for (const [what, sent] of REQUESTS) {
+  test(`event.signal aborts when a client leaves after ${what}`, NET, async () => {
+    using errors = new ErrorLog();
+    await using working = await new Working().start();
+    using client = await RawClient.connect(working.app.addr);
+    await client.send(sent);
+    await working.asked.promise;
+    assertEquals(working.signal!.aborted, false);
+    client[Symbol.dispose]();
+    assertEquals(String(await working.aborted.promise), "AbortError: The client has left");
+    assertEquals(errors.entries, []);
+  });
+}
+
+test("event.signal aborts when a client resets the connection", NET, async () => {
+  await using working = await new Working().start();
+  const { hostname, port } = working.app.addr;
+  using conn = await Deno.connect({ hostname, port });
+  await conn.write(
+    latin1(POST.replace("Content-Length", "Expect: 100-continue\r\nContent-Length")),
+  );
+  await working.asked.promise;
+  // A close with bytes that were not read, those of the 100 (Continue), is a reset.
+  await conn.read(new Uint8Array(1));
+  conn.close();
+  assertEquals(String(await working.aborted.promise), "AbortError: The client has left");
+});
+
+test(
+  "event.signal aborts when a client half-closes, and it still gets its answers",
+  NET,
+  async () => {
+    await using working = await new Working().start();
+    using client = await RawClient.connect(working.app.addr);
+    await client.send(GET);
+    await working.asked.promise;
+    await client.closeWrite();
+    assertEquals(String(await working.aborted.promise), "AbortError: The client has left");
+    assertEquals((await client.response()).body, "finished");
+    assertEquals(await client.rest(), "");
+  },
+);
+
+// How a handler comes to its end.
+const ENDS: [what: string, handler: (ctx: HTTPContext) => unknown][] = [
+  ["has answered", (ctx) => ctx.response(200, "a")],
+  ["has answered after a while", async (ctx) => ctx.response(200, await Promise.resolve("a"))],
+  ["has sent a stream", (ctx) => ctx.response(200, ReadableStream.from(["a"]))],
+  ["has returned a Response", () => new Response("a")],
+  ["has thrown", (ctx) => ctx.throw404()],
+];
+
+for (const [what, handler] of ENDS) {
+  test(`event.signal stays as it is once a handler ${what}`, NET, async () => {
+    const signals: AbortSignal[] = [];
+    const app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx, signal }) => {
+        signals.push(signal);
+        return handler(ctx);
+      });
+    });
+    using staying = await RawClient.connect(app.addr);
+    using leaving = await RawClient.connect(app.addr);
+    for (const client of [staying, leaving]) {
+      await client.send(GET);
+      await client.response();
+    }
+    leaving[Symbol.dispose]();
+    await app.stop();
+    assertEquals(signals.map((signal) => signal.aborted), [false, false]);
+  });
+}
+
+test("stop() resolves after the grace though a handler never ends", NET, async () => {
+  const asked = Promise.withResolvers<void>();
+  const app = await serving((app) => {
+    app.onEvent("GET:/", () => {
+      asked.resolve();
+      return new Promise(() => {});
+    });
+  }, { shutdownGrace: 1 });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await asked.promise;
+  await app.stop();
+  assertEquals(await client.gone(), "");
+});
+
+/** Answers with the target: at once, or for "/slow" when `goOn` resolves. */
+function targets(goOn: Promise<void> = Promise.resolve()): (exchange: Exchange) => unknown {
+  return (exchange) => {
+    const answer = (): unknown => exchange.respond(200, exchange.request.target, []);
+    return exchange.request.target === "/slow" ? goOn.then(answer) : answer();
+  };
+}
+
+const get = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`;
+
+/** The bodies in what was received, in their order. */
+function bodies(received: string): string[] {
+  return Array.from(received.matchAll(/\r\n\r\n(\/[a-z0-9]+)/g), ([, body]) => body);
+}
+
+Deno.test("Connection answers requests that came during a slow handler, in order", async () => {
+  const goOn = Promise.withResolvers<void>();
+  await using server = new ByHand(targets(goOn.promise));
+  for (const target of ["/slow", "/2", "/3", "/slow", "/5"]) await server.send(get(target));
+  assertEquals(await server.received(), "");
+  goOn.resolve();
+  assertEquals(bodies(await server.received()), ["/slow", "/2", "/3", "/slow", "/5"]);
+});
+
+Deno.test("Connection writes answers that are ready together in one write", async () => {
+  await using server = new ByHand(targets());
+  await server.send(get("/a").repeat(100));
+  assertEquals(server.conn.writes, 1);
+  assertEquals(bodies(await server.received()).length, 100);
+});
+
+Deno.test("Connection writes what is ready before it waits for a slow handler", async () => {
+  const goOn = Promise.withResolvers<void>();
+  await using server = new ByHand(targets(goOn.promise));
+  await server.send(get("/1") + get("/2") + get("/slow") + get("/4"));
+  assertEquals(bodies(await server.received()), ["/1", "/2"]);
+  assertEquals(server.conn.writes, 1);
+  goOn.resolve();
+  assertEquals(bodies(await server.received()), ["/slow", "/4"]);
+});
+
+Deno.test("Connection takes no more requests from a client that reads no answers", async () => {
+  const count = 100_000;
+  await using server = new ByHand(targets());
+  const sending = server.send(get("/a").repeat(count));
+  await settled();
+  const { requests } = server.counters;
+  assert(requests > 0 && requests < 5_000, `${requests} requests were answered`);
+  let answers = 0;
+  while (answers < count) answers += bodies(await server.received()).length;
+  await sending;
+  assertEquals([answers, server.counters.requests], [count, count]);
+});
+
+Deno.test("writeTimeout cuts a client that sends requests and reads no answers", async () => {
+  await using server = new ByHand(targets());
+  const sending = server.send(get("/a").repeat(100_000)).catch((error) => error);
+  await server.pass(31_000);
+  assert(await sending instanceof Error);
+  assertEquals([server.hasEnded, server.counters.writeTimeouts], [true, 1]);
+});
