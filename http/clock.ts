@@ -47,6 +47,9 @@ export class Clock {
 
   /** What makes the clock tick; a test that does it by hand overrides it. */
   protected startTimer(): ReturnType<typeof setInterval> | null {
-    return setInterval(() => this.tick(performance.now()), TICK);
+    const timer = setInterval(() => this.tick(performance.now()), TICK);
+    // What is watched keeps the process alive by itself, where it is to.
+    Deno.unrefTimer(timer as unknown as number);
+    return timer;
   }
 }

@@ -18,6 +18,8 @@ import { ConnectionLost, Socket } from "./socket.ts";
 const DRAIN_MAX = 64 * 1024;
 /** Milliseconds that draining, or a close that lets the client read the last answer, may take. */
 const LINGER = 1_000;
+/** Bytes that are read ahead while a handler works. */
+const READ_AHEAD_MAX = 16 * 1024;
 /** So many bytes of a request that is refused are logged. */
 const SHOWN_BYTES = 64;
 /** Answers are held back to be written together up to this many bytes. */
@@ -109,12 +111,18 @@ export class Connection implements ExchangeHost, Watched {
 
   /** Takes no more requests: closes now where none is under way, else after its answer. */
   close(): void {
-    if (this.#exchange === null && !this.#isEnding) this.socket.close();
+    if (this.#exchange === null) {
+      if (!this.#isEnding) this.socket.close();
+    } else if (this.#exchange.sending !== null) {
+      // A stream may have no end of its own: its handler is told, and ends it.
+      this.#exchange.event?.abort(new DOMException("The server stops", "AbortError"));
+    }
   }
 
   /** Ends the connection at once. */
   abort(reason: unknown): void {
     this.#exchange?.event?.abort(reason);
+    this.#exchange?.cancel(reason);
     this.socket.close();
   }
 
@@ -158,7 +166,12 @@ export class Connection implements ExchangeHost, Watched {
     try {
       if (!this.#host.settings.proxyProtocol || await this.#readProxyHeader()) await this.#serve();
     } catch (error) {
-      if (!(error instanceof ConnectionLost)) {
+      if (error instanceof ConnectionLost) {
+        const { cause } = error;
+        if (cause instanceof Deno.errors.InvalidData) {
+          this.#logRefusal(`closed: it does not speak TLS (${cause.message})`);
+        }
+      } else {
         console.error(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
       }
     } finally {
@@ -225,7 +238,7 @@ export class Connection implements ExchangeHost, Watched {
       this.isCorked = false;
       if (running !== undefined) {
         socket.flush().catch(ignore);
-        this.#readAhead(exchange);
+        this.#readAhead();
         await running;
       }
       exchange.end();
@@ -272,7 +285,6 @@ export class Connection implements ExchangeHost, Watched {
         throw new ConnectionLost("The head did not come in time");
       }
     } finally {
-      this.#ahead = null;
       this.#waitForNothing();
       this.idleSince = 0;
     }
@@ -292,22 +304,43 @@ export class Connection implements ExchangeHost, Watched {
   }
 
   /**
-   * Reads one buffer while the exchange runs. The end of the stream, or its failure, aborts the event's
-   * signal; a client that only closed its sending half gets its answer all the same.
+   * Reads on while an exchange runs that has no more body, up to a bound, to notice when the client leaves.
+   * The end of the stream aborts the event's signal, and a client that only closed its sending half gets
+   * its answer all the same; where the connection is gone, nothing more is sent.
    */
-  #readAhead(exchange: Exchange): void {
+  #readAhead(): void {
     // A request for another protocol is followed by bytes of that protocol, which are not ours to read.
-    if (exchange.isUpgraded || this.protocol.theirState !== h11.DONE) return;
-    if (this.protocol.bufferedSize > 0) return;
-    const left = (): void => {
-      if (!exchange.isOver) {
-        exchange.event?.abort(new DOMException("The client has left", "AbortError"));
-      }
+    if (this.#ahead !== null || this.protocol.theirState !== h11.DONE) return;
+    // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
+    if (this.protocol.bufferedSize > 0) this.protocol.nextEvent();
+    this.#ahead = this.#keepReading().finally(() => this.#ahead = null);
+  }
+
+  async #keepReading(): Promise<void> {
+    const { protocol, socket } = this;
+    const isRunning = (): boolean => this.#exchange !== null && !this.#exchange.isOver;
+    const left = (): DOMException => {
+      const reason = new DOMException("The client has left", "AbortError");
+      if (isRunning()) this.#exchange!.event?.abort(reason);
+      return reason;
     };
-    this.#ahead = this.socket.read().then((data) => {
-      this.protocol.receiveData(data);
-      if (data.length === 0) left();
-    }, left);
+    try {
+      while (protocol.bufferedSize < READ_AHEAD_MAX) {
+        const data = await socket.read();
+        protocol.receiveData(data.slice());
+        if (data.length === 0) left();
+        if (data.length === 0 || !isRunning() || protocol.theirState !== h11.DONE) return;
+      }
+    } catch {
+      const reason = left();
+      if (isRunning()) this.#exchange!.cancel(reason);
+    }
+  }
+
+  /** Gives the protocol more of what the client sends. */
+  async #receive(read: () => Promise<Uint8Array>): Promise<void> {
+    if (this.#ahead === null) this.protocol.receiveData(await read());
+    else await this.#ahead;
   }
 
   #isReusable(): boolean {
@@ -332,7 +365,7 @@ export class Connection implements ExchangeHost, Watched {
       for (let dropped = this.#bodyPart?.length ?? 0; dropped <= DRAIN_MAX;) {
         const event = protocol.nextEvent();
         if (isTooLong) return false;
-        if (event === h11.NEED_DATA) protocol.receiveData(await socket.read());
+        if (event === h11.NEED_DATA) await this.#receive(() => socket.read());
         else if (event === h11.PAUSED) return false;
         else if (event.type === "Data") dropped += event.data.length;
         else break;
@@ -409,7 +442,7 @@ export class Connection implements ExchangeHost, Watched {
       while (protocol.theirState === h11.SEND_BODY) {
         const event = protocol.nextEvent();
         if (event === h11.NEED_DATA) {
-          protocol.receiveData(await this.#readForBody(exchange));
+          await this.#readForBody(exchange);
         } else if (event !== h11.PAUSED && event.type === "Data") {
           const { data } = event;
           return (socket.willOverwrite(data) ? data.slice() : data) as Uint8Array<ArrayBuffer>;
@@ -423,22 +456,25 @@ export class Connection implements ExchangeHost, Watched {
       throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
-    if (protocol.theirState === h11.DONE) this.#readAhead(exchange);
+    if (protocol.theirState === h11.DONE) this.#readAhead();
     return null;
   }
 
-  async #readForBody(exchange: Exchange): Promise<Uint8Array> {
+  async #readForBody(exchange: Exchange): Promise<void> {
+    const { protocol, socket } = this;
     const { clock, settings } = this.#host;
     this.#waitingSince = clock.now;
     this.#wait = "body";
     this.#readDeadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
     this.#bodyLate = Promise.withResolvers();
     try {
-      const data = await Promise.race([this.socket.readBody(), this.#bodyLate.promise]);
+      const ahead = this.#ahead;
+      const data = await Promise.race([ahead ?? socket.readBody(), this.#bodyLate.promise]);
       // A handler that was given up may still wait here; what came is for the one who reads now.
       if (exchange.isOver) throw exchangeOver();
+      if (data === undefined) return;
+      protocol.receiveData(data);
       this.#bodyReceived += data.length;
-      return data;
     } finally {
       if (!exchange.isOver) {
         this.#bodyWaited += clock.now - this.#waitingSince;

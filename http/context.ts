@@ -14,6 +14,8 @@ export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
 export interface UpgradeOptions {
   /** Fields of the answer; `Upgrade` and `Connection` are added where they are not among them. */
   headers?: HeadersInit;
+  /** Sends nothing: the handler, or a library that it uses, writes the answer to the connection itself. */
+  raw?: boolean;
 }
 
 /**
@@ -166,6 +168,7 @@ export class HTTPContext extends Context {
     }
     const bytes = await this.bytes();
     try {
+      if (!isWholeForm(type, bytes)) throw new TypeError("The multipart body has no end");
       return await new Response(bytes, { headers: { "Content-Type": type } }).formData();
     } catch (cause) {
       throw new HTTPError(400, "The body is not a valid form", { cause });
@@ -241,7 +244,7 @@ export class HTTPContext extends Context {
    * sent before.
    */
   upgrade(options: UpgradeOptions = {}): Promise<Upgraded> {
-    return this.#bound.upgrade(options.headers ?? NO_HEADERS);
+    return this.#bound.upgrade(options.headers ?? NO_HEADERS, options.raw ?? false);
   }
 
   /** Sends a redirect; 302 (Found) if no status is given. What has to be encoded in `location` is. */
@@ -260,6 +263,21 @@ export class HTTPContext extends Context {
     throw new HTTPError(500, message);
   }
 }
+
+/**
+ * Whether a multipart body has its closing delimiter (RFC 2046 5.1.1). Deno's parser takes one without, and
+ * leaves its last part out.
+ */
+function isWholeForm(type: string, bytes: Uint8Array): boolean {
+  const [, quoted, token] = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(type) ?? [];
+  const boundary = quoted ?? token;
+  if (boundary === undefined) return true;
+  const delimiter = `--${boundary}--`;
+  const text = String.fromCharCode(...bytes.subarray(-END_SIZE));
+  return `\r\n${text}`.includes(`\r\n${delimiter}`);
+}
+/** The closing delimiter stands in the last bytes of a body: a boundary has 70 characters at most. */
+const END_SIZE = 1024;
 
 /** The fields as web headers, which join those of one name with commas, and so must not get two of Cookie. */
 function webHeaders(headers: Headers): [string, string][] {

@@ -8,7 +8,7 @@ import { HTTPError, reasonPhrase } from "./http_error.ts";
 import type { Settings } from "./options.ts";
 import { RequestBody } from "./request_body.ts";
 import { checkResponse, knownBody } from "./response_body.ts";
-import type { Socket } from "./socket.ts";
+import { ConnectionLost, type Socket } from "./socket.ts";
 
 /** What a response's body can be made from. */
 export type ResponseBody =
@@ -291,9 +291,13 @@ export class Exchange {
     body: AsyncIterable<Uint8Array | string>,
   ): Promise<void> {
     const { protocol, socket } = this.host;
+    const lost = this.#lost = Promise.withResolvers<never>();
+    const parts = body instanceof ReadableStream ? partsOf(body) : body[Symbol.asyncIterator]();
     try {
-      for await (const part of body) {
-        this.#writeData(typeof part === "string" ? encoder.encode(part) : part);
+      for (;;) {
+        const { done, value } = await Promise.race([parts.next(), lost.promise]);
+        if (done) break;
+        this.#writeData(typeof value === "string" ? encoder.encode(value) : value);
         // Not one part more than the peer has taken.
         await socket.flush();
       }
@@ -303,15 +307,26 @@ export class Exchange {
       // A client must never take a part for the whole: the message stays without its end.
       protocol.sendFailed();
       socket.close();
+      // A producer that hangs takes notice when it goes on; nobody waits for it.
+      parts.return?.().then(undefined, () => {});
       throw error;
+    } finally {
+      lost.promise.catch(() => {});
+      this.#lost = null;
     }
+  }
+  #lost: PromiseWithResolvers<never> | null = null;
+
+  /** Ends the sending of a body: there is nobody to send it to. */
+  cancel(cause: unknown): void {
+    this.#lost?.reject(new ConnectionLost("Cannot send the body: the client has left", { cause }));
   }
 
   /**
    * Hands the connection over to another protocol: 101 to a request with Upgrade (RFC 9110 7.8), 200 to
    * CONNECT (RFC 9110 9.3.6).
    */
-  async upgrade(headers: h11.HeadersInit): Promise<Upgraded> {
+  async upgrade(headers: h11.HeadersInit, isRaw: boolean): Promise<Upgraded> {
     this.#checkOpen();
     const { protocol, socket } = this.host;
     if (protocol.theirState !== h11.MIGHT_SWITCH_PROTOCOL) {
@@ -322,7 +337,10 @@ export class Exchange {
       );
     }
     const given = new h11.Headers(headers);
-    if (this.request.method === "CONNECT") {
+    if (isRaw) {
+      // What the handler says by itself; the log takes it for what it mostly is.
+      this.status = this.request.method === "CONNECT" ? 200 : 101;
+    } else if (this.request.method === "CONNECT") {
       const response = new h11.Response({ statusCode: 200, reason: "OK", headers: given });
       this.#write(protocol.send(response)!);
       this.status = 200;
@@ -394,6 +412,17 @@ function checkLength(response: h11.Response, length: number): void {
   throw new h11.LocalProtocolError(
     `Cannot send a body of ${length} bytes with Content-Length "${given}": they must be equal`,
   );
+}
+
+/** The parts of a stream; unlike its own iterator, `return` does not wait for the part under way. */
+function partsOf(
+  stream: ReadableStream<Uint8Array | string>,
+): AsyncIterator<Uint8Array | string, undefined> {
+  const reader = stream.getReader();
+  return {
+    next: () => reader.read() as Promise<IteratorResult<Uint8Array | string, undefined>>,
+    return: () => reader.cancel().then(() => ({ done: true, value: undefined })),
+  };
 }
 
 /** Tells the source of a body that nobody reads it. */
