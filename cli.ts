@@ -4,6 +4,8 @@
  * ```sh
  * deno run --allow-net --allow-read cli.ts examples/http_web.ts:app
  * deno run --allow-net --allow-read cli.ts examples/http_web.ts:app --host 0.0.0.0 --port 8080
+ * deno run --allow-net --allow-read --allow-run cli.ts examples/http_web.ts:app --workers 4
+ * deno run --allow-net --allow-read --allow-run cli.ts examples/http_web.ts:app --reload
  * deno run cli.ts --help
  * ```
  *
@@ -14,7 +16,15 @@
 
 import { parseArgs } from "node:util";
 import manifest from "./deno.json" with { type: "json" };
-import type { HTTPListener } from "./http_context.ts";
+import {
+  type HTTPListener,
+  isWorker,
+  ListenError,
+  onSupervisorStop,
+  type ServerOptions,
+  superviseWorkers,
+  workerCommand,
+} from "./http_context.ts";
 import { importFromString, type Listener, ListenerNotFound } from "./listener.ts";
 
 const HELP = `Runs the listener that a module exports.
@@ -24,10 +34,14 @@ Usage: deno run --allow-net --allow-read cli.ts [options] <file>:<name>
   deno run --allow-net --allow-read cli.ts examples/http_web.ts:app --port 8080
 
 Options:
-  --host <address>  Listen on this address instead of the listener's own
-  --port <number>   Listen on this port instead of the listener's own; 0 for a free one
-  --version         Print the version
-  --help            Print this text`;
+  --host <address>    Listen on this address instead of the listener's own
+  --port <number>     Listen on this port instead of the listener's own; 0 for a free one
+  --workers <number>  Run so many processes that share the port, and restart one that dies
+  --reload            Start again when a file changes that the listener is made of
+  --version           Print the version
+  --help              Print this text
+
+Both --workers and --reload need --allow-run.`;
 
 /** What the user asked for cannot be done: shown as one line. */
 class CommandError extends Error {}
@@ -41,12 +55,18 @@ async function main(args: string[]): Promise<void> {
       `Cannot run ${positionals.length} listeners: give one "<file>:<name>"; see --help`,
     );
   }
+  if (values.reload && values.workers !== undefined) {
+    throw new CommandError("Cannot reload with --workers: give one of them");
+  }
+  if (values.reload && !isWorker()) return await watch();
   const [source] = positionals;
   const listener = await load(source);
-  if (values.host !== undefined || values.port !== undefined) {
-    setAddress(listener, source, values);
-  }
-  await listener.run();
+  configure(listener, source, {
+    hostname: values.host,
+    port: number("port", values.port),
+    workers: number("workers", values.workers),
+  });
+  await (values.reload ? runWatched(listener) : listener.run());
 }
 
 // deno-lint-ignore explicit-function-return-type -- parseArgs infers it from the options.
@@ -58,6 +78,8 @@ function parse(args: string[]) {
       options: {
         host: { type: "string" },
         port: { type: "string" },
+        workers: { type: "string" },
+        reload: { type: "boolean" },
         version: { type: "boolean" },
         help: { type: "boolean" },
       },
@@ -101,22 +123,55 @@ function describe(value: unknown): string {
   return typeof value === "function" ? "a function or class" : `a ${typeof value}`;
 }
 
-function setAddress(
-  listener: Listener & { configure?: HTTPListener["configure"] },
-  source: string,
-  { host: hostname, port }: { host?: string; port?: string },
-): void {
+function number(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[0-9]+$/.test(text)) return Number(text);
+  throw new CommandError(`Cannot set --${option} to "${text}": must be a whole number`);
+}
+
+/** A listener that may have an address, and options. */
+type Configurable = Listener & { configure?: HTTPListener["configure"] };
+
+function configure(listener: Configurable, source: string, options: ServerOptions): void {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return;
   if (listener.configure === undefined) {
-    throw new CommandError(`Cannot set the address of "${source}": it is a listener without one`);
-  }
-  if (port !== undefined && !/^[0-9]+$/.test(port)) {
-    throw new CommandError(`Cannot set --port to "${port}": must be a whole number`);
+    const [[name]] = given;
+    throw new CommandError(
+      `Cannot set ${name} of "${source}": it is a listener without an address`,
+    );
   }
   try {
-    listener.configure({ hostname, port: port === undefined ? undefined : Number(port) });
+    listener.configure(options);
   } catch (error) {
     throw error instanceof RangeError ? new CommandError(error.message) : error;
   }
+}
+
+/** Runs this command again, by Deno's watcher, which follows the imports of what it runs. */
+async function watch(): Promise<never> {
+  const command = workerCommand({ options: ["--watch"] });
+  try {
+    Deno.exit(await superviseWorkers({ command, count: 1, log: console.log }));
+  } catch (error) {
+    throw error instanceof ListenError ? new CommandError(error.message) : error;
+  }
+}
+
+/** What the watcher runs. It outlives its program, even `Deno.exit()`, so the program has to end it. */
+async function runWatched(listener: Configurable): Promise<void> {
+  listener.configure?.({ workers: 1 });
+  let isEnd = false;
+  const unwatch = onSupervisorStop(() => {
+    isEnd = true;
+    listener.stop().catch(() => {});
+  });
+  try {
+    await listener.run();
+  } finally {
+    unwatch();
+  }
+  if (isEnd) Deno.kill(Deno.pid, "SIGTERM");
 }
 
 if (import.meta.main) {

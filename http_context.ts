@@ -35,3 +35,11 @@ export {
   type ServeTcpOptions,
   type ServeUnixOptions,
 } from "./http/serve.ts";
+export {
+  isWorker,
+  onSupervisorStop,
+  superviseWorkers,
+  type SupervisorOptions,
+  workerCommand,
+  type WorkerCommandOptions,
+} from "./http/workers.ts";

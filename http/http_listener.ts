@@ -12,6 +12,7 @@ import { formatAddr, log } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
 import { route } from "./routing.ts";
 import { Server } from "./server.ts";
+import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
 import { ConnectionLost } from "./socket.ts";
 import { pathOf } from "./target.ts";
 
@@ -127,18 +128,49 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   }
 
   /**
-   * As {@linkcode Listener.run}. Where the address cannot be listened on it prints one line that says why
-   * and what to do, and ends the process with status 1.
+   * As {@linkcode Listener.run}. With more than one of `workers` it runs this program again in so many
+   * processes, which all come to this call and share the port; it starts another for one that dies, and
+   * asks all to end when it is asked itself; then this process ends, with status 0 if all of them ended
+   * cleanly. What the program does before runs in each of them and here; startup and shutdown callbacks
+   * run in the workers.
+   *
+   * Where the address cannot be listened on it prints one line that says why and what to do, and ends the
+   * process with status 1.
    */
   override async run(): Promise<void> {
+    const isAlone = this.#settings.workers === 1;
+    let unwatch = (): void => {};
     try {
+      if (!isAlone && !isWorker()) return await this.#supervise();
+      if (!isAlone) {
+        this.configure({ reusePort: true });
+        unwatch = onSupervisorStop(() => void this.stop().catch(() => {}));
+      }
       await super.run();
     } catch (error) {
       if (!(error instanceof ListenError)) throw error;
       console.error(`ERROR: ${error.message}`);
       Deno.exit(1);
+    } finally {
+      unwatch();
     }
     await log.flush();
+  }
+
+  async #supervise(): Promise<never> {
+    const { hostname, port, path, workers: count } = this.#settings;
+    if (path !== undefined || port === 0) {
+      const address = path ?? "port 0";
+      throw new ListenError(
+        `Cannot share ${address} among ${count} workers: give a port from 1 up`,
+      );
+    }
+    const address = formatAddr({ transport: "tcp", hostname, port });
+    const command = workerCommand({ address });
+    const status = await superviseWorkers({ command, count, log: (line) => log.line(line) });
+    await log.flush();
+    // What the program has begun before, and would end in a shutdown callback, ends with it here.
+    Deno.exit(status);
   }
 
   /** Params are percent-decoded one by one, after the route has matched. */
@@ -197,7 +229,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     } catch (error) {
       return this.#fail(exchange, error);
     }
-    if (exchange.isResponded) return;
+    if (exchange.isResponded || exchange.isOver) return;
     console.error(
       `Cannot answer "${exchange.request.method} ${exchange.request.target}": the handler of route ` +
         `"${name}" ended without a response`,

@@ -17,6 +17,11 @@ export interface ServerOptions {
   key?: string;
   /** Lets several processes listen on one port; Deno wants `--unstable-net` for it. */
   reusePort?: boolean;
+  /**
+   * Processes that share the port, started and watched over by `run()`; 1 if not given, this one. More of
+   * them want `--allow-run`.
+   */
+  workers?: number;
   /** Connections that wait to be accepted at most; 511 if not given. */
   backlog?: number;
   /**
@@ -80,6 +85,7 @@ const DEFAULTS: Settings = {
   port: 8000,
   hostname: "127.0.0.1",
   reusePort: false,
+  workers: 1,
   backlog: 511,
   accessLog: "default",
   maxHeadSize: 16 * 1024,
@@ -112,6 +118,7 @@ const COUNT = [0, 0x7fffffff, ""] as const;
 const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: number, unit: string] } =
   {
     port: [0, 0xffff, ""],
+    workers: [1, 1024, ""],
     backlog: [1, 0x7fffffff, ""],
     maxHeadSize: [64, 0x7fffffff, " bytes"],
     maxTargetSize: BYTES,

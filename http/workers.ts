@@ -28,6 +28,19 @@ export interface SupervisorOptions {
  * while. They get the signal as the end of their standard input, and all the time they take; a second
  * signal kills them.
  *
+ * @example
+ * ```ts ignore
+ * import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "@tiny/listener/http";
+ *
+ * if (isWorker()) {
+ *   onSupervisorStop(() => app.stop());
+ *   await app.run();
+ * } else {
+ *   const command = workerCommand({ address: "127.0.0.1:8000" });
+ *   Deno.exit(await superviseWorkers({ command, count: 4, log: console.log }));
+ * }
+ * ```
+ *
  * @returns The exit status for the supervisor: 0 if all workers ended cleanly when they were asked to, else
  * 1, or what a shell gives to the second signal.
  * @throws {ListenError} They cannot be started.
@@ -188,10 +201,10 @@ async function readToEnd(): Promise<void> {
   while (await Deno.stdin.read(new Uint8Array(1)) !== null);
 }
 
-/** What {@linkcode workerCommand} adds to the command that this program was started by. */
+/** Options of {@linkcode workerCommand}. */
 export interface WorkerCommandOptions {
-  /** The address that a worker listens on, `host:port`. */
-  address: string;
+  /** The address that the program listens on, `host:port`, where it may have no permission for others. */
+  address?: string;
   /** Options of `deno run` besides permissions. */
   options?: readonly string[];
   /** The program's arguments; its own if not given. */
@@ -208,7 +221,7 @@ export interface WorkerCommandOptions {
  * @throws {ListenError} The program does not come from a module, and so cannot be run again.
  */
 export function workerCommand(
-  { address, options = [], args = Deno.args }: WorkerCommandOptions,
+  { address, options = [], args = Deno.args }: WorkerCommandOptions = {},
 ): string[] {
   if (Deno.build.standalone) return [Deno.execPath(), ...args];
   const module = Deno.mainModule;
@@ -228,7 +241,7 @@ export function workerCommand(
 }
 
 /** Permissions: the flag for all of it, and the part that is asked for where not all is granted. */
-function permissionFlags(address: string): string[] {
+function permissionFlags(address: string | undefined): string[] {
   const asked: [
     all: Deno.PermissionDescriptor,
     part?: string,

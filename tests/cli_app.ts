@@ -5,6 +5,19 @@ import { HTTPListener, Listener } from "../mod.ts";
 /** A web server that listens to more than its own machine. */
 export const everywhere = new HTTPListener({ hostname: "0.0.0.0", port: 8000 });
 
+/** A web server that tells which process answers; its log has no line for an answer. */
+export const pid = new HTTPListener({ accessLog: () => {} });
+pid.onEvent("GET:/", ({ ctx }) => ctx.response(200, `${Deno.pid}`));
+pid.onEvent("POST:/wait", async ({ ctx }) => {
+  const { promise: interrupted, resolve } = Promise.withResolvers<void>();
+  Deno.addSignalListener("SIGINT", resolve);
+  console.log(`${Deno.pid} waits`);
+  await interrupted;
+  Deno.removeSignalListener("SIGINT", resolve);
+  console.log("was interrupted");
+  ctx.response(200, await ctx.text());
+});
+
 class Once extends Listener {
   override listen(): void {
     this.newCtx().triggerEvent("once");
@@ -23,4 +36,4 @@ export { Once };
 
 // What keeps the program going must not keep the command from ending with its error.
 const going = setInterval(() => {}, 60_000);
-once.shutdown(() => clearInterval(going));
+for (const app of [once, pid]) app.shutdown(() => clearInterval(going));

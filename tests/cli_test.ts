@@ -7,6 +7,8 @@ import { type Ending, Program, run } from "./program.ts";
 const RUN: Needs = { permissions: ["run"] };
 const COMMAND = ["run", "--no-prompt", "--allow-net", "--allow-read", "cli.ts"];
 
+const MAY_RUN = [...COMMAND.slice(0, -1), "--allow-run", "cli.ts"];
+
 function cli(...args: string[]): Promise<Ending> {
   return run(...COMMAND, ...args);
 }
@@ -19,7 +21,9 @@ test("cli --version prints the version in deno.json", RUN, async () => {
 test("cli --help prints how it is used", RUN, async () => {
   const { code, stdout, stderr } = await cli("--help");
   assertEquals([code, stderr], [0, ""]);
-  for (const word of ["Usage: ", "--host", "--port", "--version", "--help"]) {
+  for (
+    const word of ["Usage: ", "--host", "--port", "--workers", "--reload", "--version", "--help"]
+  ) {
     assertStringIncludes(stdout, word);
   }
 });
@@ -50,6 +54,99 @@ test(
   },
 );
 
+/** A port that nobody listens on. */
+function freePort(): string {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return String(listener.addr.port);
+}
+
+const RUNNING = /running on 127\.0\.0\.1:\d+$/;
+
+/** The arguments for two workers on a port. */
+function workers(port: string): string[] {
+  return [...MAY_RUN, "tests/cli_app.ts:pid", "--workers", "2", "--port", port];
+}
+
+/** What the server answers on a new connection. */
+async function ask(port: string): Promise<string> {
+  using client = await RawClient.connect({ hostname: "127.0.0.1", port: Number(port) });
+  await client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  return (await client.response()).body;
+}
+
+/** The processes that answer: two, as the system deals out connections. */
+async function pids(port: string): Promise<Set<string>> {
+  const pids = new Set<string>();
+  while (pids.size < 2) pids.add(await ask(port));
+  return pids;
+}
+
+test("cli --workers runs processes that share the port, and restarts one that dies", {
+  permissions: ["net", "run"],
+}, async () => {
+  const port = freePort();
+  await using program = new Program(...workers(port));
+  for (let i = 0; i < 2; i++) assertMatch(await program.nextLine(), RUNNING);
+  const [killed, other] = await pids(port);
+  Deno.kill(Number(killed), "SIGKILL");
+  assertEquals(
+    await program.nextLine(),
+    `WARNING: worker ${killed} ended by SIGKILL; starting another in 100 ms`,
+  );
+  assertMatch(await program.nextLine(), RUNNING);
+  const now = await pids(port);
+  assertEquals([now.has(killed), now.has(other)], [false, true]);
+  program.signal("SIGTERM");
+  assertEquals(await program.end(), { code: 0, stdout: "", stderr: "" });
+});
+
+test("cli --workers ends gracefully when a terminal sends SIGINT to the workers, too", {
+  permissions: ["net", "run"],
+}, async () => {
+  const port = freePort();
+  await using program = new Program(...workers(port));
+  for (let i = 0; i < 2; i++) assertMatch(await program.nextLine(), RUNNING);
+  using client = await RawClient.connect({ hostname: "127.0.0.1", port: Number(port) });
+  await client.send("POST /wait HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
+  const busy = parseInt(await program.nextLine());
+  program.signal("SIGINT");
+  Deno.kill(busy, "SIGINT");
+  assertEquals(await program.nextLine(), "was interrupted");
+  await client.send("a");
+  assertEquals((await client.response()).body, "a");
+  assertEquals((await program.end()).code, 0);
+});
+
+test("cli --reload starts again when a file changes", {
+  permissions: ["net", "read", "run", "write"],
+}, async () => {
+  const port = freePort();
+  const app = await Deno.makeTempFile({ suffix: ".ts" });
+  const write = (answer: string): Promise<void> =>
+    Deno.writeTextFile(
+      app,
+      `import { HTTPListener } from ${JSON.stringify(new URL("../mod.ts", import.meta.url).href)};
+      export const app = new HTTPListener({ port: ${port}, accessLog: () => {} });
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "${answer}"));
+      app.shutdown(() => console.log("stops"));`,
+    );
+  try {
+    await write("one");
+    await using program = new Program(...MAY_RUN, `${app}:app`, "--reload");
+    assertMatch(await program.nextLine(), RUNNING);
+    assertEquals(await ask(port), "one");
+    await write("two");
+    assertEquals(await program.nextLine(), "stops");
+    assertMatch(await program.nextLine(), RUNNING);
+    assertEquals(await ask(port), "two");
+    program.signal("SIGTERM");
+    const { code, stdout } = await program.end();
+    assertEquals([code, stdout], [0, "stops\n"]);
+  } finally {
+    await Deno.remove(app);
+  }
+});
+
 // What cannot be done, and the one line on standard error that says so.
 const REFUSED: [args: string, message: RegExp][] = [
   ["", /^Cannot run 0 listeners: give one "<file>:<name>"; see --help$/],
@@ -74,9 +171,26 @@ const REFUSED: [args: string, message: RegExp][] = [
   ],
   [
     "tests/cli_app.ts:all.once --port 1",
-    /^Cannot set the address of .*: it is a listener without one$/,
+    /^Cannot set port of "tests\/cli_app.ts:all.once": it is a listener without an address$/,
   ],
   ["examples/http_web.ts:app --port http", /^Cannot set --port to "http": must be a whole number$/],
+  ["examples/http_web.ts:app --workers 0", /^Cannot set workers to 0: must be .* from 1 to 1024$/],
+  [
+    "examples/http_web.ts:app --workers 2 --port 0",
+    /^Cannot share port 0 among 2 workers: give a port from 1 up$/,
+  ],
+  [
+    "examples/http_web.ts:app --workers 2",
+    /^Cannot start a worker: the program has no permission; run it with --allow-run$/,
+  ],
+  [
+    "examples/http_web.ts:app --reload",
+    /^Cannot start a worker: the program has no permission; run it with --allow-run$/,
+  ],
+  [
+    "examples/http_web.ts:app --reload --workers 2",
+    /^Cannot reload with --workers: give one of them$/,
+  ],
   ["examples/http_web.ts:app --port=-1", /^Cannot set --port to "-1": must be a whole number$/],
   [
     "examples/http_web.ts:app --port 65536",
