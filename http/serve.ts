@@ -45,13 +45,17 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  * What is different from `Deno.serve`:
  *
  * - The limits and timeouts of {@linkcode ServerOptions} hold, and a request that is not HTTP/1.1 as RFC
- *   9112 has it is refused with 4xx. `CONNECT` and `TRACE`, which a `Request` cannot be, are refused with 501.
+ *   9112 has it is refused. So are `CONNECT` and `TRACE`, which a `Request` cannot be, with 501.
  * - It speaks HTTP/1.1 and 1.0, not HTTP/2, and compresses nothing by itself.
  * - The response of `Deno.upgradeWebSocket()` is refused with an error: it belongs to `Deno.serve`. WebSockets
  *   are served by an {@linkcode HTTPListener}, with `ctx.upgrade()`.
  * - `shutdown()` and `signal` let what is under way finish, and cut it when `shutdownGrace` is over, so that
  *   they come to an end. A signal that is aborted already counts too.
- * - `statusText` is sent.
+ * - `request.url` is normalized, and so is the case of a method like `get`, as by `new Request()`. On a Unix
+ *   socket the URL's scheme is `http`.
+ * - A client that closes its sending half gets its answer. `statusText` is sent.
+ * - A text or bytes with another `Content-Length` than their own are a 500. A request's body that is passed
+ *   on as the response's is sent in chunks where no `Content-Length` is given.
  *
  * @example
  * ```ts

@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { serve } from "../../http/serve.ts";
+import { serve } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { Program } from "../program.ts";
 import { RawClient } from "./raw_client.ts";

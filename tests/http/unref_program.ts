@@ -1,6 +1,6 @@
 // A server that ends after its second answer, for serve_test.ts: it was unref'd, and its client stays.
 
-import { serve } from "../../http/serve.ts";
+import { serve } from "../../http_context.ts";
 
 let requests = 0;
 const server = serve({
