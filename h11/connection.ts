@@ -158,7 +158,7 @@ export class Connection {
   /**
    * Takes bytes that came from the peer; empty ones mean that it closed. Call `nextEvent` next.
    *
-   * The bytes are not copied. Leave the array as it is until `nextEvent` has returned NEED_DATA; the
+   * The bytes are not copied. Leave the array as it is until `nextEvent` has returned NEED_DATA or PAUSED; the
    * data of `Data` events is a view on it for as long as you hold them.
    *
    * @throws {LocalProtocolError} Bytes come after the end.
@@ -198,10 +198,9 @@ export class Connection {
             }: the peer closed`,
           );
         }
-        this.#buffer.keep();
-      } else if (event !== PAUSED) {
-        this.#process(this.theirRole, event);
       }
+      if (event === NEED_DATA || event === PAUSED) this.#buffer.keep();
+      else this.#process(this.theirRole, event);
       return event;
     } catch (error) {
       this.#state.processError(this.theirRole);

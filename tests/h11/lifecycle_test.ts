@@ -685,3 +685,18 @@ Deno.test("Connection reads chunk ends and starts apart from how the bytes came"
   assertEquals(flags, [["ab", true, false], ["cd", false, true], ["e", true, true]]);
   assertEquals(log.lines, ["data [abcd]", "data [e]"]);
 });
+
+Deno.test("Connection keeps what is buffered once it has returned PAUSED", () => {
+  const conn = new h11.Connection(h11.SERVER);
+  const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+  const area = latin1(request("/first") + request("/second"));
+  conn.receiveData(area);
+  conn.nextEvent();
+  conn.nextEvent();
+  assertEquals(conn.nextEvent(), h11.PAUSED);
+  area.fill(0);
+  conn.send(new h11.Response({ statusCode: 204 }));
+  conn.send(new h11.EndOfMessage());
+  conn.startNextCycle();
+  assertEquals((conn.nextEvent() as h11.Request).target, "/second");
+});

@@ -283,3 +283,29 @@ test(
     assertEquals(errors.entries, []);
   },
 );
+
+test("a request that waits its turn stays as it came while more is read", NET, async () => {
+  const held = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const seen = Promise.withResolvers<void>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/held", async ({ ctx, signal }) => {
+      signal.addEventListener("abort", () => seen.resolve());
+      begun.resolve();
+      await held.promise;
+      ctx.response(200, "held");
+    });
+    app.onEvent("GET:/<name>", ({ ctx, params }) => ctx.response(200, params.name));
+  });
+  using client = await RawClient.connect(app.addr);
+  const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+  await client.send(request("/held") + request("/first") + request("/sec").slice(0, -30));
+  await begun.promise;
+  await client.send(request("/sec").slice(-30) + request("/third"));
+  await client.closeWrite();
+  await seen.promise;
+  held.resolve();
+  const bodies: string[] = [];
+  for (let i = 0; i < 4; i++) bodies.push((await client.response()).body);
+  assertEquals(bodies, ["held", "first", "sec", "third"]);
+});
