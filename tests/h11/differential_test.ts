@@ -20,7 +20,7 @@ const BATCH = 5_000;
 const PROBE = "from h11._readers import ChunkedReader as C; assert C()._bytes_to_discard == b''";
 /** What a test that compares needs. */
 const NEEDS: Needs = {
-  permissions: ["run", "read", "env"],
+  permissions: ["run", "env"],
   commands: [[PYTHON, "-c", PROBE]],
 };
 

@@ -2,7 +2,7 @@
 // no time, and nothing happens that the test did not ask for.
 
 import { setImmediate } from "node:timers";
-import { Clock } from "../../http/clock.ts";
+import { Clock, type Watched } from "../../http/clock.ts";
 import { Connection, type ConnectionHost } from "../../http/connection.ts";
 import { type Counters, newCounters } from "../../http/counters.ts";
 import { type Exchange, toHTTPError } from "../../http/exchange.ts";
@@ -11,6 +11,12 @@ import { MemoryConn } from "./memory_conn.ts";
 import { latin1 } from "./raw_client.ts";
 
 class HandClock extends Clock {
+  /** Begins at 0: whole milliseconds add up to what they should, fractions of one do not quite. */
+  override watch(watched: Watched): void {
+    super.watch(watched);
+    this.now = 0;
+  }
+
   protected override startTimer(): null {
     return null;
   }

@@ -3,9 +3,10 @@ import type { Exchange } from "../../http/exchange.ts";
 import type { HTTPListener, ServerOptions } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { Program } from "../program.ts";
-import { ByHand } from "./by_hand.ts";
+import { ByHand, settled } from "./by_hand.ts";
+import { FEW_FILES, FewFiles } from "./few_files.ts";
 import { RawClient } from "./raw_client.ts";
-import { ErrorLog, NET, serving } from "./serving.ts";
+import { NET, serving } from "./serving.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const CHUNKED = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -180,6 +181,55 @@ for (const [what, message, status] of FAR_OVER) {
   });
 }
 
+Deno.test("Connection takes no more of a body than its handler asks for", async () => {
+  const goOn = Promise.withResolvers<void>();
+  await using server = new ByHand(async (exchange) => {
+    await goOn.promise;
+    await length(exchange);
+  });
+  const size = 1024 * 1024;
+  await server.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`);
+  let sent = 0;
+  const sending = server.client.writable.getWriter();
+  const all: Promise<void>[] = [];
+  for (let at = 0; at < size; at += 1024) {
+    all.push(sending.write(new Uint8Array(1024)).then(() => void (sent += 1024)));
+  }
+  await settled();
+  // One buffer's worth may have been read before the handler had a say; the rest is in the pipe.
+  const taken = sent - server.conn.available;
+  assert(taken <= 64 * 1024, `${taken} bytes were taken`);
+  goOn.resolve();
+  await Promise.all(all);
+  assertMatch(await server.received(), /1048576 bytes$/);
+});
+
+Deno.test("Connection asks a stream for no more than the client takes", async () => {
+  let made = 0;
+  await using server = new ByHand((exchange) => {
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller): void {
+        made += 1024;
+        controller.enqueue(new Uint8Array(1024));
+      },
+    });
+    return exchange.respond(200, body, []);
+  });
+  await server.send(GET);
+  const waiting = made - server.client.available;
+  assert(waiting > 0 && waiting <= 4 * 1024, `${waiting} bytes wait in the server`);
+});
+
+test("HTTPListener waits a second at most for a body that nobody reads", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("POST:/", ({ ctx }) => ctx.response(200, "ignored"));
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+  assertEquals((await client.response()).body, "ignored");
+  assertEquals(await client.rest(), "");
+});
+
 /** A route that answers at once, and one that answers when it is told to. */
 function routes(app: HTTPListener): { asked: Promise<void>; goOn: () => void } {
   const asked = Promise.withResolvers<void>();
@@ -305,47 +355,22 @@ test("maxRequestsPerConnection closes after the last answer, which says so", NET
   assertEquals(await client.rest(), "");
 });
 
-test(
-  "HTTPListener survives that no file descriptor is left",
-  { permissions: ["net", "run", "read"], programs: ["/bin/sh"] },
-  async () => {
-    const server = new Deno.Command("/bin/sh", {
-      args: [
-        "-c",
-        'ulimit -n 64 && exec "$0" run --no-prompt --allow-net tests/http/log_program.ts',
-        Deno.execPath(),
-      ],
-      cwd: new URL("../..", import.meta.url),
-      env: { NO_COLOR: "1" },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const stderr = new Response(server.stderr).text();
-    const output = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    try {
-      const port = Number(/:(\d+)\n$/.exec((await output.read()).value!)![1]);
-      const clients: RawClient[] = [];
-      for (let i = 0; i < 200; i++) {
-        clients.push(await RawClient.connect({ hostname: "127.0.0.1", port }));
-        // One whose bytes the server has not read yet is idle, and may be shed.
-        await clients[i].send("GET / HTTP/1.1\r\n").catch(() => {});
-      }
-      await clients[0].send("Host: a\r\n\r\n");
-      assertEquals((await clients[0].response()).body, "Welcome!");
-      for (const client of clients) client[Symbol.dispose]();
-      using client = await RawClient.connect({ hostname: "127.0.0.1", port });
-      const released = performance.now();
-      assertEquals(await ask(client), "Welcome!");
-      assert(performance.now() - released < 2_000, "it took longer than the longest pause");
-    } finally {
-      server.kill("SIGTERM");
-      await output.cancel();
-    }
-    assertEquals((await server.status).code, 0);
-    assertMatch(await stderr, /^.*Cannot accept connections for now: Too many open files.*\n$/);
-  },
-);
+test("HTTPListener survives that no file descriptor is left", FEW_FILES, async () => {
+  await using server = new FewFiles("log_program.ts");
+  await server.listening();
+  const clients = await server.crowd(200);
+  await server.failed();
+  for (const client of clients) client[Symbol.dispose]();
+  using client = await RawClient.connect(server);
+  const released = performance.now();
+  assertEquals(await ask(client), "Welcome!");
+  assert(performance.now() - released < 2_000, "it took longer than the longest pause, 1 s");
+  client[Symbol.dispose]();
+  server.stop();
+  const { code, stderr } = await server.end();
+  assertEquals(code, 0);
+  assertMatch(stderr, /^.*Cannot accept connections for now: .*Too many open files.*\n$/);
+});
 
 test(
   "HTTPListener logs each refused request in one line, at most 10 in a second",

@@ -58,7 +58,7 @@ Deno.test("headerTimeout answers 408 when a head is not there 10 s after its fir
   assertEquals(server.counters.headerTimeouts, 1);
   assertEquals(server.counters.refused, { 408: 1 });
   assertEquals(server.refusals, [
-    "WARNING: 127.0.0.1:50000 - refused with 408: The head did not come in time",
+    'WARNING: 127.0.0.1:50000 - refused with 408: The head did not come in time; received "G"',
   ]);
 });
 

@@ -1,0 +1,132 @@
+import { assertEquals } from "@std/assert";
+import type { HTTPListener } from "../../http_context.ts";
+import { test } from "../needs.ts";
+import { RawClient, utf8 } from "./raw_client.ts";
+import { ErrorLog, NET, serving } from "./serving.ts";
+
+/** A route that tells what is in a form: of a file its name, type and bytes. */
+function tell(app: HTTPListener): void {
+  app.onEvent("POST:/", async ({ ctx }) => {
+    const told: unknown[] = [];
+    for (const [name, value] of await ctx.formData()) {
+      told.push(
+        typeof value === "string"
+          ? [name, value]
+          : [name, value.name, value.type, [...await value.bytes()]],
+      );
+    }
+    ctx.response(200, JSON.stringify(told));
+  });
+}
+
+function post(type: string | null, body: string): string {
+  const field = type === null ? "" : `Content-Type: ${type}\r\n`;
+  return `POST / HTTP/1.1\r\nHost: a\r\n${field}Content-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+const URLENCODED = "application/x-www-form-urlencoded";
+const MULTIPART = "multipart/form-data; boundary=xyz";
+
+/** Parts with their fields, as a browser sends them. */
+function multipart(...parts: string[]): string {
+  return parts.map((part) => `--xyz\r\nContent-Disposition: form-data; ${part}\r\n`).join("") +
+    "--xyz--\r\n";
+}
+
+// Forms as they come, and what is in them.
+const FORMS: [what: string, type: string, body: string, entries: unknown[]][] = [
+  ["a urlencoded form", URLENCODED, "a=1&b=2", [["a", "1"], ["b", "2"]]],
+  [
+    "escapes, plus signs and a name that comes twice",
+    `${URLENCODED}; charset=UTF-8`,
+    "a=J%C3%BCrgen+%26&a=&b",
+    [["a", "Jürgen &"], ["a", ""], ["b", ""]],
+  ],
+  ["a type in upper case", "Application/X-WWW-Form-URLEncoded", "a=1", [["a", "1"]]],
+  ["an empty urlencoded form", URLENCODED, "", []],
+  [
+    "a multipart form with a file",
+    MULTIPART,
+    multipart(
+      'name="user"\r\n\r\nbob',
+      'name="photo"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n\x00\xff\r\n\x0d',
+    ),
+    [["user", "bob"], ["photo", "a.png", "image/png", [0, 255, 13, 10, 13]]],
+  ],
+  [
+    "a multipart form in UTF-8",
+    MULTIPART,
+    utf8(
+      multipart(
+        'name="ü"\r\n\r\n🦕',
+        'name="f"; filename="ü.txt"\r\nContent-Type: text/plain\r\n\r\n',
+      ),
+    ),
+    [["ü", "🦕"], ["f", "ü.txt", "text/plain", []]],
+  ],
+  [
+    "a multipart form whose boundary is quoted",
+    'multipart/form-data; boundary="xyz"',
+    multipart('name="a"\r\n\r\n1'),
+    [["a", "1"]],
+  ],
+];
+
+for (const [what, type, body, entries] of FORMS) {
+  test(`HTTPContext.formData() reads ${what}`, NET, async () => {
+    await using app = await serving(tell);
+    using client = await RawClient.connect(app.addr);
+    await client.send(post(type, body));
+    const response = await client.response();
+    assertEquals([response.status, response.body], [200, utf8(JSON.stringify(entries))]);
+  });
+}
+
+// What is no form, and the answer.
+const NO_FORMS: [what: string, type: string | null, body: string, status: number, text: string][] =
+  [
+    ["a body without a type", null, "a=1", 415, "The body must be a form"],
+    ["JSON", "application/json", "{}", 415, "The body must be a form"],
+    ["another multipart type", "multipart/mixed; boundary=xyz", "", 415, "The body must be a form"],
+    [
+      "a type that only begins like a form's",
+      `${URLENCODED}d`,
+      "a=1",
+      415,
+      "The body must be a form",
+    ],
+    [
+      "a multipart form without a boundary",
+      "multipart/form-data",
+      multipart('name="a"\r\n\r\n1'),
+      400,
+      "The body is not a valid form",
+    ],
+    [
+      "a multipart form with another boundary",
+      "multipart/form-data; boundary=zyx",
+      multipart('name="a"\r\n\r\n1'),
+      400,
+      "The body is not a valid form",
+    ],
+    [
+      "a multipart form without its end",
+      MULTIPART,
+      multipart('name="a"\r\n\r\n1').slice(0, -9),
+      400,
+      "The body is not a valid form",
+    ],
+    ["a form over maxBodySize", URLENCODED, `a=${"1".repeat(1023)}`, 413, "Content Too Large"],
+  ];
+
+for (const [what, type, body, status, text] of NO_FORMS) {
+  test(`HTTPContext.formData() answers ${status} to ${what}`, NET, async () => {
+    using errors = new ErrorLog();
+    await using app = await serving(tell, { maxBodySize: 1024 });
+    using client = await RawClient.connect(app.addr);
+    await client.send(post(type, body));
+    const response = await client.response();
+    assertEquals([response.status, response.body], [status, text]);
+    assertEquals(errors.entries, []);
+  });
+}
