@@ -61,7 +61,9 @@ export class FewFiles implements AsyncDisposable {
         await client.send("GET / HTTP/1.1\r\n").catch(() => {});
       }
     } catch (error) {
-      if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+      // A server that ends refuses whoever comes, and resets who is just connecting.
+      const { ConnectionRefused, ConnectionReset } = Deno.errors;
+      if (!(error instanceof ConnectionRefused || error instanceof ConnectionReset)) throw error;
     }
     return clients;
   }
