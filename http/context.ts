@@ -2,7 +2,7 @@
 
 import type { HeadersInit } from "../h11.ts";
 import { type AnyListener, Context, type ContextOptions } from "../listener.ts";
-import type { Exchange, ResponseBody, Upgraded } from "./exchange.ts";
+import { type Exchange, handled, type ResponseBody, type Upgraded } from "./exchange.ts";
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, urlOf } from "./target.ts";
@@ -133,12 +133,12 @@ export class HTTPContext extends Context {
    * @throws {TypeError} It was read before.
    */
   bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#bound.body.bytes();
+    return handled(this.#bound.body.bytes());
   }
 
   /** The request's body as text of UTF-8. @throws As {@linkcode HTTPContext.bytes}. */
-  async text(): Promise<string> {
-    return decoder.decode(await this.bytes());
+  text(): Promise<string> {
+    return handled(this.bytes().then((bytes) => decoder.decode(bytes)));
   }
 
   /**
@@ -146,13 +146,8 @@ export class HTTPContext extends Context {
    *
    * @throws {HTTPError} 400: it is no JSON. Else as {@linkcode HTTPContext.bytes}.
    */
-  async json(): Promise<unknown> {
-    const text = await this.text();
-    try {
-      return JSON.parse(text);
-    } catch (cause) {
-      throw new HTTPError(400, "The body is not valid JSON", { cause });
-    }
+  json(): Promise<unknown> {
+    return handled(this.text().then(parseJSON));
   }
 
   /**
@@ -161,7 +156,11 @@ export class HTTPContext extends Context {
    * @throws {HTTPError} 415: it is of another type. 400: it is not what its type says. Else as
    * {@linkcode HTTPContext.bytes}.
    */
-  async formData(): Promise<FormData> {
+  formData(): Promise<FormData> {
+    return handled(this.#formData());
+  }
+
+  async #formData(): Promise<FormData> {
     const type = this.headers.get("content-type") ?? "";
     if (!/^(application\/x-www-form-urlencoded|multipart\/form-data)\s*(;|$)/i.test(type)) {
       throw new HTTPError(415, "The body must be a form");
@@ -244,7 +243,7 @@ export class HTTPContext extends Context {
    * sent before.
    */
   upgrade(options: UpgradeOptions = {}): Promise<Upgraded> {
-    return this.#bound.upgrade(options.headers ?? NO_HEADERS, options.raw ?? false);
+    return handled(this.#bound.upgrade(options.headers ?? NO_HEADERS, options.raw ?? false));
   }
 
   /** Sends a redirect; 302 (Found) if no status is given. What has to be encoded in `location` is. */
@@ -286,6 +285,14 @@ function webHeaders(headers: Headers): [string, string][] {
   if (cookies.length < 2) return fields;
   const others = fields.filter(([name]) => name !== "cookie");
   return [...others, ["cookie", cookies.join("; ")]];
+}
+
+function parseJSON(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new HTTPError(400, "The body is not valid JSON", { cause });
+  }
 }
 
 const NO_HEADERS: [string, string][] = [];

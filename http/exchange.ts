@@ -44,6 +44,15 @@ export interface ExchangeHost {
   readBody(exchange: Exchange): Promise<Uint8Array<ArrayBuffer> | null>;
 }
 
+/**
+ * The same promise, which is no unhandled rejection where nobody awaits it yet: what a client does must not
+ * end the process because a handler looks at the outcome late, or not at all.
+ */
+export function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
 type Fields = [name: string, value: string][];
 
 const encoder = new TextEncoder();
@@ -183,7 +192,7 @@ export class Exchange {
     if (isStream && (isHead || hasNoBody)) {
       discard(body);
     } else if (isStream) {
-      return this.sending = this.#sendStream(response, body);
+      return this.sending = handled(this.#sendStream(response, body));
     } else if (!isHead && bytes!.length > 0) {
       this.#writeData(bytes!);
     }
@@ -196,7 +205,7 @@ export class Exchange {
     this.#checkOpen();
     checkResponse(response);
     this.#isTaken = true;
-    return this.sending = this.#respondWith(response);
+    return this.sending = handled(this.#respondWith(response));
   }
 
   async #respondWith({ status, statusText, headers, body }: Response): Promise<void> {

@@ -436,3 +436,29 @@ test("HTTPContext.redirect() encodes a line break in the location", NET, async (
   const { status, headers } = await answer((ctx) => ctx.redirect("/a\r\nX-A: 1"));
   assertEquals([status, new Map(headers).get("location")], [302, "/a%0D%0AX-A:%201"]);
 });
+
+const FAILING: [what: string, send: (ctx: HTTPContext) => unknown][] = [
+  ["a stream that fails", (ctx) => ctx.response(200, failingStream())],
+  ["a Response whose stream fails", (ctx) => ctx.respondWith(new Response(failingStream()))],
+];
+function failingStream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({ pull: (controller) => controller.error(new Error("no more")) });
+}
+for (const [what, send] of FAILING) {
+  test(`${what} ends the exchange though its handler goes on without it`, NET, async () => {
+    using log = new ErrorLog();
+    const goOn = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", async ({ ctx }) => {
+        void send(ctx);
+        await goOn.promise;
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await client.rest();
+    goOn.resolve();
+    await app.stop();
+    assertStringIncludes(log.entries.join("\n"), "no more");
+  });
+}

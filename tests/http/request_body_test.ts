@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { type HTTPContext, HTTPError, type HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient, utf8 } from "./raw_client.ts";
@@ -251,3 +257,34 @@ test("HTTPContext.text() sends no 100 (Continue) for a body that is too large", 
   await client.send(EXPECTING);
   assertEquals((await client.response()).status, 413);
 });
+
+for (const reader of ["bytes", "text", "json", "formData"] as const) {
+  test(
+    `${reader}() that fails before its handler awaits it does not end the process`,
+    NET,
+    async () => {
+      const asked = Promise.withResolvers<void>();
+      const left = Promise.withResolvers<void>();
+      const outcome = Promise.withResolvers<unknown>();
+      await using app = await serving((app) => {
+        app.onEvent("POST:/", async ({ ctx }) => {
+          const reading = ctx[reader]();
+          asked.resolve();
+          await left.promise;
+          outcome.resolve(await reading.catch((error) => error));
+          ctx.response(200);
+        });
+      });
+      const client = await RawClient.connect(app.addr);
+      const type = "Content-Type: multipart/form-data; boundary=b\r\n";
+      await client.send(`POST / HTTP/1.1\r\nHost: a\r\n${type}Content-Length: 9\r\n\r\nabc`);
+      await asked.promise;
+      client[Symbol.dispose]();
+      while (app.counters.open > 0 && app.counters.refused[400] === undefined) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      left.resolve();
+      assertInstanceOf(await outcome.promise, Error);
+    },
+  );
+}
