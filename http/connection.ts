@@ -278,8 +278,7 @@ export class Connection implements ExchangeHost, Watched {
       this.#host.becameIdle();
     }
     try {
-      if (this.#ahead === null) protocol.receiveData(await socket.read());
-      else await this.#ahead;
+      await this.#receive();
       if (this.#refusing !== null) {
         await this.#refusing;
         throw new ConnectionLost("The head did not come in time");
@@ -338,9 +337,8 @@ export class Connection implements ExchangeHost, Watched {
   }
 
   /** Gives the protocol more of what the client sends. */
-  async #receive(read: () => Promise<Uint8Array>): Promise<void> {
-    if (this.#ahead === null) this.protocol.receiveData(await read());
-    else await this.#ahead;
+  #receive(): Promise<void> {
+    return this.#ahead ?? this.socket.read().then((data) => this.protocol.receiveData(data));
   }
 
   #isReusable(): boolean {
@@ -365,7 +363,7 @@ export class Connection implements ExchangeHost, Watched {
       for (let dropped = this.#bodyPart?.length ?? 0; dropped <= DRAIN_MAX;) {
         const event = protocol.nextEvent();
         if (isTooLong) return false;
-        if (event === h11.NEED_DATA) await this.#receive(() => socket.read());
+        if (event === h11.NEED_DATA) await this.#receive();
         else if (event === h11.PAUSED) return false;
         else if (event.type === "Data") dropped += event.data.length;
         else break;
