@@ -69,7 +69,7 @@ export class Connection implements ExchangeHost, Watched {
   /** The answer to a head that came too late, which is sent while the loop still reads. */
   #refusing: Promise<void> | null = null;
   /** Rejected when a body comes too late. */
-  #bodyLate: PromiseWithResolvers<never> | null = null;
+  #bodyLate: (error: HTTPError) => void = ignore;
   /** When the connection became idle, by the clock; 0 while it is not. */
   idleSince = 0;
   isCorked = false;
@@ -147,7 +147,7 @@ export class Connection implements ExchangeHost, Watched {
     } else if (this.#wait === "body" && (isLate || this.#isDribbling(now))) {
       counters.bodyTimeouts++;
       this.#timedOut = requestTimeout("body");
-      this.#bodyLate!.reject(this.#timedOut);
+      this.#bodyLate(this.#timedOut);
       this.#waitForNothing();
     }
   }
@@ -190,7 +190,7 @@ export class Connection implements ExchangeHost, Watched {
     this.#readDeadline = settings.headerTimeout > 0 ? clock.after(settings.headerTimeout) : 0;
     let received = new Uint8Array(0);
     for (;;) {
-      const data = await socket.read();
+      const data = socket.received(await socket.read());
       if (data.length === 0) return false;
       const joined = new Uint8Array(received.length + data.length);
       joined.set(received);
@@ -216,55 +216,62 @@ export class Connection implements ExchangeHost, Watched {
 
   async #serve(): Promise<void> {
     const { protocol, socket } = this;
+    const host = this.#host;
     for (;;) {
-      let request: ReturnType<h11.Connection["nextEvent"]>;
+      let event: ReturnType<h11.Connection["nextEvent"]>;
       try {
-        request = protocol.nextEvent();
-        if (request === h11.NEED_DATA) {
-          await this.#readHead();
-          continue;
-        }
-        if (request === h11.PAUSED || request.type !== "Request") break;
-        this.#headDeadline = 0;
-        this.#readOn();
+        event = protocol.nextEvent();
+        if (typeof event === "object" && event.type === "Request") this.#readOn();
       } catch (error) {
         return await this.#refuse(error);
       }
-      const exchange = new Exchange(this, request);
+      if (event === h11.NEED_DATA) {
+        socket.flush();
+        // Reading goes on while the client is slow to take its answers, up to a bound.
+        if (socket.queued > CORK_MAX) await socket.drained();
+        this.#waitForHead();
+        if (this.#ahead !== null) await this.#ahead;
+        else {
+          try {
+            protocol.receiveData(socket.received(await socket.read()));
+          } catch (cause) {
+            throw new ConnectionLost("Cannot read: the connection is gone", { cause });
+          }
+        }
+        if (this.#refusing !== null) return await this.#refusing;
+        this.#waitForNothing();
+        continue;
+      }
+      if (typeof event === "string" || event.type !== "Request") break;
+
+      const exchange = new Exchange(this, event);
       this.#exchange = exchange;
       this.#requests++;
       this.isCorked = true;
-      const running = this.#host.handle(exchange);
+      const running = host.handle(exchange);
       this.isCorked = false;
       if (running !== undefined) {
-        socket.flush().catch(ignore);
+        socket.flush();
         this.#readAhead();
         await running;
+        this.#waitForNothing();
       }
       exchange.end();
-      this.#waitForNothing();
-      this.#host.logAnswer(exchange);
+      host.logAnswer(exchange);
       if (exchange.isUpgraded) return;
       if (!this.#isReusable() && !await this.#drain()) return await this.#end();
       if (this.isClosing) return await this.#end();
       this.#exchange = null;
-      if (socket.queued > CORK_MAX) await socket.flush();
+      if (socket.queued > CORK_MAX) await socket.drained();
       protocol.startNextCycle();
     }
-    await socket.flush();
+    await socket.drained();
   }
 
-  /** Sends what is there to be sent, and reads more of a head. */
-  async #readHead(): Promise<void> {
-    const { protocol, socket } = this;
+  /** The connection waits for a request, or for the rest of its head. */
+  #waitForHead(): void {
     const { clock, settings } = this.#host;
-    // Reading goes on while the client is slow to take its answers, up to a bound.
-    if (socket.queued > 0) {
-      const flushed = socket.flush();
-      flushed.catch(ignore);
-      if (socket.queued > CORK_MAX) await flushed;
-    }
-    if (protocol.bufferedSize > 0) {
+    if (this.protocol.bufferedSize > 0) {
       if (this.#headDeadline === 0 && settings.headerTimeout > 0) {
         this.#headDeadline = clock.after(settings.headerTimeout);
       }
@@ -277,25 +284,17 @@ export class Connection implements ExchangeHost, Watched {
       this.idleSince = clock.now;
       this.#host.becameIdle();
     }
-    try {
-      await this.#receive();
-      if (this.#refusing !== null) {
-        await this.#refusing;
-        throw new ConnectionLost("The head did not come in time");
-      }
-    } finally {
-      this.#waitForNothing();
-      this.idleSince = 0;
-    }
   }
 
   #waitForNothing(): void {
     this.#wait = "nothing";
     this.#readDeadline = 0;
+    this.idleSince = 0;
   }
 
   /** Reads what comes right after a head: the end of a request without a body, or its first part. */
   #readOn(): void {
+    this.#headDeadline = 0;
     const event = this.protocol.nextEvent();
     this.#bodyPart = typeof event === "object" && event.type === "Data" ? event.data : null;
     this.#bodyWaited = 0;
@@ -312,7 +311,7 @@ export class Connection implements ExchangeHost, Watched {
     if (this.#ahead !== null || this.protocol.theirState !== h11.DONE) return;
     // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
     if (this.protocol.bufferedSize > 0) this.protocol.nextEvent();
-    this.#ahead = this.#keepReading().finally(() => this.#ahead = null);
+    this.#ahead = this.#keepReading();
   }
 
   async #keepReading(): Promise<void> {
@@ -325,7 +324,7 @@ export class Connection implements ExchangeHost, Watched {
     };
     try {
       while (protocol.bufferedSize < READ_AHEAD_MAX) {
-        const data = await socket.read();
+        const data = socket.received(await socket.read());
         protocol.receiveData(data.slice());
         if (data.length === 0) left();
         if (data.length === 0 || !isRunning() || protocol.theirState !== h11.DONE) return;
@@ -333,12 +332,16 @@ export class Connection implements ExchangeHost, Watched {
     } catch {
       const reason = left();
       if (isRunning()) this.#exchange!.cancel(reason);
+    } finally {
+      this.#ahead = null;
     }
   }
 
   /** Gives the protocol more of what the client sends. */
-  #receive(): Promise<void> {
-    return this.#ahead ?? this.socket.read().then((data) => this.protocol.receiveData(data));
+  async #receive(): Promise<void> {
+    if (this.#ahead !== null) return await this.#ahead;
+    const { protocol, socket } = this;
+    protocol.receiveData(socket.received(await socket.read()));
   }
 
   #isReusable(): boolean {
@@ -353,7 +356,7 @@ export class Connection implements ExchangeHost, Watched {
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
       !protocol.theyAreWaitingFor100Continue && !socket.isLost && this.#timedOut === null;
     if (!mayGoOn) return false;
-    socket.flush().catch(ignore);
+    socket.flush();
     let isTooLong = false;
     const timer = setTimeout(() => {
       isTooLong = true;
@@ -381,7 +384,7 @@ export class Connection implements ExchangeHost, Watched {
   /** Ends the connection after its last answer. */
   async #end(): Promise<void> {
     this.#isEnding = true;
-    await this.socket.flush();
+    await this.socket.drained();
     await this.socket.linger(LINGER);
   }
   #isEnding = false;
@@ -464,10 +467,10 @@ export class Connection implements ExchangeHost, Watched {
     this.#waitingSince = clock.now;
     this.#wait = "body";
     this.#readDeadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    this.#bodyLate = Promise.withResolvers();
+    const late = Promise.withResolvers<never>();
+    this.#bodyLate = late.reject;
     try {
-      const ahead = this.#ahead;
-      const data = await Promise.race([ahead ?? socket.readBody(), this.#bodyLate.promise]);
+      const data = await Promise.race([this.#ahead ?? socket.readBody(), late.promise]);
       // A handler that was given up may still wait here; what came is for the one who reads now.
       if (exchange.isOver) throw exchangeOver();
       if (data === undefined) return;

@@ -235,7 +235,7 @@ export class Exchange {
   #complete(): void {
     const completed = this.#completed;
     if (completed === null) return;
-    this.host.socket.flush().then(completed.resolve, (cause) => {
+    this.host.socket.drained().then(completed.resolve, (cause) => {
       completed.reject(
         new Deno.errors.Interrupted("The response was not written whole", { cause }),
       );
@@ -308,10 +308,10 @@ export class Exchange {
         if (done) break;
         this.#writeData(typeof value === "string" ? encoder.encode(value) : value);
         // Not one part more than the peer has taken.
-        await socket.flush();
+        await socket.drained();
       }
       this.#write(protocol.send(this.#end(response))!);
-      await socket.flush();
+      await socket.drained();
     } catch (error) {
       // A client must never take a part for the whole: the message stays without its end.
       protocol.sendFailed();
@@ -365,7 +365,7 @@ export class Exchange {
       this.status = 101;
     }
     this.isUpgraded = true;
-    await socket.flush();
+    await socket.drained();
     return { conn: socket.handOver(), head: protocol.trailingData[0] };
   }
 
@@ -383,7 +383,7 @@ export class Exchange {
 
   #flush(): void {
     // Where the peer is gone there is nobody to tell; the connection notices by itself.
-    if (!this.host.isCorked) this.host.socket.flush().catch(() => {});
+    if (!this.host.isCorked) this.host.socket.flush();
   }
 
   #checkOpen(): void {

@@ -1,13 +1,15 @@
 // A socket as a connection uses it: reads into as little memory as it can, and writes what has been
 // queued in as few writes as it can.
 //
-// A read of the system cannot be taken back. So at most one is under way, and whoever reads while it is
-// gets what it brings.
+// A read of the system cannot be taken back. So at most one is under way, and whoever wants more while it
+// is has to wait for what it brings.
 
 import type { Clock } from "./clock.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
-const IDLE_BUFFER = 4 * 1024;
+const IDLE_BUFFER = 2 * 1024;
+/** What did not fit in is read on into a buffer of this size. */
+const HEAD_BUFFER = 16 * 1024;
 /** While a body flows, buffers of this size go to the one who reads it. */
 const BODY_BUFFER = 64 * 1024;
 /** Less room than this in a body's buffer is not worth a read. */
@@ -17,12 +19,23 @@ const COPY_MAX = 16 * 1024;
 
 const NOTHING = new Uint8Array(0);
 
-// Small pieces of all connections are collected in one area, one after the other: an array of its own
-// for each answer costs more than writing the answer into it does. The area is filled once and then left
-// to the writes that are under way.
+/**
+ * An area in which small pieces are collected, those of all connections one after the other: an array of
+ * its own for each answer costs more than writing the answer into it does. When nobody uses what is in it
+ * any more, it is filled from its beginning again.
+ */
+class Area {
+  readonly bytes = new Uint8Array(AREA);
+  used = 0;
+  /** Pieces in it that are being collected or written. */
+  pieces = 0;
+
+  release(): void {
+    if (--this.pieces === 0) this.used = 0;
+  }
+}
 const AREA = 64 * 1024;
-let area = new Uint8Array(AREA);
-let areaUsed = 0;
+let area = new Area();
 
 /** The connection is gone: the peer closed or reset it, or we closed it. */
 export class ConnectionLost extends Error {
@@ -36,17 +49,18 @@ export class Socket {
   readonly #writeTimeout: number;
   /** When the peer must have taken some of what was written; 0 while nothing waits for it. */
   writeDeadline = 0;
-  readonly #idle = new Uint8Array(IDLE_BUFFER);
-  #body: Uint8Array = NOTHING;
-  /** The read of the system that is under way. */
-  #reading: Promise<Uint8Array> | null = null;
-  #queue: Uint8Array[] = [];
-  #queued = 0;
-  // The piece that is being collected, at the end of the queue: where it stands in its area.
-  #area: Uint8Array = NOTHING;
+  #buffer = new Uint8Array(IDLE_BUFFER);
+  #body: Uint8Array<ArrayBuffer> = NOTHING;
+  /** Bytes that wait to be written. */
+  queued = 0;
+  readonly #queue: Piece[] = [];
+  // The piece that is being collected, after those of the queue: where it stands in its area.
+  #area: Area | null = null;
   #start = 0;
   #end = 0;
-  #writing: Promise<void> | null = null;
+  /** What is being written. */
+  #writing: Piece | null = null;
+  #drained: PromiseWithResolvers<void> | null = null;
   #isClosed = false;
   #isHandedOver = false;
 
@@ -57,116 +71,128 @@ export class Socket {
     this.#writeTimeout = writeTimeout;
   }
 
-  /** Bytes that wait to be written. */
-  get queued(): number {
-    return this.#queued;
-  }
-
   /** Whether nothing can be written any more. */
   get isLost(): boolean {
     return this.#isClosed;
   }
 
   /**
-   * Reads what there is, at least one byte; empty at the end of the stream. The bytes are overwritten by
-   * the next read.
-   *
-   * It rejects with {@linkcode ConnectionLost}.
+   * Reads what there is into a buffer that the next read overwrites: resolves with how many bytes came,
+   * for {@linkcode Socket.received}, or null at the end of the stream. It rejects as `Deno.Conn.read` does.
    */
-  read(): Promise<Uint8Array> {
-    if (this.#reading !== null) return this.#reading;
-    this.#body = NOTHING;
-    return this.#reading = this.#readInto(this.#idle);
+  read(): Promise<number | null> {
+    return this.conn.read(this.#buffer);
   }
 
-  /** As `read`, with bytes that stay, but for those of a read that was under way. */
-  readBody(): Promise<Uint8Array> {
-    if (this.#reading !== null) return this.#reading;
+  /** The bytes of the last `read()`; none at the end of the stream. */
+  received(count: number | null): Uint8Array {
+    if (count === null) return NOTHING;
+    const bytes = this.#buffer.subarray(0, count);
+    // Where a read fills the buffer more is waiting. An idle connection goes back to a small one.
+    const size = count === this.#buffer.length ? HEAD_BUFFER : IDLE_BUFFER;
+    if (this.#buffer.length !== size) this.#buffer = new Uint8Array(size);
+    return bytes;
+  }
+
+  /** As `read()` and `received()`, with bytes that stay as they are. */
+  async readBody(): Promise<Uint8Array> {
     if (this.#body.length < LEAST_ROOM) this.#body = new Uint8Array(BODY_BUFFER);
-    return this.#reading = this.#readInto(this.#body);
-  }
-
-  async #readInto(buffer: Uint8Array): Promise<Uint8Array> {
-    try {
-      const count = await this.conn.read(buffer);
-      if (count === null) return NOTHING;
-      if (buffer === this.#body) this.#body = buffer.subarray(count);
-      return buffer.subarray(0, count);
-    } catch (cause) {
-      throw new ConnectionLost("Cannot read: the connection is gone", { cause });
-    } finally {
-      this.#reading = null;
-    }
+    const buffer = this.#body;
+    const count = await this.conn.read(buffer) ?? 0;
+    this.#body = buffer.subarray(count);
+    return buffer.subarray(0, count);
   }
 
   /** Whether `bytes` are ones that the next `read()` overwrites. */
   willOverwrite(bytes: Uint8Array): boolean {
-    return bytes.buffer === this.#idle.buffer;
+    return bytes.buffer === this.#buffer.buffer;
   }
 
   /** Queues bytes to be written. Large ones are not copied. */
   write(bytes: Uint8Array): void {
     const { length } = bytes;
     if (length === 0 || this.#isClosed) return;
-    this.#queued += length;
+    this.queued += length;
     if (length > COPY_MAX) {
       this.#closePiece();
-      this.#queue.push(bytes);
+      this.#queue.push({ bytes, area: null });
       return;
     }
-    const continues = this.#area === area && this.#end === areaUsed && this.#start !== this.#end;
-    if (!continues || areaUsed + length > AREA) {
+    // Pieces of other connections may stand behind ours.
+    if (this.#area !== area || this.#end !== area.used || this.#end + length > AREA) {
       this.#closePiece();
-      if (areaUsed + length > AREA) {
-        area = new Uint8Array(AREA);
-        areaUsed = 0;
-      }
+      if (area.used + length > AREA) area = new Area();
+      area.pieces++;
       this.#area = area;
-      this.#start = areaUsed;
+      this.#start = this.#end = area.used;
     }
-    area.set(bytes, areaUsed);
-    this.#end = areaUsed += length;
+    area.bytes.set(bytes, this.#end);
+    this.#end = area.used += length;
   }
 
   /** Moves the piece that is being collected, if there is one, into the queue. */
   #closePiece(): void {
-    if (this.#start === this.#end) return;
-    this.#queue.push(this.#area.subarray(this.#start, this.#end));
-    // An idle connection holds on to no area.
-    this.#area = NOTHING;
-    this.#start = this.#end = 0;
+    const area = this.#area;
+    if (area === null) return;
+    this.#queue.push({ bytes: area.bytes.subarray(this.#start, this.#end), area });
+    this.#area = null;
   }
 
+  /** Begins to write what is queued, and goes on until all is written, also what is queued meanwhile. */
+  flush(): void {
+    if (this.#writing !== null || this.#isClosed) return;
+    this.#closePiece();
+    this.#writeNext();
+  }
+
+  #writeNext(): void {
+    const piece = this.#queue.shift() ?? null;
+    this.#writing = piece;
+    if (piece !== null) return this.#write(piece.bytes);
+    this.writeDeadline = 0;
+    this.#drained?.resolve();
+    this.#drained = null;
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
+    this.conn.write(bytes).then(this.#wrote, this.#failed);
+  }
+
+  readonly #wrote = (count: number): void => {
+    const { bytes, area } = this.#writing!;
+    if (this.#isClosed) return area?.release();
+    this.queued -= count;
+    if (count < bytes.length) {
+      this.#writing!.bytes = bytes.subarray(count);
+      return this.#write(this.#writing!.bytes);
+    }
+    area?.release();
+    this.#closePiece();
+    this.#writeNext();
+  };
+
+  readonly #failed = (cause: unknown): void => {
+    this.#writing!.area?.release();
+    this.#cause = cause;
+    this.close();
+  };
+  #cause: unknown = undefined;
+
   /**
-   * Writes what is queued; resolves when all is written, also what is queued meanwhile.
+   * Resolves when all that is queued is written, also what is queued meanwhile.
    *
    * It rejects with {@linkcode ConnectionLost} where that cannot be.
    */
-  flush(): Promise<void> {
-    if (this.#queued === 0 && this.#writing === null && !this.#isClosed) return DONE;
-    return this.#writing ??= this.#writeAll();
+  drained(): Promise<void> {
+    if (this.#isClosed) return Promise.reject(this.#lost());
+    this.flush();
+    if (this.#writing === null) return DONE;
+    return (this.#drained ??= Promise.withResolvers()).promise;
   }
 
-  async #writeAll(): Promise<void> {
-    try {
-      for (;;) {
-        this.#closePiece();
-        const bytes = this.#queue.shift();
-        if (bytes === undefined) break;
-        for (let at = 0; at < bytes.length;) {
-          if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
-          at += await this.conn.write(at === 0 ? bytes : bytes.subarray(at));
-        }
-        this.#queued -= bytes.length;
-      }
-    } catch (cause) {
-      this.close();
-      throw new ConnectionLost("Cannot write: the connection is gone", { cause });
-    } finally {
-      this.#writing = null;
-      this.writeDeadline = 0;
-    }
-    if (this.#isClosed) throw new ConnectionLost("Cannot write: the connection was closed");
+  #lost(): ConnectionLost {
+    return new ConnectionLost("Cannot write: the connection is gone", { cause: this.#cause });
   }
 
   /**
@@ -178,7 +204,7 @@ export class Socket {
     const timer = setTimeout(() => this.close(), milliseconds);
     try {
       await this.conn.closeWrite();
-      while ((await this.read()).length > 0);
+      while (await this.read() !== null);
     } catch {
       // The peer is gone, or the time is over.
     } finally {
@@ -197,15 +223,25 @@ export class Socket {
   close(): void {
     if (this.#isClosed || this.#isHandedOver) return;
     this.#isClosed = true;
-    this.#queue = [];
-    this.#queued = 0;
-    this.#start = this.#end = 0;
+    // An area that a write under way still stands in is left to it.
+    this.#area?.release();
+    for (const { area } of this.#queue) area?.release();
+    this.#area = null;
+    this.#queue.length = this.queued = this.writeDeadline = 0;
     try {
       this.conn.close();
     } catch {
       // It was closed from outside.
     }
+    this.#drained?.promise.catch(() => {});
+    this.#drained?.reject(this.#lost());
   }
+}
+
+/** Bytes to be written, and the area they stand in, if it is one of ours. */
+interface Piece {
+  bytes: Uint8Array;
+  readonly area: Area | null;
 }
 
 const DONE = Promise.resolve();
