@@ -18,6 +18,7 @@ import { Lifecycle, type LifecycleHook, type Listening } from "./lifecycle.ts";
 import type { BuiltinConverters, PathParams } from "./pattern.ts";
 import { type AnyHandler, type Handler, Route, type RouteOptions } from "./route.ts";
 import { Router } from "./router.ts";
+import { type Candidate, closest } from "./suggest.ts";
 import { checkTimeout } from "./time_limit.ts";
 
 /** Options of a {@linkcode Listener}. */
@@ -274,7 +275,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    */
   getRoute(name: string): Route {
     const route = this.#routes.get(name);
-    if (route === undefined) throw errors.noRouteNamed(name);
+    if (route === undefined) throw errors.noRouteNamed(name, closest(name, this.#named()));
     return route;
   }
 
@@ -308,8 +309,16 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    */
   matchRoute(path: string): [route: Route, params: Record<string, unknown>] {
     const found = this.findRoute(path);
-    if (found === null) throw errors.noRouteMatches(path);
+    if (found === null) throw errors.noRouteMatches(path, closest(path, this.#patterns()));
     return [found.route, found.params];
+  }
+
+  *#patterns(): Generator<Candidate> {
+    for (const { pattern, parts } of this.#routes.values()) yield { text: pattern, parts };
+  }
+
+  *#named(): Generator<Candidate> {
+    for (const name of this.#routes.keys()) yield { text: name, parts: [name] };
   }
 
   /** Makes the text a converter reads of the text in the path: the same, where it is not overridden. */
