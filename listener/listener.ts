@@ -369,6 +369,33 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     this.#dispatcher.hooks = { ...hooks, onError };
   }
 
+  /**
+   * Runs `hook` when an event is over, however it ended: `event.error` tells what it failed with, also where
+   * an error hook took it. It looks on: it cannot change the outcome, is not waited for, and what it throws
+   * goes to {@linkcode Listener.reportFailure}.
+   *
+   * ```ts
+   * import { Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new Listener();
+   * const over: string[] = [];
+   * app.onEvent("save", () => {
+   *   throw new Error("the disk is full");
+   * });
+   * app.onError(Error, () => {});
+   * app.finallyEvent(({ path, error }) => {
+   *   over.push(`${path}: ${error ?? "done"}`);
+   * });
+   * await app.triggerEvent("save");
+   * assertEquals(over, ["save: Error: the disk is full"]);
+   * ```
+   */
+  finallyEvent(hook: EventHook<C>): void {
+    const { hooks } = this.#dispatcher;
+    this.#dispatcher.hooks = { ...hooks, finally: [...hooks.finally, hook] };
+  }
+
   /** Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. */
   protected reportFailure(event: AnyEvent, error: unknown): void {
     console.error(`Cannot finish ${describe(event)}:`, error);
