@@ -22,6 +22,7 @@ export type {
   AccessLogFormat,
   AccessLogFormatter,
 } from "./http/access_log.ts";
+export type { ConnectionInfo } from "./http/connection_info.ts";
 export { HTTPContext, type UpgradeOptions } from "./http/context.ts";
 export type { Counters } from "./http/counters.ts";
 export type { ResponseBody, Upgraded } from "./http/exchange.ts";

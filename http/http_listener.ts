@@ -3,6 +3,7 @@
 import { type ContextClass, Listener, type Source } from "../listener.ts";
 import { PathParamsError, TimeoutError } from "../listener.ts";
 import { formatter, LazyEntry } from "./access_log.ts";
+import type { ConnectionInfo } from "./connection_info.ts";
 import { bindExchange, HTTPContext } from "./context.ts";
 import { type Exchange, toHTTPError } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
@@ -98,6 +99,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   /** Lets the process end while the server listens. */
   unref(): void {
     this.#server?.setRef(false);
+  }
+
+  /**
+   * The connections that are open, oldest first, each as it is when the iteration comes to it; none where
+   * the server does not listen.
+   */
+  connections(): Iterable<ConnectionInfo> {
+    return this.#server?.connections() ?? [];
   }
 
   /** What the server has counted since it began to listen the last time. */
