@@ -10,6 +10,7 @@ import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log } from "./log.ts";
+import { memoryFetch } from "./memory_fetch.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
 import { route } from "./routing.ts";
 import { Server } from "./server.ts";
@@ -155,6 +156,38 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    */
   aroundRequest(hook: RequestHook<C>): void {
     this.#requestHooks = [...this.#requestHooks, hook];
+  }
+
+  /**
+   * Has a request answered without a socket, for tests: it goes through hooks and routes over a connection in
+   * memory, with the limits of the options, and is answered as a client on the network is. The listener
+   * need not be started; startup callbacks do not run, and no access log is written. A redirect is not followed.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new HTTPListener();
+   * app.onEvent("GET:/user/<username>", ({ ctx, params }) => {
+   *   return ctx.response(200, `Hello, ${params.username}!`);
+   * });
+   * const response = await app.fetch("/user/bob");
+   * assertEquals(await response.text(), "Hello, bob!");
+   * ```
+   *
+   * @param input A request, or a URL; a path stands for one of `http://localhost`.
+   * @param init As of `fetch()`; its signal ends the exchange as a client does that leaves.
+   * @returns The response, when its head has come; a body that streams comes as it is read.
+   * @throws {TypeError} The request is not valid, the application ended the response before its end, or the
+   * handler upgraded the connection. Else the reason of the signal, or what the request's body failed with.
+   */
+  async fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> {
+    const request = new Request(
+      input instanceof Request ? input : new URL(input, "http://localhost"),
+      init,
+    );
+    const settings = this.#settings;
+    return await memoryFetch({ settings, handle: (it) => this.#handle(it) }, request);
   }
 
   /**
