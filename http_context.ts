@@ -22,11 +22,12 @@ export type {
   AccessLogFormat,
   AccessLogFormatter,
 } from "./http/access_log.ts";
+export type { ConnectionInfo } from "./http/connection_info.ts";
 export { HTTPContext, type UpgradeOptions } from "./http/context.ts";
 export type { Counters } from "./http/counters.ts";
 export type { ResponseBody, Upgraded } from "./http/exchange.ts";
 export { HTTPError, type HTTPErrorOptions } from "./http/http_error.ts";
-export { HTTPListener } from "./http/http_listener.ts";
+export { HTTPListener, type RequestHook } from "./http/http_listener.ts";
 export { ListenError } from "./http/listen.ts";
 export type { ServerOptions } from "./http/options.ts";
 export {

@@ -6,6 +6,7 @@
 import * as h11 from "../h11.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
+import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
 import { Exchange, type ExchangeHost } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
@@ -73,6 +74,7 @@ export class Connection implements ExchangeHost, Watched {
   /** When the connection became idle, by the clock; 0 while it is not. */
   idleSince = 0;
   isCorked = false;
+  #openedAt = 0;
 
   constructor(host: ConnectionHost, conn: Deno.Conn) {
     const { settings } = host;
@@ -100,6 +102,31 @@ export class Connection implements ExchangeHost, Watched {
 
   get counters(): Counters {
     return this.#host.counters;
+  }
+
+  /** The connection as it is now. */
+  get info(): ConnectionInfo {
+    const { ourState, theirState, bufferedSize } = this.protocol;
+    const { now } = this.#host.clock;
+    const exchange = this.#isEnding ? null : this.#exchange;
+    return {
+      remoteAddr: this.remoteAddr,
+      state: this.#isEnding
+        ? "closing"
+        : exchange === null
+        ? (bufferedSize > 0 ? "receiving" : "idle")
+        : exchange.isUpgraded
+        ? "upgraded"
+        : exchange.sending !== null
+        ? "sending"
+        : "handling",
+      protocol: [ourState, theirState],
+      requests: this.#requests,
+      age: now - this.#openedAt,
+      idle: this.idleSince === 0 ? 0 : now - this.idleSince,
+      method: exchange?.request.method ?? null,
+      target: exchange?.request.target ?? null,
+    };
   }
 
   /** Whether the exchange under way is the last. */
@@ -163,6 +190,7 @@ export class Connection implements ExchangeHost, Watched {
   async serve(): Promise<void> {
     const { clock } = this.#host;
     clock.watch(this);
+    this.#openedAt = clock.now;
     try {
       if (!this.#host.settings.proxyProtocol || await this.#readProxyHeader()) await this.#serve();
     } catch (error) {

@@ -1,7 +1,7 @@
 // HTTPContext: one exchange as a handler sees it.
 
 import type { HeadersInit } from "../h11.ts";
-import { type AnyListener, Context, type ContextOptions } from "../listener.ts";
+import { type AnyListener, Context, type ContextOptions, type Route } from "../listener.ts";
 import { type Exchange, handled, type ResponseBody, type Upgraded } from "./exchange.ts";
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
@@ -87,6 +87,14 @@ export class HTTPContext extends Context {
   /** The address of the client; see `trustedProxies` and `proxyProtocol` for one behind proxies. */
   get remoteAddr(): Deno.Addr {
     return this.#bound.remoteAddr;
+  }
+
+  /**
+   * The address of the one who connected, as the socket tells it: the last proxy, where there is one,
+   * whatever `trustedProxies` and `proxyProtocol` are.
+   */
+  get peerAddr(): Deno.Addr {
+    return this.#bound.host.socket.conn.remoteAddr;
   }
 
   /** The address the client connected to. */
@@ -177,6 +185,29 @@ export class HTTPContext extends Context {
   /** The trailer fields of the request; null before its body was read to the end. */
   get trailers(): Headers | null {
     return this.#bound.body.trailers;
+  }
+
+  /** The route that takes the request; null where there is none, as for a 404. */
+  get route(): Route | null {
+    return this.#bound.route;
+  }
+
+  /** The status of the response; 0 before it has begun. */
+  get status(): number {
+    return this.#bound.status;
+  }
+
+  /** Bytes of the response's body that were sent so far, without framing. */
+  get bytesSent(): number {
+    return this.#bound.bytes;
+  }
+
+  /**
+   * What failed, where something did: what the handler threw and no {@linkcode Listener.onError} hook took,
+   * what sending the response failed with, or the `HTTPError` of a request without a route.
+   */
+  get error(): unknown {
+    return this.#bound.error;
   }
 
   /** Whether the response has begun. */

@@ -1,7 +1,7 @@
 // One exchange: a request that came and the response that goes out for it.
 
 import * as h11 from "../h11.ts";
-import type { AnyEvent } from "../listener.ts";
+import type { AnyEvent, Route } from "../listener.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
@@ -81,6 +81,10 @@ export class Exchange {
   isOver = false;
   /** The connection speaks another protocol from here on. */
   isUpgraded = false;
+  /** The route that takes the request; null where none was found, or not yet. */
+  route: Route | null = null;
+  /** What failed: the handler, the sending of its response, or the search for a route. */
+  error: unknown = undefined;
   /** The event that a handler runs for; for its signal. */
   event: AnyEvent | null = null;
   /** The end of a response that is sent as its body comes; null where there is none. */

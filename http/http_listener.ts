@@ -3,18 +3,33 @@
 import { type ContextClass, Listener, type Source } from "../listener.ts";
 import { PathParamsError, TimeoutError } from "../listener.ts";
 import { formatter, LazyEntry } from "./access_log.ts";
+import type { ConnectionInfo } from "./connection_info.ts";
 import { bindExchange, HTTPContext } from "./context.ts";
 import { type Exchange, toHTTPError } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log } from "./log.ts";
+import { memoryFetch } from "./memory_fetch.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
 import { route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
 import { ConnectionLost } from "./socket.ts";
 import { pathOf } from "./target.ts";
+
+/**
+ * Runs around a request: see {@linkcode HTTPListener.aroundRequest}.
+ *
+ * @param ctx The request's context.
+ * @param next Has the request answered, by the hooks that were registered later and the route's handler. To be
+ * called once, and its promise, where it returns one, to be waited for. It does not fail: what failed is
+ * in `ctx.error`.
+ */
+export type RequestHook<C extends HTTPContext = HTTPContext> = (
+  ctx: C,
+  next: () => void | Promise<void>,
+) => void | Promise<void>;
 
 /**
  * A web server: each request triggers the event `METHOD:path` in a context of its own.
@@ -37,6 +52,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   readonly #settings: Settings;
   #server: Server | null = null;
   #counters: Counters = newCounters();
+  #requestHooks: readonly RequestHook<C>[] = [];
 
   /**
    * Makes a server; it listens from `start()` or `run()` on.
@@ -86,6 +102,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     this.#server?.setRef(false);
   }
 
+  /**
+   * The connections that are open, oldest first, each as it is when the iteration comes to it; none where
+   * the server does not listen.
+   */
+  connections(): Iterable<ConnectionInfo> {
+    return this.#server?.connections() ?? [];
+  }
+
   /** What the server has counted since it began to listen the last time. */
   get counters(): Readonly<Counters> {
     return this.#counters;
@@ -94,6 +118,76 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   /** Sets options anew, for a command line: of effect when the server starts next. */
   configure(options: ServerOptions): void {
     Object.assign(this.#settings, resolveOptions(options, this.#settings));
+  }
+
+  /**
+   * Adds to the application what `plugin` adds: a function of the application, as `inspector()` and
+   * `telemetry()` make it.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   *
+   * const health = (path: string) => (app: HTTPListener) => {
+   *   app.onEvent(`GET:${path}`, ({ ctx }) => ctx.response(200, "up"));
+   * };
+   * const app = new HTTPListener().use(health("/healthz"));
+   * ```
+   */
+  use(plugin: (app: this) => void): this {
+    plugin(this);
+    return this;
+  }
+
+  /**
+   * Runs `hook` around each request that is well-formed, also around one without a route: from before a
+   * route is looked for until the response was sent, and a stream with it. The first one registered is the
+   * outermost. It may answer by itself, without `next()`, or throw an {@linkcode HTTPError}.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   *
+   * const app = new HTTPListener();
+   * app.aroundRequest(async (ctx, next) => {
+   *   const start = performance.now();
+   *   await next();
+   *   console.log(ctx.route?.name, ctx.status, performance.now() - start);
+   * });
+   * ```
+   */
+  aroundRequest(hook: RequestHook<C>): void {
+    this.#requestHooks = [...this.#requestHooks, hook];
+  }
+
+  /**
+   * Has a request answered without a socket, for tests: it goes through hooks and routes over a connection in
+   * memory, with the limits of the options, and is answered as a client on the network is. The listener
+   * need not be started; startup callbacks do not run, and no access log is written. A redirect is not followed.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new HTTPListener();
+   * app.onEvent("GET:/user/<username>", ({ ctx, params }) => {
+   *   return ctx.response(200, `Hello, ${params.username}!`);
+   * });
+   * const response = await app.fetch("/user/bob");
+   * assertEquals(await response.text(), "Hello, bob!");
+   * ```
+   *
+   * @param input A request, or a URL; a path stands for one of `http://localhost`.
+   * @param init As of `fetch()`; its signal ends the exchange as a client does that leaves.
+   * @returns The response, when its head has come; a body that streams comes as it is read.
+   * @throws {TypeError} The request is not valid, the application ended the response before its end, or the
+   * handler upgraded the connection. Else the reason of the signal, or what the request's body failed with.
+   */
+  async fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> {
+    const request = new Request(
+      input instanceof Request ? input : new URL(input, "http://localhost"),
+      init,
+    );
+    const settings = this.#settings;
+    return await memoryFetch({ settings, handle: (it) => this.#handle(it) }, request);
   }
 
   /**
@@ -183,34 +277,62 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     for (const { pattern } of this.routes.values()) yield pattern;
   }
 
-  /** Runs the handler of a request; returns a promise where that takes time. */
+  /** Has a request answered; returns a promise where that takes time. */
   #handle(exchange: Exchange): void | Promise<void> {
     const ctx = this.newCtx();
     bindExchange(ctx, exchange);
+    const hooks = this.#requestHooks;
+    const running = hooks.length === 0
+      ? this.#answer(exchange, ctx)
+      : this.#surround(exchange, ctx, hooks);
+    if (running === undefined) ctx.drop();
+    else return running.finally(() => ctx.drop());
+  }
+
+  /** Runs `hooks` around the answer, from number `at` on. */
+  #surround(
+    exchange: Exchange,
+    ctx: C,
+    hooks: readonly RequestHook<C>[],
+    at = 0,
+  ): void | Promise<void> {
+    if (at === hooks.length) return this.#answer(exchange, ctx);
+    const name = (): string => `hook of aroundRequest()${hooks[at].name && ` "${hooks[at].name}"`}`;
+    try {
+      const running = hooks[at](ctx, () => this.#surround(exchange, ctx, hooks, at + 1));
+      if (running !== undefined || !this.#isAnswered(exchange, undefined)) {
+        return Promise.resolve(running).then(
+          () => this.#finish(exchange, name, undefined),
+          (error) => this.#fail(exchange, error),
+        );
+      }
+    } catch (error) {
+      this.#fail(exchange, error);
+    }
+  }
+
+  /** Runs the handler of a request; returns a promise where that takes time. */
+  #answer(exchange: Exchange, ctx: C): void | Promise<void> {
     const { method } = exchange.request;
     const path = pathOf(exchange.request.target);
     try {
       const result = route(this, method, path);
       if ("allow" in result) {
         exchange.respond(204, null, { Allow: result.allow });
-        ctx.drop();
         return;
       }
-      const { route: { name }, params } = result.found;
+      const { route: found, params } = result.found;
+      exchange.route = found;
       const timeout = this.#settings.handlerTimeout || undefined;
-      const task = ctx.trigger(result.found.route, { params, path: `${method}:${path}`, timeout });
+      const task = ctx.trigger(found, { params, path: `${method}:${path}`, timeout });
       exchange.event = task.event;
-      if (task.status === "fulfilled" && this.#isAnswered(exchange, task.event.result)) {
-        ctx.drop();
-        return;
-      }
+      if (task.status === "fulfilled" && this.#isAnswered(exchange, task.event.result)) return;
       return task.then(
-        (result) => this.#finish(exchange, name, result),
+        (result) => this.#finish(exchange, () => `handler of route "${found.name}"`, result),
         (error) => this.#fail(exchange, error),
-      ).finally(() => ctx.drop());
+      );
     } catch (error) {
       this.#fail(exchange, error instanceof PathParamsError ? new HTTPError(400) : error);
-      ctx.drop();
     }
   }
 
@@ -219,8 +341,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     return exchange.isResponded && exchange.sending === null && !(result instanceof Response);
   }
 
-  /** Does what is left to do after a handler has returned `result`. */
-  async #finish(exchange: Exchange, name: string, result: unknown): Promise<void> {
+  /** Does what is left to do after a handler or hook, as `name` tells it, has returned `result`. */
+  async #finish(exchange: Exchange, name: () => string, result: unknown): Promise<void> {
     try {
       if (result instanceof Response && !exchange.isResponded) {
         await exchange.respondWith(result);
@@ -230,16 +352,17 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       return this.#fail(exchange, error);
     }
     if (exchange.isResponded || exchange.isOver) return;
-    console.error(
-      `Cannot answer "${exchange.request.method} ${exchange.request.target}": the handler of route ` +
-        `"${name}" ended without a response`,
-    );
+    const { method, target } = exchange.request;
+    const why = `the ${name()} ended without a response`;
+    exchange.error = new TypeError(`Cannot answer: ${why}`);
+    console.error(`Cannot answer "${method} ${target}": ${why}`);
     exchange.respond(500, "Internal Server Error", []);
   }
 
   /** Answers for a handler that threw, where nothing was sent yet, and logs what is a fault of ours. */
   #fail(exchange: Exchange, error: unknown): void {
     const { request: { method, target }, event } = exchange;
+    exchange.error ??= error;
     // The event's own timeout aborts its signal with the error it fails with.
     if (error instanceof TimeoutError && event?.signal.reason === error) {
       exchange.host.counters.handlerTimeouts++;

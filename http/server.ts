@@ -3,6 +3,7 @@
 import { TrustedProxies } from "./client_addr.ts";
 import { Clock } from "./clock.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
+import type { ConnectionInfo } from "./connection_info.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
 import { bind } from "./listen.ts";
@@ -62,6 +63,11 @@ export class Server implements ConnectionHost {
   /** The address it listens on. */
   get addr(): Deno.Addr {
     return this.#listener.addr;
+  }
+
+  /** The connections that are open, oldest first. */
+  *connections(): Generator<ConnectionInfo> {
+    for (const connection of this.#connections) yield connection.info;
   }
 
   /** Keeps the process alive while the server listens and has connections, or does not. */

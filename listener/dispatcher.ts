@@ -33,6 +33,8 @@ export interface Hooks {
   // deno-lint-ignore no-explicit-any
   readonly after: readonly EventHook<any>[];
   readonly onError: readonly ErrorHook[];
+  // deno-lint-ignore no-explicit-any
+  readonly finally: readonly EventHook<any>[];
 }
 
 /** Who waits for something in a context. */
@@ -47,7 +49,7 @@ const afterMicrotasks: (callback: () => void) => unknown =
     ((callback) => setTimeout(callback, 0));
 
 export class Dispatcher {
-  hooks: Hooks = { before: [], after: [], onError: [] };
+  hooks: Hooks = { before: [], after: [], onError: [], finally: [] };
   /** The events whose handlers or hooks are on the stack, the innermost last. */
   readonly onStack: AnyEvent[] = [];
   /** Events from the moment they wait for something until they are over and done. */
@@ -57,7 +59,8 @@ export class Dispatcher {
   readonly #passing = new Map<Context, number>();
   /** Takes a context out of those of the listener. */
   readonly release: (ctx: Context) => void;
-  readonly #report: (event: AnyEvent, error: unknown) => void;
+  /** Tells of a failure that nobody awaits. */
+  readonly report: (event: AnyEvent, error: unknown) => void;
   #failures: EventTask[] = [];
   #onLeave: Set<() => void> = new Set();
 
@@ -66,7 +69,7 @@ export class Dispatcher {
     report: (event: AnyEvent, error: unknown) => void,
   ) {
     this.release = release;
-    this.#report = report;
+    this.report = report;
   }
 
   enter(event: AnyEvent): void {
@@ -146,7 +149,7 @@ export class Dispatcher {
       const failures = this.#failures;
       this.#failures = [];
       for (const task of failures) {
-        if (!task.isAwaited) this.#report(task.event, task.reason);
+        if (!task.isAwaited) this.report(task.event, task.reason);
       }
     });
   }

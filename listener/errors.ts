@@ -78,12 +78,21 @@ export function quote(text: string): string {
   return JSON.stringify(text).replaceAll('\\"', '"');
 }
 
-export function noRouteMatches(path: string): EventNotFound {
-  return new EventNotFound(`Cannot find route for ${quote(path)}: no pattern matches`);
+/** `hint` is the pattern that may be meant; so is that of the next function, a name. */
+export function noRouteMatches(path: string, hint: string | null): EventNotFound {
+  return new EventNotFound(
+    `Cannot find route for ${quote(path)}: no pattern matches${didYouMean(hint)}`,
+  );
 }
 
-export function noRouteNamed(name: string): EventNotFound {
-  return new EventNotFound(`Cannot find route ${quote(name)}: no route has that name`);
+export function noRouteNamed(name: string, hint: string | null): EventNotFound {
+  return new EventNotFound(
+    `Cannot find route ${quote(name)}: no route has that name${didYouMean(hint)}`,
+  );
+}
+
+function didYouMean(hint: string | null): string {
+  return hint === null ? "" : `; did you mean ${quote(hint)}?`;
 }
 
 export function contextDropped(cid: string): ContextNotFound {

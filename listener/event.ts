@@ -4,6 +4,8 @@
 //                     └── a step throws, or the timeout is over ──> FAILING ──> OVER
 //                                                                 error hooks
 //
+// On the way to OVER, either way, the finally hooks look on.
+//
 // A step that returns no promise is followed by the next within the same call: an event that never
 // waits is over when it has been triggered, and no promise or timer was made for it.
 
@@ -333,8 +335,21 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     const failed = this.#phase === "failing";
     this.#phase = "over";
     clearTimeout(this.#timer);
+    if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) dispatcher.leave(this);
     else if (this.#autoDone || failed) this.done();
+  }
+
+  #runFinallyHooks(dispatcher: Dispatcher): void {
+    const report = (error: unknown): void => dispatcher.report(this, error);
+    for (const hook of dispatcher.hooks.finally) {
+      try {
+        const value = hook(this as Event);
+        if (isPromiseLike(value)) value.then(undefined, report);
+      } catch (error) {
+        report(error);
+      }
+    }
   }
 }
 

@@ -18,6 +18,7 @@ import { Lifecycle, type LifecycleHook, type Listening } from "./lifecycle.ts";
 import type { BuiltinConverters, PathParams } from "./pattern.ts";
 import { type AnyHandler, type Handler, Route, type RouteOptions } from "./route.ts";
 import { Router } from "./router.ts";
+import { type Candidate, closest } from "./suggest.ts";
 import { checkTimeout } from "./time_limit.ts";
 
 /** Options of a {@linkcode Listener}. */
@@ -274,7 +275,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    */
   getRoute(name: string): Route {
     const route = this.#routes.get(name);
-    if (route === undefined) throw errors.noRouteNamed(name);
+    if (route === undefined) throw errors.noRouteNamed(name, closest(name, this.#named()));
     return route;
   }
 
@@ -308,8 +309,16 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    */
   matchRoute(path: string): [route: Route, params: Record<string, unknown>] {
     const found = this.findRoute(path);
-    if (found === null) throw errors.noRouteMatches(path);
+    if (found === null) throw errors.noRouteMatches(path, closest(path, this.#patterns()));
     return [found.route, found.params];
+  }
+
+  *#patterns(): Generator<Candidate> {
+    for (const { pattern, parts } of this.#routes.values()) yield { text: pattern, parts };
+  }
+
+  *#named(): Generator<Candidate> {
+    for (const name of this.#routes.keys()) yield { text: name, parts: [name] };
   }
 
   /** Makes the text a converter reads of the text in the path: the same, where it is not overridden. */
@@ -358,6 +367,33 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const { hooks } = this.#dispatcher;
     const onError = [...hooks.onError, { type: ErrorClass, handle }];
     this.#dispatcher.hooks = { ...hooks, onError };
+  }
+
+  /**
+   * Runs `hook` when an event is over, however it ended: `event.error` tells what it failed with, also where
+   * an error hook took it. It looks on: it cannot change the outcome, is not waited for, and what it throws
+   * goes to {@linkcode Listener.reportFailure}.
+   *
+   * ```ts
+   * import { Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new Listener();
+   * const over: string[] = [];
+   * app.onEvent("save", () => {
+   *   throw new Error("the disk is full");
+   * });
+   * app.onError(Error, () => {});
+   * app.finallyEvent(({ path, error }) => {
+   *   over.push(`${path}: ${error ?? "done"}`);
+   * });
+   * await app.triggerEvent("save");
+   * assertEquals(over, ["save: Error: the disk is full"]);
+   * ```
+   */
+  finallyEvent(hook: EventHook<C>): void {
+    const { hooks } = this.#dispatcher;
+    this.#dispatcher.hooks = { ...hooks, finally: [...hooks.finally, hook] };
   }
 
   /** Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. */

@@ -1,4 +1,4 @@
-// DESIGN's arrows: http → listener, http → h11, and no others. A room is a door, one file at the top, and
+// DESIGN's arrows: http → listener, http → h11, testing → http, and no others. A room is a door, one file at the top, and
 // the folder behind it; nobody imports around a door but the room itself and its own tests.
 
 import { assertEquals } from "@std/assert";
@@ -16,6 +16,7 @@ const ROOMS = [
     folder: "http/",
     mayImport: ["h11.ts", "listener.ts", "@std/http/status", "npm:ipaddr.js@^2.2.0"],
   },
+  { door: "testing.ts", folder: "testing/", mayImport: ["http_context.ts"] },
 ];
 type Room = typeof ROOMS[number];
 

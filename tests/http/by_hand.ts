@@ -7,7 +7,7 @@ import { Connection, type ConnectionHost } from "../../http/connection.ts";
 import { type Counters, newCounters } from "../../http/counters.ts";
 import { type Exchange, toHTTPError } from "../../http/exchange.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "../../http/options.ts";
-import { MemoryConn } from "./memory_conn.ts";
+import { MemoryConn } from "../../http/memory_conn.ts";
 import { latin1 } from "./raw_client.ts";
 
 class HandClock extends Clock {

@@ -324,3 +324,46 @@ Deno.test("onError() hook that throws fails the task, after the others have run"
   await assertRejects(() => app.triggerEvent("go"), TypeError, "first");
   assertEquals(log, ["third"]);
 });
+
+Deno.test("finallyEvent() hooks see each event when it is over, with what it failed with", async () => {
+  const app = new Listener();
+  const log: string[] = [];
+  app.onEvent("fine", () => Promise.resolve());
+  app.onEvent("taken", () => {
+    throw new RangeError("a");
+  });
+  app.onEvent("lost", () => Promise.reject(new TypeError("b")));
+  app.afterEvent(({ path }) => log.push(`after ${path}`));
+  app.onError(RangeError, async ({ path }) => {
+    await null;
+    log.push(`error ${path}`);
+  });
+  app.finallyEvent(({ path, error, running }) => log.push(`over ${path} ${error} ${running}`));
+  await app.triggerEvent("fine");
+  await app.triggerEvent("taken");
+  await assertRejects(() => app.triggerEvent("lost"), TypeError);
+  assertEquals(log, [
+    "after fine",
+    "over fine undefined false",
+    "error taken",
+    "over taken RangeError: a false",
+    "over lost TypeError: b false",
+  ]);
+});
+
+Deno.test("finallyEvent() hook that throws is reported and changes nothing", async () => {
+  const reported: unknown[] = [];
+  class App extends Listener {
+    protected override reportFailure(_: unknown, error: unknown): void {
+      reported.push(error);
+    }
+  }
+  const app = new App();
+  app.onEvent("go", () => "result");
+  app.finallyEvent(() => {
+    throw "at once";
+  });
+  app.finallyEvent(() => Promise.reject("later"));
+  assertEquals(await app.triggerEvent("go"), "result");
+  assertEquals(reported, ["at once", "later"]);
+});

@@ -1,4 +1,5 @@
-// A connection in memory: what a test needs that must not wait for the system.
+// A connection in memory: what a request needs that goes to an application of this process, or a test that
+// must not wait for the system.
 //
 // Its two ends do what those of TCP do: bytes wait in a buffer of limited size, an end may close its
 // sending half alone, and one that closes with bytes unread resets the other.

@@ -1,0 +1,209 @@
+// fetch() without a socket: a request to an application of this process.
+//
+// It goes over a connection in memory and through the same code as one from the network, so an answer
+// cannot differ from what a client on the wire gets. Two things are left out there: no time limit on the
+// client, which is this process, and no access log.
+
+import * as h11 from "../h11.ts";
+import { TrustedProxies } from "./client_addr.ts";
+import { Clock } from "./clock.ts";
+import { Connection, type ConnectionHost } from "./connection.ts";
+import { type Counters, newCounters } from "./counters.ts";
+import type { Exchange } from "./exchange.ts";
+import { MemoryConn } from "./memory_conn.ts";
+import type { Settings } from "./options.ts";
+import { knownBody } from "./response_body.ts";
+
+/** Bytes that are read from the connection at a time. */
+const READ_SIZE = 16 * 1024;
+
+/** What answers a request. */
+export interface Answering {
+  readonly settings: Settings;
+  /** Has a request answered; returns a promise where that takes time. */
+  handle(exchange: Exchange): void | Promise<void>;
+}
+
+/** Has `request` answered by `host`. @throws As the application's `fetch()`. */
+export async function memoryFetch(host: Answering, request: Request): Promise<Response> {
+  const { signal } = request;
+  signal.throwIfAborted();
+  const [conn, ours] = MemoryConn.pair();
+  const client = new MemoryClient(ours);
+  const onAbort = (): void => client.close(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  // It never rejects, and ends when the client closes.
+  void new Connection(new MemoryHost(host), conn).serve();
+  client.ended.then(() => signal.removeEventListener("abort", onAbort));
+  void client.send(request);
+  return await client.response(request.method);
+}
+
+/** The server's side: what a server is to its connections. */
+class MemoryHost implements ConnectionHost {
+  readonly isClosing = false;
+  readonly settings: Settings;
+  readonly clock: Clock = new StandingClock();
+  readonly counters: Counters = newCounters();
+  readonly trustedProxies: TrustedProxies | null;
+  readonly #host: Answering;
+
+  constructor(host: Answering) {
+    const { trustedProxies } = host.settings;
+    this.#host = host;
+    this.settings = { ...host.settings, proxyProtocol: false };
+    this.trustedProxies = trustedProxies.length > 0 ? new TrustedProxies(trustedProxies) : null;
+  }
+
+  handle(exchange: Exchange): void | Promise<void> {
+    return this.#host.handle(exchange);
+  }
+
+  becameIdle(): void {}
+
+  logAnswer(): void {}
+
+  logRefusal(): void {}
+}
+
+/** A clock that does not tick: there is no peer to wait for. */
+class StandingClock extends Clock {
+  protected override startTimer(): null {
+    return null;
+  }
+}
+
+/** The client's side: sends one request and reads the response. */
+class MemoryClient {
+  /** Resolves when nothing more will be read. */
+  readonly ended: Promise<void>;
+  readonly #conn: MemoryConn;
+  // What the application sends is not ours to limit.
+  readonly #protocol = new h11.Connection(h11.CLIENT, {
+    maxIncompleteEventSize: Number.MAX_SAFE_INTEGER,
+    maxFields: 0,
+  });
+  readonly #area = new Uint8Array(READ_SIZE);
+  readonly #end = Promise.withResolvers<void>();
+  #isClosed = false;
+  /** Why the exchange was ended before its time. */
+  #failure: { reason: unknown } | null = null;
+
+  constructor(conn: MemoryConn) {
+    this.#conn = conn;
+    this.ended = this.#end.promise;
+  }
+
+  /** Ends the connection; with a reason, that is what reading fails with. */
+  close(reason?: unknown): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (reason !== undefined) this.#failure = { reason };
+    this.#conn.close();
+    this.#end.resolve();
+  }
+
+  /** Sends the request; what it fails with is told by the response, which comes as far as it can. */
+  async send(request: Request): Promise<void> {
+    let body: Uint8Array | ReadableStream<Uint8Array> | null = null;
+    try {
+      body = request.body === null ? null : await knownBody(request.body);
+      await this.#write(new h11.Request(headOf(request, body)));
+      if (body instanceof Uint8Array) await this.#write(new h11.Data({ data: body }));
+      else if (body !== null) {
+        for await (const data of body.values({ preventCancel: true })) {
+          await this.#write(new h11.Data({ data }));
+        }
+      }
+      await this.#write(new h11.EndOfMessage());
+    } catch (error) {
+      // The server may answer, and close, before it has read everything.
+      if (error instanceof Deno.errors.BrokenPipe || this.#isClosed) {
+        if (body instanceof ReadableStream) void body.cancel(error).catch(() => {});
+      } else this.close(error);
+    }
+  }
+
+  async #write(event: h11.Event): Promise<void> {
+    for (const part of this.#protocol.sendWithDataPassthrough(event)!) {
+      for (let at = 0; at < part.length;) at += await this.#conn.write(part.subarray(at));
+    }
+  }
+
+  /** Reads the response up to its body, and that when it is asked for. */
+  async response(method: string): Promise<Response> {
+    const head = await this.#readHead();
+    const { statusCode: status, reason: statusText } = head;
+    const isBodiless = method === "HEAD" || status === 204 || status === 205 || status === 304;
+    if (isBodiless || head.headers.get("content-length") === "0") {
+      while (await this.#readData() !== null);
+    }
+    const body = isBodiless ? null : new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull: async (controller): Promise<void> => {
+        const data = await this.#readData();
+        if (data === null) controller.close();
+        else controller.enqueue(data);
+      },
+      cancel: () => this.close(),
+    }, { highWaterMark: 0 });
+    const headers = [...head.headers] as [string, string][];
+    return new Response(body, { status, statusText, headers });
+  }
+
+  async #readHead(): Promise<h11.Response> {
+    for (;;) {
+      const event = await this.#read();
+      if (event.type === "Response") return event;
+      if (event.type === "InformationalResponse" && event.statusCode === 101) {
+        const why = "Cannot fetch: the handler upgrades the connection, which takes a real one";
+        this.close();
+        throw new TypeError(`${why}; use testClient()`);
+      }
+    }
+  }
+
+  /** The next part of the body; null at its end, where the connection is closed. */
+  async #readData(): Promise<Uint8Array<ArrayBuffer> | null> {
+    if (this.#isClosed && this.#failure === null) return null;
+    const event = await this.#read();
+    if (event.type === "Data") return event.data as Uint8Array<ArrayBuffer>;
+    this.close();
+    return null;
+  }
+
+  async #read(): Promise<h11.Event> {
+    try {
+      for (;;) {
+        const event = this.#protocol.nextEvent();
+        if (typeof event === "object") return event;
+        const count = await this.#conn.read(this.#area);
+        // Data events are views, and are the reader's to keep.
+        this.#protocol.receiveData(this.#area.slice(0, count ?? 0));
+      }
+    } catch (cause) {
+      this.close();
+      if (this.#failure !== null) throw this.#failure.reason;
+      throw new TypeError("Cannot fetch: the application ended the response before its end", {
+        cause,
+      });
+    }
+  }
+}
+
+/** The head that is sent for a web request, framed as `fetch()` does it. */
+function headOf(
+  request: Request,
+  body: Uint8Array | ReadableStream | null,
+): { method: string; target: string; headers: [string, string][] } {
+  const { method, headers } = request;
+  const { host, pathname, search } = new URL(request.url);
+  const fields: [string, string][] = [...headers];
+  if (!headers.has("host")) fields.unshift(["host", host]);
+  if (!headers.has("content-length") && !headers.has("transfer-encoding")) {
+    const needsLength = method === "POST" || method === "PUT";
+    if (body instanceof Uint8Array) fields.push(["content-length", String(body.length)]);
+    else if (body !== null) fields.push(["transfer-encoding", "chunked"]);
+    else if (needsLength) fields.push(["content-length", "0"]);
+  }
+  return { method, target: pathname + search, headers: fields };
+}

@@ -1,0 +1,75 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { EventNotFound, Listener } from "../../listener.ts";
+
+/** What the error for `path` ends with: the part that tells what may be meant. */
+function hint(app: Listener, path: string): string {
+  const { message } = assertThrows(() => app.triggerEvent(path), EventNotFound) as Error;
+  return /no pattern matches(.*)$/.exec(message)![1];
+}
+
+function appWith(...patterns: string[]): Listener {
+  const app = new Listener();
+  for (const pattern of patterns) app.onEvent(pattern, () => {});
+  return app;
+}
+
+const SUGGESTED: [what: string, path: string, pattern: string][] = [
+  ["a letter left out", "GET:/usr/bob", "GET:/user/<username>"],
+  ["a letter too many", "GET:/userr/bob", "GET:/user/<username>"],
+  ["two letters exchanged", "GET:/uesr/bob", "GET:/user/<username>"],
+  ["another method", "POST:/user/bob", "GET:/user/<username>"],
+  ["a slash at the end", "GET:/user/bob/", "GET:/user/<username>"],
+  ["a param left out", "GET:/user/", "GET:/user/<username>"],
+  ["text for a number", "GET:/page/two/edit", "GET:/page/<n:int>/edit"],
+  ["a typo before a param that takes slashes", "GET:/sttic/a/b/c", "GET:/static/<file:path>"],
+  ["text between two params", "step 1: safe a to b", "step 1: save <a> to <b>"],
+];
+for (const [what, path, pattern] of SUGGESTED) {
+  Deno.test(`EventNotFound tells the pattern that is meant in spite of ${what}`, () => {
+    const app = appWith(
+      "GET:/",
+      "GET:/user/<username>",
+      "GET:/page/<n:int>/edit",
+      "GET:/static/<file:path>",
+      "step 1: save <a> to <b>",
+    );
+    assertEquals(hint(app, path), `; did you mean "${pattern}"?`);
+  });
+}
+
+Deno.test("EventNotFound tells the closest pattern, and the first of those that are equally close", () => {
+  const app = appWith("order <id> packed", "order <id> paid", "order <nr> paid");
+  assertEquals(hint(app, "order 7 pad"), '; did you mean "order <id> paid"?');
+});
+
+Deno.test("EventNotFound guesses nothing where no pattern is close", () => {
+  const app = appWith("GET:/", "GET:/user/<username>", "ab", "<a>.<b>");
+  for (const path of ["", "cd", "GET:/orders/7", "GET:/user/bob/posts", "a/b"]) {
+    assertEquals(hint(app, path), "", path);
+  }
+});
+
+Deno.test("EventNotFound tells the name that is meant", () => {
+  const app = new Listener();
+  app.onEvent("step 1", { name: "save" }, () => {});
+  assertThrows(() => app.getRoute("sav"), EventNotFound, 'that name; did you mean "save"?');
+  const { message } = assertThrows(() => app.getRoute("send"), EventNotFound) as Error;
+  assertEquals(message, 'Cannot find route "send": no route has that name');
+});
+
+// A search that goes to the end takes seconds for the longest of these paths.
+Deno.test("EventNotFound costs a bounded time, whatever the path and however many routes", () => {
+  const app = new Listener();
+  for (let i = 0; i < 10_000; i++) app.onEvent(`<a>/<b:path>/<c>/<d:path>abcdef${i}`, () => {});
+  const time = (path: string): number => {
+    const start = performance.now();
+    for (let i = 0; i < 20; i++) assertThrows(() => app.matchRoute(path), EventNotFound);
+    return (performance.now() - start) / 20;
+  };
+  const slowest = Math.max(
+    time("a/".repeat(100)),
+    time("a".repeat(200)),
+    time("a/".repeat(10_000)),
+  );
+  assert(slowest < 50, `${slowest} ms`);
+});
