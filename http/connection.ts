@@ -109,6 +109,14 @@ export class Connection implements ExchangeHost, Watched {
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
+  /** Whether what is left of the body is too much to be read and dropped, or may never come. */
+  get cannotDrain(): boolean {
+    const { protocol } = this;
+    if (protocol.theirState !== h11.SEND_BODY) return false;
+    const length = Number(this.#exchange?.request.headers.get("content-length"));
+    return protocol.theyAreWaitingFor100Continue || length - this.#bodyReceived > DRAIN_MAX;
+  }
+
   /** Takes no more requests: closes now where none is under way, else after its answer. */
   close(): void {
     if (this.#exchange === null) {
@@ -217,7 +225,7 @@ export class Connection implements ExchangeHost, Watched {
   async #serve(): Promise<void> {
     const { protocol, socket } = this;
     for (;;) {
-      let request: ReturnType<h11.Connection["nextEvent"]>;
+      let request: ReturnType<h11.Connection["nextEvent"]> | undefined;
       try {
         request = protocol.nextEvent();
         if (request === h11.NEED_DATA) {
@@ -228,7 +236,7 @@ export class Connection implements ExchangeHost, Watched {
         this.#headDeadline = 0;
         this.#readOn();
       } catch (error) {
-        return await this.#refuse(error);
+        return await this.#refuse(error, request);
       }
       const exchange = new Exchange(this, request);
       this.#exchange = exchange;
@@ -386,8 +394,12 @@ export class Connection implements ExchangeHost, Watched {
   }
   #isEnding = false;
 
-  /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
-  async #refuse(error: unknown): Promise<void> {
+  /**
+   * Answers what is not HTTP/1.1 with the status that fits, and ends the connection.
+   *
+   * @param head The head that was read, where it is the body that is refused.
+   */
+  async #refuse(error: unknown, head?: unknown): Promise<void> {
     const { protocol, socket } = this;
     const isTimeout = error === this.#timedOut;
     if (!(error instanceof h11.RemoteProtocolError) && !isTimeout) throw error;
@@ -398,14 +410,19 @@ export class Connection implements ExchangeHost, Watched {
     this.#countRefusal(status, why);
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
       const reason = reasonPhrase(status);
+      // A client of HEAD takes what follows the head for the next answer (RFC 9110 9.3.2).
+      const isHead = head instanceof h11.Request
+        ? head.method === "HEAD"
+        : startsWithHead(protocol.trailingData[0]);
+      const body = isHead ? "" : reason;
       const headers: [string, string][] = [
         ["Content-Type", "text/plain; charset=utf-8"],
-        ["Content-Length", String(reason.length)],
+        ["Content-Length", String(body.length)],
         ["Date", new Date().toUTCString()],
         ["Connection", "close"],
       ];
       socket.write(protocol.send(new h11.Response({ statusCode: status, reason, headers }))!);
-      socket.write(protocol.send(new h11.Data({ data: new TextEncoder().encode(reason) }))!);
+      socket.write(protocol.send(new h11.Data({ data: new TextEncoder().encode(body) }))!);
       protocol.send(new h11.EndOfMessage());
     }
     await this.#end();
@@ -489,6 +506,11 @@ function exchangeOver(): TypeError {
 function requestTimeout(what: "head" | "body"): HTTPError {
   const cause = new Error(`The ${what} did not come in time`);
   return new HTTPError(408, undefined, { cause });
+}
+
+/** Whether a head that cannot be read is that of a HEAD. */
+function startsWithHead(bytes: Uint8Array): boolean {
+  return String.fromCharCode(...bytes.subarray(0, 5)) === "HEAD ";
 }
 
 function ignore(): void {}
