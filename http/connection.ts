@@ -136,6 +136,14 @@ export class Connection implements ExchangeHost, Watched {
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
+  /** Whether what is left of the body is too much to be read and dropped, or may never come. */
+  get cannotDrain(): boolean {
+    const { protocol } = this;
+    if (protocol.theirState !== h11.SEND_BODY) return false;
+    const length = Number(this.#exchange?.request.headers.get("content-length"));
+    return protocol.theyAreWaitingFor100Continue || length - this.#bodyReceived > DRAIN_MAX;
+  }
+
   /** Takes no more requests: closes now where none is under way, else after its answer. */
   close(): void {
     if (this.#exchange === null) {
@@ -218,7 +226,7 @@ export class Connection implements ExchangeHost, Watched {
     this.#readDeadline = settings.headerTimeout > 0 ? clock.after(settings.headerTimeout) : 0;
     let received = new Uint8Array(0);
     for (;;) {
-      const data = socket.received(await socket.read());
+      const data = await socket.read();
       if (data.length === 0) return false;
       const joined = new Uint8Array(received.length + data.length);
       joined.set(received);
@@ -246,12 +254,12 @@ export class Connection implements ExchangeHost, Watched {
     const { protocol, socket } = this;
     const host = this.#host;
     for (;;) {
-      let event: ReturnType<h11.Connection["nextEvent"]>;
+      let event: ReturnType<h11.Connection["nextEvent"]> | undefined;
       try {
         event = protocol.nextEvent();
         if (typeof event === "object" && event.type === "Request") this.#readOn();
       } catch (error) {
-        return await this.#refuse(error);
+        return await this.#refuse(error, event);
       }
       if (event === h11.NEED_DATA) {
         socket.flush();
@@ -259,13 +267,7 @@ export class Connection implements ExchangeHost, Watched {
         if (socket.queued > CORK_MAX) await socket.drained();
         this.#waitForHead();
         if (this.#ahead !== null) await this.#ahead;
-        else {
-          try {
-            protocol.receiveData(socket.received(await socket.read()));
-          } catch (cause) {
-            throw new ConnectionLost("Cannot read: the connection is gone", { cause });
-          }
-        }
+        else protocol.receiveData(await socket.read());
         if (this.#refusing !== null) return await this.#refusing;
         this.#waitForNothing();
         continue;
@@ -352,7 +354,7 @@ export class Connection implements ExchangeHost, Watched {
     };
     try {
       while (protocol.bufferedSize < READ_AHEAD_MAX) {
-        const data = socket.received(await socket.read());
+        const data = await socket.read();
         protocol.receiveData(data.slice());
         if (data.length === 0) left();
         if (data.length === 0 || !isRunning() || protocol.theirState !== h11.DONE) return;
@@ -367,9 +369,8 @@ export class Connection implements ExchangeHost, Watched {
 
   /** Gives the protocol more of what the client sends. */
   async #receive(): Promise<void> {
-    if (this.#ahead !== null) return await this.#ahead;
-    const { protocol, socket } = this;
-    protocol.receiveData(socket.received(await socket.read()));
+    if (this.#ahead !== null) await this.#ahead;
+    else this.protocol.receiveData(await this.socket.read());
   }
 
   #isReusable(): boolean {
@@ -417,8 +418,12 @@ export class Connection implements ExchangeHost, Watched {
   }
   #isEnding = false;
 
-  /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
-  async #refuse(error: unknown): Promise<void> {
+  /**
+   * Answers what is not HTTP/1.1 with the status that fits, and ends the connection.
+   *
+   * @param head The head that was read, where it is the body that is refused.
+   */
+  async #refuse(error: unknown, head?: unknown): Promise<void> {
     const { protocol, socket } = this;
     const isTimeout = error === this.#timedOut;
     if (!(error instanceof h11.RemoteProtocolError) && !isTimeout) throw error;
@@ -429,14 +434,19 @@ export class Connection implements ExchangeHost, Watched {
     this.#countRefusal(status, why);
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
       const reason = reasonPhrase(status);
+      // A client of HEAD takes what follows the head for the next answer (RFC 9110 9.3.2).
+      const isHead = head instanceof h11.Request
+        ? head.method === "HEAD"
+        : startsWithHead(protocol.trailingData[0]);
+      const body = isHead ? "" : reason;
       const headers: [string, string][] = [
         ["Content-Type", "text/plain; charset=utf-8"],
-        ["Content-Length", String(reason.length)],
+        ["Content-Length", String(body.length)],
         ["Date", new Date().toUTCString()],
         ["Connection", "close"],
       ];
       socket.write(protocol.send(new h11.Response({ statusCode: status, reason, headers }))!);
-      socket.write(protocol.send(new h11.Data({ data: new TextEncoder().encode(reason) }))!);
+      socket.write(protocol.send(new h11.Data({ data: new TextEncoder().encode(body) }))!);
       protocol.send(new h11.EndOfMessage());
     }
     await this.#end();
@@ -520,6 +530,11 @@ function exchangeOver(): TypeError {
 function requestTimeout(what: "head" | "body"): HTTPError {
   const cause = new Error(`The ${what} did not come in time`);
   return new HTTPError(408, undefined, { cause });
+}
+
+/** Whether a head that cannot be read is that of a HEAD. */
+function startsWithHead(bytes: Uint8Array): boolean {
+  return String.fromCharCode(...bytes.subarray(0, 5)) === "HEAD ";
 }
 
 function ignore(): void {}

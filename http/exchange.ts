@@ -38,6 +38,8 @@ export interface ExchangeHost {
   readonly trustedProxies: TrustedProxies | null;
   /** Whether this exchange is the connection's last. */
   readonly isClosing: boolean;
+  /** Whether the connection cannot be used again unless the handler reads the body. */
+  readonly cannotDrain: boolean;
   /** Whether what is written is flushed by the connection soon, together with what else there is. */
   readonly isCorked: boolean;
   /** The next part of the request's body. */
@@ -281,8 +283,10 @@ export class Exchange {
       fields.push(["Content-Length", String(bytes.length)]);
     }
     if (!hasDate) fields.push(["Date", httpDate()]);
-    // After a CONNECT that was refused the client may have sent what is not HTTP (RFC 9110 9.3.6).
-    const closes = this.host.isClosing || this.request.method === "CONNECT";
+    // After a CONNECT that was refused the client may have sent what is not HTTP (RFC 9110 9.3.6). While a
+    // stream is sent, its handler may read on.
+    const closes = this.host.isClosing || this.request.method === "CONNECT" ||
+      (bytes !== null && this.host.cannotDrain);
     if (closes && !hasConnection) fields.push(CLOSE);
     return fields;
   }
@@ -354,7 +358,10 @@ export class Exchange {
       // What the handler says by itself; the log takes it for what it mostly is.
       this.status = this.request.method === "CONNECT" ? 200 : 101;
     } else if (this.request.method === "CONNECT") {
-      const response = new h11.Response({ statusCode: 200, reason: "OK", headers: given });
+      // A tunnel's 200 has a Date as any other (RFC 9110 6.6.1).
+      const fields: Fields = given.rawItems();
+      if (!given.has("date")) fields.push(["Date", httpDate()]);
+      const response = new h11.Response({ statusCode: 200, reason: "OK", headers: fields });
       this.#write(protocol.send(response)!);
       this.status = 200;
     } else {

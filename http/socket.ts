@@ -17,8 +17,6 @@ const LEAST_ROOM = 16 * 1024;
 /** Pieces up to this size are copied, to be written together with what comes before and after. */
 const COPY_MAX = 16 * 1024;
 
-const NOTHING = new Uint8Array(0);
-
 /**
  * An area in which small pieces are collected, those of all connections one after the other: an array of
  * its own for each answer costs more than writing the answer into it does. When nobody uses what is in it
@@ -50,7 +48,7 @@ export class Socket {
   /** When the peer must have taken some of what was written; 0 while nothing waits for it. */
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
-  #body: Uint8Array<ArrayBuffer> = NOTHING;
+  #body = new Uint8Array(0);
   /** Bytes that wait to be written. */
   queued = 0;
   readonly #queue: Piece[] = [];
@@ -77,30 +75,35 @@ export class Socket {
   }
 
   /**
-   * Reads what there is into a buffer that the next read overwrites: resolves with how many bytes came,
-   * for {@linkcode Socket.received}, or null at the end of the stream. It rejects as `Deno.Conn.read` does.
+   * Reads what there is, at least one byte; empty at the end of the stream. The bytes are overwritten by
+   * the next read.
+   *
+   * It rejects with {@linkcode ConnectionLost}.
    */
-  read(): Promise<number | null> {
-    return this.conn.read(this.#buffer);
-  }
-
-  /** The bytes of the last `read()`; none at the end of the stream. */
-  received(count: number | null): Uint8Array {
-    if (count === null) return NOTHING;
-    const bytes = this.#buffer.subarray(0, count);
+  async read(): Promise<Uint8Array> {
+    const buffer = this.#buffer;
+    const count = await this.#readInto(buffer);
     // Where a read fills the buffer more is waiting. An idle connection goes back to a small one.
-    const size = count === this.#buffer.length ? HEAD_BUFFER : IDLE_BUFFER;
-    if (this.#buffer.length !== size) this.#buffer = new Uint8Array(size);
-    return bytes;
+    const size = count === buffer.length ? HEAD_BUFFER : IDLE_BUFFER;
+    if (buffer.length !== size) this.#buffer = new Uint8Array(size);
+    return buffer.subarray(0, count);
   }
 
-  /** As `read()` and `received()`, with bytes that stay as they are. */
+  /** As `read`, with bytes that stay as they are. */
   async readBody(): Promise<Uint8Array> {
     if (this.#body.length < LEAST_ROOM) this.#body = new Uint8Array(BODY_BUFFER);
     const buffer = this.#body;
-    const count = await this.conn.read(buffer) ?? 0;
+    const count = await this.#readInto(buffer);
     this.#body = buffer.subarray(count);
     return buffer.subarray(0, count);
+  }
+
+  async #readInto(buffer: Uint8Array): Promise<number> {
+    try {
+      return await this.conn.read(buffer) ?? 0;
+    } catch (cause) {
+      throw new ConnectionLost("Cannot read: the connection is gone", { cause });
+    }
   }
 
   /** Whether `bytes` are ones that the next `read()` overwrites. */
@@ -204,7 +207,7 @@ export class Socket {
     const timer = setTimeout(() => this.close(), milliseconds);
     try {
       await this.conn.closeWrite();
-      while (await this.read() !== null);
+      while ((await this.read()).length > 0);
     } catch {
       // The peer is gone, or the time is over.
     } finally {
