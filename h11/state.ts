@@ -159,14 +159,35 @@ function together(client: State, server: State): number {
   return STATES.indexOf(client) << 4 | STATES.indexOf(server);
 }
 
-type Moves = ReadonlyMap<Trigger, Int16Array>;
+function numberOf(trigger: Trigger): number {
+  switch (trigger) {
+    case "Request":
+      return 0;
+    case "InformationalResponse":
+      return 1;
+    case "Response":
+      return 2;
+    case "Data":
+      return 3;
+    case "EndOfMessage":
+      return 4;
+    case "ConnectionClosed":
+      return 5;
+    case "Request from CLIENT":
+      return 6;
+    case "101 to Upgrade":
+      return 7;
+    case "2xx to CONNECT":
+      return 8;
+  }
+}
+
 const CLIENT_MOVES = compileMoves(CLIENT);
 const SERVER_MOVES = compileMoves(SERVER);
 
 /** Where an event of `role` moves the two states: -1 for not allowed. */
-function compileMoves(role: Role): Moves {
-  return new Map(TRIGGERS.map((trigger) => [
-    trigger,
+function compileMoves(role: Role): readonly Int16Array[] {
+  return TRIGGERS.map((trigger) =>
     Int16Array.from({ length: BOTH_STATES + 1 }, (_, both) => {
       const [client, server] = [clientOf(both), serverOf(both)];
       if (role === SERVER) {
@@ -179,8 +200,8 @@ function compileMoves(role: Role): Moves {
         ? EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.["Request from CLIENT"]
         : server;
       return next === undefined || other === undefined ? -1 : together(next, other);
-    }),
-  ]));
+    })
+  );
 }
 
 /** Where each situation settles. */
@@ -254,7 +275,7 @@ export class ConnectionState {
     // A response that does not switch protocols declines what was proposed.
     if (trigger === "Response") situation &= ~(UPGRADE_PROPOSED | CONNECT_PROPOSED);
     const moves = role === CLIENT ? CLIENT_MOVES : SERVER_MOVES;
-    const next = moves.get(trigger)![situation & BOTH_STATES];
+    const next = moves[numberOf(trigger)][situation & BOTH_STATES];
     if (next < 0) throw notAllowed(role, situation, trigger);
     this.#settle(situation & ~BOTH_STATES | next);
   }
