@@ -3,10 +3,11 @@
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import { Data, EndOfMessage, ReceivedTrailers } from "./events.ts";
 import { FIELD_VALUE, HEX_VALUE, isBlank, TOKEN } from "./grammar.ts";
-import { addFieldLines, type Headers } from "./headers.ts";
+import { type Headers, writeSection } from "./headers.ts";
 import { parseTrailers, readSection, type SectionRules } from "./heads.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
-import { encodeLatin1, join, quoteBytes } from "./text.ts";
+import { encodeLatin1, Piece } from "./output.ts";
+import { quoteBytes } from "./text.ts";
 
 const LF = 0x0a,
   CR = 0x0d,
@@ -209,8 +210,7 @@ function badSize(
 }
 
 const LINE_END = "\r\n";
-const LAST_CHUNK = encodeLatin1("0");
-const SECTION_END = encodeLatin1("\r\n\r\n");
+const LAST_CHUNK = new Piece("0");
 const NO_BYTES = new Uint8Array(0);
 
 /** What is to be sent: in one piece, or in several, one of which is the caller's. */
@@ -249,10 +249,7 @@ export class BodyWriter {
   /** What to send at the end of the body. @throws {LocalProtocolError} It is too early. */
   end(trailers: Headers): Output {
     if (this.#framing === "chunked") {
-      const parts = [LAST_CHUNK];
-      addFieldLines(parts, trailers);
-      parts.push(SECTION_END);
-      return join(parts);
+      return writeSection(LAST_CHUNK, trailers);
     }
     if (this.#framing === "content-length" && this.#remaining > 0) {
       throw new LocalProtocolError(

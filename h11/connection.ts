@@ -12,9 +12,10 @@ import {
   Request,
   Response,
 } from "./events.ts";
-import { addFieldLines, framingOf, type Headers } from "./headers.ts";
+import { framingOf, type Headers, writeSection } from "./headers.ts";
 import { parseRequest, parseResponse, readSection, type SectionRules } from "./heads.ts";
 import { listMembers } from "./grammar.ts";
+import { join, Piece } from "./output.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import {
   CLIENT,
@@ -33,7 +34,6 @@ import {
   SWITCHED_PROTOCOL,
   type Trigger,
 } from "./state.ts";
-import { encodeLatin1, join } from "./text.ts";
 
 /** {@linkcode Connection.nextEvent}: read from the socket and call `receiveData`, then ask again. */
 export const NEED_DATA = "NEED_DATA";
@@ -427,12 +427,8 @@ export class Connection {
     this.#process(this.ourRole, event);
     // RFC 9110 7.2: Host should come first.
     const host = event.headers.rawItems().find(([name]) => name.toLowerCase() === "host")!;
-    const parts = [
-      encodeLatin1(`${event.method} ${event.target} HTTP/1.1\r\n${host[0]}: ${host[1]}`),
-    ];
-    addFieldLines(parts, event.headers, ["host"]);
-    parts.push(SECTION_END);
-    return join(parts);
+    const start = `${event.method} ${event.target} HTTP/1.1\r\n${host[0]}: ${host[1]}`;
+    return writeSection(start, event.headers, ["host"]);
   }
 
   #sendInformational(event: InformationalResponse): Uint8Array {
@@ -443,10 +439,7 @@ export class Connection {
       );
     }
     this.#process(this.ourRole, event);
-    const parts = [statusLine(event)];
-    addFieldLines(parts, event.headers, FRAMING_FIELDS);
-    parts.push(SECTION_END);
-    return join(parts);
+    return writeSection(statusLine(event), event.headers, FRAMING_FIELDS);
   }
 
   /**
@@ -505,15 +498,10 @@ export class Connection {
       bodyFraming,
       hasNoBody ? 0 : Math.max(asked.contentLength, 0),
     );
-    const parts = [statusLine(event)];
-    addFieldLines(parts, headers, without);
-    if (added !== "") parts.push(encodeLatin1(added));
-    parts.push(SECTION_END);
-    return join(parts);
+    return writeSection(statusLine(event), headers, without, added);
   }
 }
 
-const SECTION_END = encodeLatin1("\r\n\r\n");
 const NO_NAMES: readonly string[] = [];
 const FRAMING_FIELDS: readonly string[] = [
   "content-length",
@@ -541,16 +529,16 @@ function isSuccessful({ statusCode }: Response): boolean {
 }
 
 /** The status line without its end. */
-function statusLine({ statusCode, reason }: Response | InformationalResponse): Uint8Array {
+function statusLine({ statusCode, reason }: Response | InformationalResponse): Piece {
   let line = statusLines[statusCode];
   if (line === undefined || line.reason !== reason) {
-    line = { reason, bytes: encodeLatin1(`HTTP/1.1 ${statusCode} ${reason}`) };
+    line = { reason, piece: new Piece(`HTTP/1.1 ${statusCode} ${reason}`) };
     statusLines[statusCode] = line;
   }
-  return line.bytes;
+  return line.piece;
 }
 /** The last line sent with each status code. */
-const statusLines: { reason: string; bytes: Uint8Array }[] = [];
+const statusLines: { reason: string; piece: Piece }[] = [];
 
 function onlyHttp11(version: string): LocalProtocolError {
   return new LocalProtocolError(

@@ -5,7 +5,8 @@ import { LocalProtocolError } from "./errors.ts";
 import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./grammar.ts";
 import { framingOf, Headers, type HeadersInit } from "./headers.ts";
 import { FORBIDDEN_TRAILERS, type ReceivedFields } from "./received_fields.ts";
-import { encodeLatin1, quote } from "./text.ts";
+import { encodeLatin1 } from "./output.ts";
+import { quote } from "./text.ts";
 
 /** The head of a request that was read and judged. */
 export class ReceivedRequest {

@@ -4,7 +4,8 @@
 
 import { LocalProtocolError } from "./errors.ts";
 import { isHost, listMembers, parseDecimal, textConsistsOf, TOKEN, trim } from "./grammar.ts";
-import { encodeLatin1, quote, quoteBytes } from "./text.ts";
+import { encodeLatin1 } from "./output.ts";
+import { quote, quoteBytes } from "./text.ts";
 
 /** How strictly a head is judged: ours and a server's are strict, a user agent takes more. */
 export type Rules = "strict" | "lenient";

@@ -5,6 +5,7 @@ import { LocalProtocolError } from "./errors.ts";
 import { Framing, FRAMING_NAMES, mayFrame, noteField } from "./framing.ts";
 import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
 import { type FieldName, fieldName } from "./names.ts";
+import { cut, findRoom, type Piece, SECTION_END, writePiece, writeText } from "./output.ts";
 import { ReceivedFields } from "./received_fields.ts";
 import { quote } from "./text.ts";
 
@@ -19,14 +20,15 @@ export type HeadersInit =
 /** What `headers` say of the message's framing. */
 export let framingOf: (headers: Headers) => Framing;
 /**
- * Adds the field lines as they are sent, each with the CRLF before it, to `lines`, without the fields
- * whose lower-cased names are in `without`.
+ * Makes the bytes of a head or of a trailer section. `start` and `added` are lines without their last
+ * CRLF, which the fields come between, but for those whose lower-cased names are in `without`.
  */
-export let addFieldLines: (
-  lines: Uint8Array[],
+export let writeSection: (
+  start: Piece | string,
   headers: Headers,
   without?: readonly string[],
-) => void;
+  added?: string,
+) => Uint8Array;
 
 const NONE: readonly string[] = [];
 
@@ -55,13 +57,21 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 
   static {
     framingOf = (headers) => headers.#framing;
-    addFieldLines = (lines, headers, without = NONE) => {
+    writeSection = (start, headers, without = NONE, added = "") => {
       if (headers.#received !== null) headers = new Headers(headers.rawItems());
       const names = headers.#names, values = headers.#values;
+      let size = start.length + added.length + SECTION_END.length;
+      for (let i = 0; i < names.length; i++) size += names[i].lineLength(values[i]);
+      const area = findRoom(size);
+      let at = typeof start === "string"
+        ? writeText(area, start, area.start)
+        : writePiece(area, start, area.start);
       for (let i = 0; i < names.length; i++) {
         if (without.length > 0 && without.includes(names[i].lower)) continue;
-        lines.push(names[i].line(values[i]));
+        at = names[i].write(area, values[i], at);
       }
+      if (added !== "") at = writeText(area, added, at);
+      return cut(area, writePiece(area, SECTION_END, at));
     };
   }
 

@@ -14,7 +14,8 @@ import {
 } from "./framing.ts";
 import { FIELD_VALUE, TOKEN } from "./grammar.ts";
 import { isName, knownName } from "./names.ts";
-import { decodeAscii, decodeLatin1, quoteBytes, Slab } from "./text.ts";
+import { Slab } from "./slab.ts";
+import { decodeAscii, decodeLatin1, quoteBytes } from "./text.ts";
 
 const HTAB = 0x09, LF = 0x0a, CR = 0x0d, SP = 0x20, COLON = 0x3a;
 

@@ -114,8 +114,9 @@ export const STATE_TRIGGERED_TRANSITIONS: StateTransitions = {
 };
 
 // Moving a state is on the path of every event, so the tables above are compiled when the module is
-// loaded: states and triggers become numbers, and the second table, which is followed until nothing
-// moves, becomes one look-up.
+// loaded. A connection's whole situation is one number: the server's state in bits 0 to 3, the
+// client's in bits 4 to 7, and what the two share above. An event is a look-up in the table of its
+// trigger, and what moves after it, until nothing moves any more, is another.
 
 const STATES: readonly State[] = [
   IDLE,
@@ -139,45 +140,82 @@ const TRIGGERS: readonly Trigger[] = [
   "101 to Upgrade",
   "2xx to CONNECT",
 ];
-const TRIGGER_NUMBER = new Map(TRIGGERS.map((trigger, i) => [trigger, i]));
-const NUMBER_OF_STATES = STATES.length;
-const NUMBER_OF_TRIGGERS = TRIGGERS.length;
 
-/** Where each role goes: -1 for not allowed. */
+const BOTH_STATES = 0xff;
+const KEEP_ALIVE_DISABLED = 0x100;
+const UPGRADE_PROPOSED = 0x200;
+const CONNECT_PROPOSED = 0x400;
+const SITUATIONS = 0x800;
+
+function clientOf(situation: number): State {
+  return STATES[situation >> 4 & 0xf];
+}
+
+function serverOf(situation: number): State {
+  return STATES[situation & 0xf];
+}
+
+function together(client: State, server: State): number {
+  return STATES.indexOf(client) << 4 | STATES.indexOf(server);
+}
+
+function numberOf(trigger: Trigger): number {
+  switch (trigger) {
+    case "Request":
+      return 0;
+    case "InformationalResponse":
+      return 1;
+    case "Response":
+      return 2;
+    case "Data":
+      return 3;
+    case "EndOfMessage":
+      return 4;
+    case "ConnectionClosed":
+      return 5;
+    case "Request from CLIENT":
+      return 6;
+    case "101 to Upgrade":
+      return 7;
+    case "2xx to CONNECT":
+      return 8;
+  }
+}
+
 const CLIENT_MOVES = compileMoves(CLIENT);
 const SERVER_MOVES = compileMoves(SERVER);
 
-function compileMoves(role: Role): Int8Array {
-  const moves = new Int8Array(NUMBER_OF_STATES * NUMBER_OF_TRIGGERS).fill(-1);
-  STATES.forEach((state, i) => {
-    for (
-      const [trigger, next] of Object.entries(
-        EVENT_TRIGGERED_TRANSITIONS[role][state] ?? {},
-      )
-    ) {
-      moves[i * NUMBER_OF_TRIGGERS + TRIGGER_NUMBER.get(trigger as Trigger)!] = STATES.indexOf(
-        next,
-      );
-    }
-  });
-  return moves;
+/** Where an event of `role` moves the two states: -1 for not allowed. */
+function compileMoves(role: Role): readonly Int16Array[] {
+  return TRIGGERS.map((trigger) =>
+    Int16Array.from({ length: BOTH_STATES + 1 }, (_, both) => {
+      const [client, server] = [clientOf(both), serverOf(both)];
+      if (role === SERVER) {
+        const next = EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.[trigger];
+        return next === undefined ? -1 : together(client, next);
+      }
+      const next = EVENT_TRIGGERED_TRANSITIONS.CLIENT[client]?.[trigger];
+      // The client's request moves the server too.
+      const other = trigger === "Request"
+        ? EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.["Request from CLIENT"]
+        : server;
+      return next === undefined || other === undefined ? -1 : together(next, other);
+    })
+  );
 }
 
-/** Where two states settle, as `client * NUMBER_OF_STATES + server`, for each of four situations. */
-const SETTLED = [0, 1, 2, 3].map((situation) =>
-  Uint8Array.from({ length: NUMBER_OF_STATES ** 2 }, (_, joint) => {
-    const client = STATES[Math.floor(joint / NUMBER_OF_STATES)];
-    const server = STATES[joint % NUMBER_OF_STATES];
-    const settled = settle(
-      client,
-      server,
-      (situation & 1) !== 0,
-      (situation & 2) !== 0,
-    );
-    return STATES.indexOf(settled.client) * NUMBER_OF_STATES +
-      STATES.indexOf(settled.server);
-  })
-);
+/** Where each situation settles. */
+const SETTLED = Uint16Array.from({ length: SITUATIONS }, (_, situation) => {
+  const [client, server] = [clientOf(situation), serverOf(situation)];
+  if (client === undefined || server === undefined) return situation;
+  const settled = settle(
+    client,
+    server,
+    (situation & KEEP_ALIVE_DISABLED) === 0,
+    (situation & (UPGRADE_PROPOSED | CONNECT_PROPOSED)) !== 0,
+  );
+  return situation & ~BOTH_STATES | together(settled.client, settled.server);
+});
 
 /** Follows what is not triggered by an event until nothing moves any more. */
 function settle(
@@ -203,103 +241,86 @@ function settle(
 
 /** The states of both roles, and what they share. */
 export class ConnectionState {
-  #client = 0;
-  #server = 0;
-  #keepAlive = true;
-  #upgradeProposed = false;
-  #connectProposed = false;
+  #situation = together(IDLE, IDLE);
 
   get client(): State {
-    return STATES[this.#client];
+    return clientOf(this.#situation);
   }
 
   get server(): State {
-    return STATES[this.#server];
+    return serverOf(this.#situation);
   }
 
   /** False once either side has said that this cycle is the connection's last. */
   get keepAlive(): boolean {
-    return this.#keepAlive;
+    return (this.#situation & KEEP_ALIVE_DISABLED) === 0;
   }
 
   /** The client asked for a tunnel and was not answered yet. */
   get connectProposed(): boolean {
-    return this.#connectProposed;
+    return (this.#situation & CONNECT_PROPOSED) !== 0;
   }
 
   /** `role` sent an event. @throws {LocalProtocolError} It may not, in its state. */
   processEvent(role: Role, trigger: Trigger): void {
+    let situation = this.#situation;
     if (
-      (trigger === "101 to Upgrade" && !this.#upgradeProposed) ||
-      (trigger === "2xx to CONNECT" && !this.#connectProposed)
+      (trigger === "101 to Upgrade" && (situation & UPGRADE_PROPOSED) === 0) ||
+      (trigger === "2xx to CONNECT" && (situation & CONNECT_PROPOSED) === 0)
     ) {
       throw new LocalProtocolError(
         `Cannot send ${trigger} as SERVER: the client did not ask for it`,
       );
     }
     // A response that does not switch protocols declines what was proposed.
-    if (trigger === "Response") {
-      this.#upgradeProposed = this.#connectProposed = false;
-    }
-    this.#move(role, trigger);
-    if (trigger === "Request") this.#move(SERVER, "Request from CLIENT");
-    this.#settle();
+    if (trigger === "Response") situation &= ~(UPGRADE_PROPOSED | CONNECT_PROPOSED);
+    const moves = role === CLIENT ? CLIENT_MOVES : SERVER_MOVES;
+    const next = moves[numberOf(trigger)][situation & BOTH_STATES];
+    if (next < 0) throw notAllowed(role, situation, trigger);
+    this.#settle(situation & ~BOTH_STATES | next);
   }
 
   /** The client's request proposed to switch protocols. */
   processSwitchProposal(upgrade: boolean, connect: boolean): void {
-    this.#upgradeProposed ||= upgrade;
-    this.#connectProposed ||= connect;
-    this.#settle();
+    const proposed = (upgrade ? UPGRADE_PROPOSED : 0) | (connect ? CONNECT_PROPOSED : 0);
+    this.#settle(this.#situation | proposed);
   }
 
   /** `role` broke the protocol. */
   processError(role: Role): void {
-    if (role === CLIENT) this.#client = STATES.indexOf(ERROR);
-    else this.#server = STATES.indexOf(ERROR);
-    this.#settle();
+    const situation = this.#situation;
+    const both = role === CLIENT ? together(ERROR, this.server) : together(this.client, ERROR);
+    this.#settle(situation & ~BOTH_STATES | both);
   }
 
   /** This cycle is the last. */
   processKeepAliveDisabled(): void {
-    this.#keepAlive = false;
-    this.#settle();
+    this.#settle(this.#situation | KEEP_ALIVE_DISABLED);
   }
 
   /** Both sides begin again. @throws {LocalProtocolError} They are not both DONE. */
   startNextCycle(): void {
-    if (this.client !== DONE || this.server !== DONE) {
+    const { client, server } = this;
+    if (client !== DONE || server !== DONE) {
       throw new LocalProtocolError(
-        `Cannot start the next cycle with CLIENT in state ${this.client} and SERVER in state ` +
-          `${this.server}: expected both in state DONE`,
+        `Cannot start the next cycle with CLIENT in state ${client} and SERVER in state ` +
+          `${server}: expected both in state DONE`,
       );
     }
-    this.#client = this.#server = STATES.indexOf(IDLE);
+    this.#situation = this.#situation & ~BOTH_STATES | together(IDLE, IDLE);
   }
 
-  #move(role: Role, trigger: Trigger): void {
-    const state = role === CLIENT ? this.#client : this.#server;
-    const moves = role === CLIENT ? CLIENT_MOVES : SERVER_MOVES;
-    const next = moves[state * NUMBER_OF_TRIGGERS + TRIGGER_NUMBER.get(trigger)!];
-    if (next < 0) throw notAllowed(role, STATES[state], trigger);
-    if (role === CLIENT) this.#client = next;
-    else this.#server = next;
-  }
-
-  #settle(): void {
-    const situation = (this.#keepAlive ? 1 : 0) +
-      (this.#upgradeProposed || this.#connectProposed ? 2 : 0);
-    const joint = SETTLED[situation][this.#client * NUMBER_OF_STATES + this.#server];
-    this.#client = Math.floor(joint / NUMBER_OF_STATES);
-    this.#server = joint % NUMBER_OF_STATES;
+  #settle(situation: number): void {
+    this.#situation = SETTLED[situation];
   }
 }
 
-function notAllowed(
-  role: Role,
-  state: State,
-  trigger: Trigger,
-): LocalProtocolError {
+function notAllowed(role: Role, situation: number, trigger: Trigger): LocalProtocolError {
+  let state = role === CLIENT ? clientOf(situation) : serverOf(situation);
+  if (role === CLIENT && EVENT_TRIGGERED_TRANSITIONS.CLIENT[state]?.[trigger] !== undefined) {
+    // It is the server that the request cannot move.
+    [role, state, trigger] = [SERVER, serverOf(situation), "Request from CLIENT"];
+  }
   const allowed = Object.keys(EVENT_TRIGGERED_TRANSITIONS[role][state] ?? {})
     .filter((other) => other !== "Request from CLIENT");
   return new LocalProtocolError(

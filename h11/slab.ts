@@ -1,0 +1,35 @@
+// Shared areas that small results are cut from, as an array of their own costs more than filling it.
+
+/** One area after the other. It is only ever filled, never written twice: what was cut stays as it is. */
+export class Slab<A extends Uint8Array | Int32Array> {
+  /** The area that is being filled. */
+  array: A;
+  /** The same bytes. */
+  view: DataView;
+  #used = 0;
+  readonly #make: (length: number) => A;
+  readonly #size: number;
+
+  /** Makes areas of `size` elements, or of as many as are asked for at once. */
+  constructor(make: (length: number) => A, size: number) {
+    this.#make = make;
+    this.#size = size;
+    this.array = make(size);
+    this.view = new DataView(this.array.buffer);
+  }
+
+  /** Where `length` free elements of `array` begin; `array` may be a new one. */
+  find(length: number): number {
+    if (this.#used + length > this.array.length) {
+      this.array = this.#make(Math.max(length, this.#size));
+      this.view = new DataView(this.array.buffer);
+      this.#used = 0;
+    }
+    return this.#used;
+  }
+
+  /** Takes the first `length` of the free elements. */
+  take(length: number): void {
+    this.#used += length;
+  }
+}
