@@ -12,7 +12,7 @@ import {
   Request,
   Response,
 } from "./events.ts";
-import { framingOf, type Headers, writeSection } from "./headers.ts";
+import { framingOf, Headers, writeSection } from "./headers.ts";
 import { parseRequest, parseResponse, readSection, type SectionRules } from "./heads.ts";
 import { listMembers } from "./grammar.ts";
 import { join, Piece } from "./output.ts";
@@ -231,13 +231,48 @@ export class Connection {
    */
   sendWithDataPassthrough(event: Event): Uint8Array[] | null {
     const output = this.#send(event);
-    return output instanceof Uint8Array ? output.length === 0 ? [] : [output] : output;
+    return output === null ? null : asParts(output);
+  }
+
+  /**
+   * Sends a response whole: its head, `data` as its body, and the end of the message, as `send` does in three
+   * calls and at less cost. Where the fields say nothing of the length, `Content-Length` is added. What has no
+   * body (an answer to HEAD, 204, 304) is sent without: `data` is what GET would have got.
+   *
+   * A program that sends one and the same `Response` again and again has its head encoded once.
+   *
+   * @returns The bytes, in parts; a large `data` is among them, uncopied.
+   * @throws {LocalProtocolError} As `send`; or the `Content-Length` in the fields is not that of `data`.
+   */
+  sendWhole(response: Response, data: Uint8Array): Uint8Array[] {
+    this.#checkNotBroken(response);
+    try {
+      if (framingOf(response.headers).chunked) {
+        const parts = [this.#sendResponse(response)];
+        if (!this.#hasNoBody(response)) parts.push(...asParts(this.#writer.data(data)));
+        this.#state.processEvent(this.ourRole, "EndOfMessage");
+        parts.push(...asParts(this.#writer.end(NO_TRAILERS)));
+        return parts;
+      }
+      const isCopied = data.length <= COPY_MAX;
+      const head = this.#sendResponse(response, data, isCopied);
+      const isSent = !isCopied && !this.#hasNoBody(response);
+      this.#state.processEvent(this.ourRole, "EndOfMessage");
+      return isSent ? [head, data] : [head];
+    } catch (error) {
+      this.#state.processError(this.ourRole);
+      throw error;
+    }
+  }
+
+  #checkNotBroken({ type }: Event): void {
+    if (this.ourState === ERROR) {
+      throw new LocalProtocolError(`Cannot send ${type}: we broke the protocol before`);
+    }
   }
 
   #send(event: Event): Output | null {
-    if (this.ourState === ERROR) {
-      throw new LocalProtocolError(`Cannot send ${event.type}: we broke the protocol before`);
-    }
+    this.#checkNotBroken(event);
     try {
       switch (event.type) {
         case "Request":
@@ -445,8 +480,11 @@ export class Connection {
   /**
    * The one place where a response's fields are made right: its framing, which the caller chooses
    * with Content-Length or leaves to us, and whether the connection goes on (RFC 9112 6, 9.3).
+   *
+   * @param whole The whole body, where it is known.
+   * @param isCopied It is to follow in the same piece, where the response has a body at all.
    */
-  #sendResponse(event: Response): Uint8Array {
+  #sendResponse(event: Response, whole: Uint8Array | null = null, isCopied = false): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
     const { headers } = event;
     const asked = framingOf(headers);
@@ -463,6 +501,11 @@ export class Connection {
       (hasNoBody && this.#requestMethod === "CONNECT")
     ) {
       if (asked.chunked || asked.contentLength >= 0) without = FRAMING_FIELDS;
+    } else if (whole !== null && event.statusCode !== 304) {
+      if (asked.contentLength < 0) added = `${CONTENT_LENGTH}${whole.length}`;
+      else if (asked.contentLength !== whole.length && !isHead) {
+        throw wrongLength(asked.contentLength, whole.length);
+      }
     } else if (
       event.statusCode !== 304 && (asked.chunked || asked.contentLength < 0)
     ) {
@@ -496,10 +539,28 @@ export class Connection {
     if (closes) this.#state.processKeepAliveDisabled();
     this.#writer.begin(
       bodyFraming,
-      hasNoBody ? 0 : Math.max(asked.contentLength, 0),
+      hasNoBody || whole !== null ? 0 : Math.max(asked.contentLength, 0),
     );
-    return writeSection(statusLine(event), headers, without, added);
+    const body = isCopied && !hasNoBody ? whole! : NO_BYTES;
+    return writeSection(statusLine(event), headers, without, added, body);
   }
+}
+
+/** A body up to this length is copied into one piece with its head. */
+const COPY_MAX = 4 * 1024;
+const CONTENT_LENGTH = "\r\nContent-Length: ";
+const NO_BYTES = new Uint8Array(0);
+const NO_TRAILERS = new Headers();
+
+function asParts(output: Output): Uint8Array[] {
+  return output instanceof Uint8Array ? output.length === 0 ? [] : [output] : output;
+}
+
+function wrongLength(told: number, length: number): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot send a body of ${length} bytes with Content-Length "${told}": they must be equal ` +
+      "(RFC 9110 8.6)",
+  );
 }
 
 const NO_NAMES: readonly string[] = [];

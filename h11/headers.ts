@@ -5,7 +5,7 @@ import { LocalProtocolError } from "./errors.ts";
 import { Framing, FRAMING_NAMES, mayFrame, noteField } from "./framing.ts";
 import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
 import { type FieldName, fieldName } from "./names.ts";
-import { cut, findRoom, type Piece, SECTION_END, writePiece, writeText } from "./output.ts";
+import { type Area, cut, findRoom, Piece, SECTION_END, writePiece, writeText } from "./output.ts";
 import { ReceivedFields } from "./received_fields.ts";
 import { quote } from "./text.ts";
 
@@ -21,16 +21,19 @@ export type HeadersInit =
 export let framingOf: (headers: Headers) => Framing;
 /**
  * Makes the bytes of a head or of a trailer section. `start` and `added` are lines without their last
- * CRLF, which the fields come between, but for those whose lower-cased names are in `without`.
+ * CRLF, which the fields come between, but for those whose lower-cased names are in `without`; `body`
+ * comes after all.
  */
 export let writeSection: (
   start: Piece | string,
   headers: Headers,
   without?: readonly string[],
   added?: string,
+  body?: Uint8Array,
 ) => Uint8Array;
 
 const NONE: readonly string[] = [];
+const NO_BYTES = new Uint8Array(0);
 
 /**
  * The fields of a message, in their order, immutable. Names and values hold one code unit per byte
@@ -53,25 +56,27 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
   // Those of headers that were built.
   readonly #names: FieldName[];
   readonly #values: string[];
+  /** Bytes of their lines. */
+  #size = 0;
+  #wasSent = false;
+  #lines: Piece | null = null;
   #pairs: (readonly [string, string])[] | null = null;
 
   static {
     framingOf = (headers) => headers.#framing;
-    writeSection = (start, headers, without = NONE, added = "") => {
+    writeSection = (start, headers, without = NONE, added = "", body = NO_BYTES) => {
       if (headers.#received !== null) headers = new Headers(headers.rawItems());
-      const names = headers.#names, values = headers.#values;
-      let size = start.length + added.length + SECTION_END.length;
-      for (let i = 0; i < names.length; i++) size += names[i].lineLength(values[i]);
+      const lines = without.length === 0 ? headers.#keptLines() : null;
+      const size = start.length + headers.#size + added.length + SECTION_END.length + body.length;
       const area = findRoom(size);
       let at = typeof start === "string"
         ? writeText(area, start, area.start)
         : writePiece(area, start, area.start);
-      for (let i = 0; i < names.length; i++) {
-        if (without.length > 0 && without.includes(names[i].lower)) continue;
-        at = names[i].write(area, values[i], at);
-      }
+      at = lines === null ? headers.#writeLines(area, without, at) : writePiece(area, lines, at);
       if (added !== "") at = writeText(area, added, at);
-      return cut(area, writePiece(area, SECTION_END, at));
+      at = writePiece(area, SECTION_END, at);
+      area.bytes.set(body, at);
+      return cut(area, at + body.length);
     };
   }
 
@@ -96,6 +101,7 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
       this.#received = init.#received;
       this.#names = init.#names;
       this.#values = init.#values;
+      this.#size = init.#size;
     } else {
       this.#framing = new Framing();
       this.#received = null;
@@ -135,8 +141,28 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     if (mayFrame(lower.length, lower.charCodeAt(0)) && FRAMING_NAMES.has(lower)) {
       noteField(this.#framing, lower, value, "strict");
     }
+    this.#size += name.lineLength(value);
     this.#names.push(name);
     this.#values.push(value);
+  }
+
+  /** All lines in one piece, for headers that are sent again; null where they are sent for the first time. */
+  #keptLines(): Piece | null {
+    if (this.#lines === null && this.#wasSent) {
+      const names = this.#names, values = this.#values;
+      this.#lines = new Piece(names.map(({ raw }, i) => `\r\n${raw}: ${values[i]}`).join(""));
+    }
+    this.#wasSent = true;
+    return this.#lines;
+  }
+
+  #writeLines(area: Area, without: readonly string[], at: number): number {
+    const names = this.#names, values = this.#values;
+    for (let i = 0; i < names.length; i++) {
+      if (without.length > 0 && without.includes(names[i].lower)) continue;
+      at = names[i].write(area, values[i], at);
+    }
+    return at;
   }
 
   /** How many fields there are. */

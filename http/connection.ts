@@ -8,7 +8,7 @@ import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
-import { Exchange, type ExchangeHost } from "./exchange.ts";
+import { Exchange, type ExchangeHost, httpDate } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { formatAddr } from "./log.ts";
 import { BODY_RATE_AFTER, LEAST_BODY_RATE, type Settings } from "./options.ts";
@@ -102,6 +102,10 @@ export class Connection implements ExchangeHost, Watched {
 
   get counters(): Counters {
     return this.#host.counters;
+  }
+
+  get now(): number {
+    return this.#host.clock.now;
   }
 
   /** The connection as it is now. */
@@ -442,7 +446,7 @@ export class Connection implements ExchangeHost, Watched {
       const headers: [string, string][] = [
         ["Content-Type", "text/plain; charset=utf-8"],
         ["Content-Length", String(body.length)],
-        ["Date", new Date().toUTCString()],
+        ["Date", httpDate(this.now)],
         ["Connection", "close"],
       ];
       socket.write(protocol.send(new h11.Response({ statusCode: status, reason, headers }))!);

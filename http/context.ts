@@ -2,7 +2,13 @@
 
 import type { HeadersInit } from "../h11.ts";
 import { type AnyListener, Context, type ContextOptions, type Route } from "../listener.ts";
-import { type Exchange, handled, type ResponseBody, type Upgraded } from "./exchange.ts";
+import {
+  type Exchange,
+  handled,
+  NO_HEADERS,
+  type ResponseBody,
+  type Upgraded,
+} from "./exchange.ts";
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, urlOf } from "./target.ts";
@@ -326,5 +332,4 @@ function parseJSON(text: string): unknown {
   }
 }
 
-const NO_HEADERS: [string, string][] = [];
 const decoder = new TextDecoder();

@@ -26,12 +26,12 @@ function routes(app: HTTPListener): void {
 }
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n";
-const WELCOME = `${OK}Content-Length: 8\r\nDate: now\r\n\r\nWelcome!`;
-const WELCOME_CLOSE = `${OK}Content-Length: 8\r\nDate: now\r\nConnection: close\r\n\r\nWelcome!`;
+const WELCOME = `${OK}Date: now\r\nContent-Length: 8\r\n\r\nWelcome!`;
+const WELCOME_CLOSE = `${OK}Date: now\r\nContent-Length: 8\r\nConnection: close\r\n\r\nWelcome!`;
 const WELCOME_KEEP =
-  `${OK}Content-Length: 8\r\nDate: now\r\nConnection: keep-alive\r\n\r\nWelcome!`;
+  `${OK}Date: now\r\nContent-Length: 8\r\nConnection: keep-alive\r\n\r\nWelcome!`;
 const STREAM = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: now\r\n";
-const later = (id: number): string => `${OK}Content-Length: 7\r\nDate: now\r\n\r\nlater ${id}`;
+const later = (id: number): string => `${OK}Date: now\r\nContent-Length: 7\r\n\r\nlater ${id}`;
 const error = (status: number, reason: string): string =>
   `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
   `Content-Length: ${reason.length}\r\nDate: now\r\nConnection: close\r\n\r\n${reason}`;
@@ -69,19 +69,19 @@ const CONVERSATIONS: [what: string, sent: string, received: string][] = [
   [
     "finds the next request behind a body",
     "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" + GET,
-    `${OK}Content-Length: 3\r\nDate: now\r\n\r\nabc${WELCOME}`,
+    `${OK}Date: now\r\nContent-Length: 3\r\n\r\nabc${WELCOME}`,
   ],
   [
     "finds the next request behind a body that nobody read",
     "POST /ignore HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" +
     GET,
-    `${OK}Content-Length: 7\r\nDate: now\r\n\r\nignored${WELCOME}`,
+    `${OK}Date: now\r\nContent-Length: 7\r\n\r\nignored${WELCOME}`,
   ],
   [
     "finds the next request behind a body whose stream was cancelled",
     "POST /some HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n" +
     GET,
-    `${OK}Content-Length: 4\r\nDate: now\r\n\r\nsome${WELCOME}`,
+    `${OK}Date: now\r\nContent-Length: 4\r\n\r\nsome${WELCOME}`,
   ],
   ["takes an empty line before a request", `\r\n${GET}`, WELCOME],
 ];

@@ -30,17 +30,17 @@ const SENT: [what: string, body: () => ResponseBody, head: string, received: str
   [
     "a string in UTF-8",
     () => "Jürgen 🦕",
-    `${TEXT}Content-Length: 12\r\nDate: now\r\n`,
+    `${TEXT}Date: now\r\nContent-Length: 12\r\n`,
     utf8("Jürgen 🦕"),
   ],
-  ["an empty string", () => "", `${TEXT}Content-Length: 0\r\nDate: now\r\n`, ""],
+  ["an empty string", () => "", `${TEXT}Date: now\r\nContent-Length: 0\r\n`, ""],
   [
     "bytes",
     () => bytes(0, 255, 13),
-    "Content-Type: application/octet-stream\r\nContent-Length: 3\r\nDate: now\r\n",
+    "Content-Type: application/octet-stream\r\nDate: now\r\nContent-Length: 3\r\n",
     "\x00\xff\r",
   ],
-  ["null", () => null, "Content-Length: 0\r\nDate: now\r\n", ""],
+  ["null", () => null, "Date: now\r\nContent-Length: 0\r\n", ""],
   [
     "a stream of strings and bytes in chunks",
     () => ReadableStream.from(["ü", bytes(1, 2)]),
@@ -122,7 +122,7 @@ test(
       assertEquals(
         head,
         "HTTP/1.1 201 Created\r\nX-B: 1\r\ncontent-TYPE: application/json\r\nx-a: 2\r\n" +
-          "Content-Length: 2\r\nDate: now\r\n\r\n",
+          "Date: now\r\nContent-Length: 2\r\n\r\n",
       );
     }
   },
@@ -383,7 +383,7 @@ test("a web Response that a handler returns is sent", NET, async () => {
   assertEquals(body, utf8("Jürgen"));
   assertEquals(
     head,
-    "HTTP/1.1 202 Accepted\r\ncontent-type: text/x\r\nx-a: 1\r\nContent-Length: 7\r\nDate: now\r\n\r\n",
+    "HTTP/1.1 202 Accepted\r\ncontent-type: text/x\r\nx-a: 1\r\nDate: now\r\nContent-Length: 7\r\n\r\n",
   );
 });
 

@@ -73,7 +73,7 @@ const SENT: [
       ctx.response(200, "abc");
     },
     { version: "1.0" },
-    `${TEXT}Content-Length: 3\r\nDate: now\r\nConnection: keep-alive\r\n\r\nabc`,
+    `${TEXT}Date: now\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\nabc`,
   ],
   [
     "not to HTTP/1.0 after a stream",
@@ -97,7 +97,7 @@ const SENT: [
       ctx.response(200, "abc");
     },
     { method: "HEAD" },
-    `${TEXT}Content-Length: 3\r\nDate: now\r\n\r\n`,
+    `${TEXT}Date: now\r\nContent-Length: 3\r\n\r\n`,
   ],
 ];
 
