@@ -16,8 +16,10 @@ import { ConnectionLost, Socket } from "./socket.ts";
 
 /** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
 const DRAIN_MAX = 64 * 1024;
-/** Milliseconds that draining, or a close that lets the client read the last answer, may take. */
+/** Milliseconds that draining may take, or a client may say nothing before a close that lets it read on. */
 const LINGER = 1_000;
+/** Milliseconds in all before that close: a client may send all it has before it reads its last answer. */
+const LINGER_MAX = 5_000;
 /** Bytes that are read ahead while a handler works. */
 const READ_AHEAD_MAX = 16 * 1024;
 /** So many bytes of a request that is refused are logged. */
@@ -390,7 +392,7 @@ export class Connection implements ExchangeHost, Watched {
   async #end(): Promise<void> {
     this.#isEnding = true;
     await this.socket.flush();
-    await this.socket.linger(LINGER);
+    await this.socket.linger(LINGER, LINGER_MAX);
   }
   #isEnding = false;
 
