@@ -454,7 +454,7 @@ export class Connection implements ExchangeHost, Watched {
       this.#bodyPart = null;
       return part.slice();
     }
-    if (protocol.theyAreWaitingFor100Continue && !exchange.isResponded) exchange.inform(100, []);
+    if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
     try {
       while (protocol.theirState === h11.SEND_BODY) {
         const event = protocol.nextEvent();
