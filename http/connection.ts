@@ -59,6 +59,8 @@ export class Connection implements ExchangeHost, Watched {
   #requests = 0;
   /** A part of the body that was read when the request was. */
   #bodyPart: Uint8Array | null = null;
+  /** What was wrong with that part. */
+  #bodyError: unknown = null;
   /** What is read while an exchange runs that has no more body. */
   #ahead: Promise<void> | null = null;
   #wait: Wait = "nothing";
@@ -227,7 +229,7 @@ export class Connection implements ExchangeHost, Watched {
   async #serve(): Promise<void> {
     const { protocol, socket } = this;
     for (;;) {
-      let request: ReturnType<h11.Connection["nextEvent"]> | undefined;
+      let request: ReturnType<h11.Connection["nextEvent"]>;
       try {
         request = protocol.nextEvent();
         if (request === h11.NEED_DATA) {
@@ -235,11 +237,11 @@ export class Connection implements ExchangeHost, Watched {
           continue;
         }
         if (request === h11.PAUSED || request.type !== "Request") break;
-        this.#headDeadline = 0;
-        this.#readOn();
       } catch (error) {
-        return await this.#refuse(error, request);
+        return await this.#refuse(error);
       }
+      this.#headDeadline = 0;
+      this.#readOn();
       const exchange = new Exchange(this, request);
       this.#exchange = exchange;
       this.#requests++;
@@ -304,10 +306,19 @@ export class Connection implements ExchangeHost, Watched {
     this.#readDeadline = 0;
   }
 
-  /** Reads what comes right after a head: the end of a request without a body, or its first part. */
+  /**
+   * Reads what comes right after a head: the end of a request without a body, or its first part. What is
+   * wrong with it is told to the one who reads the body, as it is where it comes later.
+   */
   #readOn(): void {
-    const event = this.protocol.nextEvent();
-    this.#bodyPart = typeof event === "object" && event.type === "Data" ? event.data : null;
+    this.#bodyPart = null;
+    this.#bodyError = null;
+    try {
+      const event = this.protocol.nextEvent();
+      if (typeof event === "object" && event.type === "Data") this.#bodyPart = event.data;
+    } catch (error) {
+      this.#bodyError = error;
+    }
     this.#bodyWaited = 0;
     this.#bodyReceived = this.#bodyPart?.length ?? 0;
   }
@@ -396,12 +407,8 @@ export class Connection implements ExchangeHost, Watched {
   }
   #isEnding = false;
 
-  /**
-   * Answers what is not HTTP/1.1 with the status that fits, and ends the connection.
-   *
-   * @param head The head that was read, where it is the body that is refused.
-   */
-  async #refuse(error: unknown, head?: unknown): Promise<void> {
+  /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
+  async #refuse(error: unknown): Promise<void> {
     const { protocol, socket } = this;
     const isTimeout = error === this.#timedOut;
     if (!(error instanceof h11.RemoteProtocolError) && !isTimeout) throw error;
@@ -413,10 +420,7 @@ export class Connection implements ExchangeHost, Watched {
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
       const reason = reasonPhrase(status);
       // A client of HEAD takes what follows the head for the next answer (RFC 9110 9.3.2).
-      const isHead = head instanceof h11.Request
-        ? head.method === "HEAD"
-        : startsWithHead(protocol.trailingData[0]);
-      const body = isHead ? "" : reason;
+      const body = startsWithHead(protocol.trailingData[0]) ? "" : reason;
       const headers: [string, string][] = [
         ["Content-Type", "text/plain; charset=utf-8"],
         ["Content-Length", String(body.length)],
@@ -454,8 +458,11 @@ export class Connection implements ExchangeHost, Watched {
       this.#bodyPart = null;
       return part.slice();
     }
-    if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
     try {
+      const error = this.#bodyError;
+      this.#bodyError = null;
+      if (error !== null) throw error;
+      if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
       while (protocol.theirState === h11.SEND_BODY) {
         const event = protocol.nextEvent();
         if (event === h11.NEED_DATA) {
