@@ -17,8 +17,10 @@ import { ConnectionLost, Socket } from "./socket.ts";
 
 /** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
 const DRAIN_MAX = 64 * 1024;
-/** Milliseconds that draining, or a close that lets the client read the last answer, may take. */
+/** Milliseconds that draining may take, or a client may say nothing before a close that lets it read on. */
 const LINGER = 1_000;
+/** Milliseconds in all before that close: a client may send all it has before it reads its last answer. */
+const LINGER_MAX = 5_000;
 /** Bytes that are read ahead while a handler works. */
 const READ_AHEAD_MAX = 16 * 1024;
 /** So many bytes of a request that is refused are logged. */
@@ -58,6 +60,8 @@ export class Connection implements ExchangeHost, Watched {
   #requests = 0;
   /** A part of the body that was read when the request was. */
   #bodyPart: Uint8Array | null = null;
+  /** What was wrong with that part. */
+  #bodyError: unknown = null;
   /** What is read while an exchange runs that has no more body. */
   #ahead: Promise<void> | null = null;
   #wait: Wait = "nothing";
@@ -258,12 +262,11 @@ export class Connection implements ExchangeHost, Watched {
     const { protocol, socket } = this;
     const host = this.#host;
     for (;;) {
-      let event: ReturnType<h11.Connection["nextEvent"]> | undefined;
+      let event: ReturnType<h11.Connection["nextEvent"]>;
       try {
         event = protocol.nextEvent();
-        if (typeof event === "object" && event.type === "Request") this.#readOn();
       } catch (error) {
-        return await this.#refuse(error, event);
+        return await this.#refuse(error);
       }
       if (event === h11.NEED_DATA) {
         socket.flush();
@@ -277,6 +280,7 @@ export class Connection implements ExchangeHost, Watched {
         continue;
       }
       if (typeof event === "string" || event.type !== "Request") break;
+      this.#readOn();
 
       const exchange = new Exchange(this, event);
       this.#exchange = exchange;
@@ -326,11 +330,20 @@ export class Connection implements ExchangeHost, Watched {
     this.idleSince = 0;
   }
 
-  /** Reads what comes right after a head: the end of a request without a body, or its first part. */
+  /**
+   * Reads what comes right after a head: the end of a request without a body, or its first part. What is
+   * wrong with it is told to the one who reads the body, as it is where it comes later.
+   */
   #readOn(): void {
     this.#headDeadline = 0;
-    const event = this.protocol.nextEvent();
-    this.#bodyPart = typeof event === "object" && event.type === "Data" ? event.data : null;
+    this.#bodyPart = null;
+    this.#bodyError = null;
+    try {
+      const event = this.protocol.nextEvent();
+      if (typeof event === "object" && event.type === "Data") this.#bodyPart = event.data;
+    } catch (error) {
+      this.#bodyError = error;
+    }
     this.#bodyWaited = 0;
     this.#bodyReceived = this.#bodyPart?.length ?? 0;
   }
@@ -418,16 +431,12 @@ export class Connection implements ExchangeHost, Watched {
   async #end(): Promise<void> {
     this.#isEnding = true;
     await this.socket.drained();
-    await this.socket.linger(LINGER);
+    await this.socket.linger(LINGER, LINGER_MAX);
   }
   #isEnding = false;
 
-  /**
-   * Answers what is not HTTP/1.1 with the status that fits, and ends the connection.
-   *
-   * @param head The head that was read, where it is the body that is refused.
-   */
-  async #refuse(error: unknown, head?: unknown): Promise<void> {
+  /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
+  async #refuse(error: unknown): Promise<void> {
     const { protocol, socket } = this;
     const isTimeout = error === this.#timedOut;
     if (!(error instanceof h11.RemoteProtocolError) && !isTimeout) throw error;
@@ -439,10 +448,7 @@ export class Connection implements ExchangeHost, Watched {
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
       const reason = reasonPhrase(status);
       // A client of HEAD takes what follows the head for the next answer (RFC 9110 9.3.2).
-      const isHead = head instanceof h11.Request
-        ? head.method === "HEAD"
-        : startsWithHead(protocol.trailingData[0]);
-      const body = isHead ? "" : reason;
+      const body = startsWithHead(protocol.trailingData[0]) ? "" : reason;
       const headers: [string, string][] = [
         ["Content-Type", "text/plain; charset=utf-8"],
         ["Content-Length", String(body.length)],
@@ -480,8 +486,11 @@ export class Connection implements ExchangeHost, Watched {
       this.#bodyPart = null;
       return part.slice();
     }
-    if (protocol.theyAreWaitingFor100Continue && !exchange.isResponded) exchange.inform(100, []);
     try {
+      const error = this.#bodyError;
+      this.#bodyError = null;
+      if (error !== null) throw error;
+      if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
       while (protocol.theirState === h11.SEND_BODY) {
         const event = protocol.nextEvent();
         if (event === h11.NEED_DATA) {

@@ -157,6 +157,14 @@ export class Exchange {
     this.#flush();
   }
 
+  /** Tells a client that waits for it to send its body; once the response has begun it is too late. */
+  inviteBody(): void {
+    if (this.status !== 0) return;
+    const response = new h11.InformationalResponse({ statusCode: 100, reason: reasonPhrase(100) });
+    this.#write(this.host.protocol.send(response)!);
+    this.#flush();
+  }
+
   /** Sends trailer fields after the body, where that is sent in chunks. */
   setTrailers(headers: h11.HeadersInit): void {
     this.#trailers = new h11.EndOfMessage({ headers });

@@ -200,14 +200,22 @@ export class Socket {
 
   /**
    * Ends the connection so that the peer can read what was sent: a close with unread bytes would reset
-   * it and take the last answer along (RFC 9112 9.6). Reads and drops for `milliseconds` at most.
+   * it and take the last answer along (RFC 9112 9.6). Reads and drops as long as something comes.
+   *
+   * @param quiet Milliseconds without a byte at most.
+   * @param most Milliseconds in all at most.
    */
-  async linger(milliseconds: number): Promise<void> {
+  async linger(quiet: number, most: number): Promise<void> {
     if (this.#isClosed) return;
-    const timer = setTimeout(() => this.close(), milliseconds);
+    const close = (): void => this.close();
+    const end = performance.now() + most;
+    let timer = setTimeout(close, quiet);
     try {
       await this.conn.closeWrite();
-      while ((await this.read()).length > 0);
+      while ((await this.read()).length > 0) {
+        clearTimeout(timer);
+        timer = setTimeout(close, Math.min(quiet, end - performance.now()));
+      }
     } catch {
       // The peer is gone, or the time is over.
     } finally {

@@ -31,10 +31,11 @@ export async function probe(
   try {
     for (const [i, part] of parts.entries()) {
       if (i > 0) await inbox.more();
-      for (const piece of pieces(part, arrival)) await write(conn, piece);
+      // What comes whole comes with NEXT: some servers do otherwise where it comes later.
+      const next = i === parts.length - 1 && !ends ? NEXT : "";
+      for (const piece of pieces(part, next, arrival)) await write(conn, piece);
     }
     if (ends) await conn.closeWrite();
-    else await write(conn, NEXT);
   } catch (error) {
     // Who refuses may close while more is on its way; what it said is still there to be read.
     if (!isGone(error)) throw error;
@@ -47,13 +48,14 @@ export async function probe(
   };
 }
 
-function* pieces(part: string, arrival: Arrival): Generator<string> {
+function* pieces(part: string, next: string, arrival: Arrival): Generator<string> {
+  if (arrival === "whole") return yield part + next;
   if (arrival === "byte by byte") yield* part;
-  else if (arrival === "whole") yield part;
   else {
     yield part.slice(0, arrival.cutAt);
     yield part.slice(arrival.cutAt);
   }
+  yield next;
 }
 
 async function write(conn: Deno.Conn, text: string): Promise<void> {

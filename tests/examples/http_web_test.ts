@@ -14,26 +14,26 @@ function example(): Program {
 
 // What README's first screen promises, on the wire and in the log.
 const ANSWERS: [line: string, status: string, fields: string, body: string][] = [
-  ["GET /user/bob", "200 OK", `${TEXT}Content-Length: 11\r\n`, "Hello, bob!"],
+  ["GET /user/bob", "200 OK", `${TEXT}Date: now\r\nContent-Length: 11\r\n`, "Hello, bob!"],
   [
     "GET /user/J%C3%BCrgen%20%F0%9F%A6%95",
     "200 OK",
-    `${TEXT}Content-Length: 20\r\n`,
+    `${TEXT}Date: now\r\nContent-Length: 20\r\n`,
     utf8("Hello, Jürgen 🦕!"),
   ],
-  ["GET /", "200 OK", `${TEXT}Content-Length: 8\r\n`, "Welcome!"],
-  ["HEAD /user/bob", "200 OK", `${TEXT}Content-Length: 11\r\n`, ""],
+  ["GET /", "200 OK", `${TEXT}Date: now\r\nContent-Length: 8\r\n`, "Welcome!"],
+  ["HEAD /user/bob", "200 OK", `${TEXT}Date: now\r\nContent-Length: 11\r\n`, ""],
   [
     "GET /throw",
     "500 Internal Server Error",
-    `${TEXT}Content-Length: 21\r\n`,
+    `${TEXT}Date: now\r\nContent-Length: 21\r\n`,
     "Internal Server Error",
   ],
-  ["GET /nope", "404 Not Found", `${TEXT}Content-Length: 9\r\n`, "Not Found"],
+  ["GET /nope", "404 Not Found", `${TEXT}Date: now\r\nContent-Length: 9\r\n`, "Not Found"],
   [
     "POST /user/bob",
     "405 Method Not Allowed",
-    `Allow: GET, HEAD, OPTIONS\r\n${TEXT}Content-Length: 18\r\n`,
+    `Allow: GET, HEAD, OPTIONS\r\n${TEXT}Date: now\r\nContent-Length: 18\r\n`,
     "Method Not Allowed",
   ],
 ];
@@ -58,7 +58,7 @@ test("examples/http_web.ts answers and logs as it should, and ends at SIGINT", N
   for (const [line, status, fields, body] of ANSWERS) {
     await client.send(`${line} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n`);
     const response = await client.response(line.split(" ")[0]);
-    assertEquals(response.head, `HTTP/1.1 ${status}\r\n${fields}Date: now\r\n\r\n`);
+    assertEquals(response.head, `HTTP/1.1 ${status}\r\n${fields}\r\n`);
     assertEquals(response.body, body);
     assertEquals(
       await program.nextLine(),

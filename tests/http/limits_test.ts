@@ -1,107 +1,15 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
-import type { HTTPListener, ServerOptions } from "../../http_context.ts";
+import type { HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { Program } from "../program.ts";
+import { CHUNKED, LIMITS } from "./limit_messages.ts";
 import { ByHand, settled } from "./by_hand.ts";
 import { FEW_FILES, FewFiles } from "./few_files.ts";
 import { RawClient } from "./raw_client.ts";
 import { NET, serving } from "./serving.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-const CHUNKED = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-/** `start`, as many characters as make the whole `size` bytes long, and `end`. */
-function padded(start: string, size: number, end: string): string {
-  return start + "a".repeat(size - start.length - end.length) + end;
-}
-
-/** Chunks whose extensions have `size` bytes in all, in lines far below the limit of a line. */
-function extensions(size: number): string {
-  const lines: string[] = [];
-  for (let left = size; left > 0; left -= 1000) {
-    lines.push(`1${padded(";", Math.min(left, 1000), "")}\r\nx\r\n`);
-  }
-  return lines.join("");
-}
-
-// What a client may send, how much of it by default, how much over it is in the message, and the status.
-const LIMITS: [
-  what: string,
-  max: number,
-  message: (size: number) => string,
-  status: number,
-  option?: keyof ServerOptions,
-][] = [
-  [
-    "bytes of a head",
-    16 * 1024,
-    (size) => padded("GET / HTTP/1.1\r\nHost: a\r\nX: ", size, "\r\n\r\n"),
-    431,
-    "maxHeadSize",
-  ],
-  [
-    "bytes of a target",
-    8 * 1024,
-    (size) => `GET ${padded("/", size, "")} HTTP/1.1\r\nHost: a\r\n\r\n`,
-    414,
-    "maxTargetSize",
-  ],
-  [
-    "fields",
-    100,
-    (count) => `GET / HTTP/1.1\r\nHost: a\r\n${"X: a\r\n".repeat(count - 1)}\r\n`,
-    431,
-    "maxFields",
-  ],
-  [
-    "bytes of a method",
-    64,
-    (size) => `${padded("", size, "")} / HTTP/1.1\r\nHost: a\r\n\r\n`,
-    501,
-  ],
-  [
-    "bytes of a chunk's line",
-    4 * 1024,
-    (size) => `${CHUNKED}${padded("1;", size, "\r\n")}x\r\n0\r\n\r\n`,
-    400,
-  ],
-  [
-    "bytes of chunk extensions in a message",
-    16 * 1024,
-    (size) => `${CHUNKED}${extensions(size)}0\r\n\r\n`,
-    400,
-  ],
-  [
-    "bytes of a trailer section",
-    16 * 1024,
-    (size) => `${CHUNKED}0\r\n${padded("X: ", size, "\r\n\r\n")}`,
-    431,
-    "maxHeadSize",
-  ],
-  [
-    "fields of a trailer section",
-    100,
-    (count) => `${CHUNKED}0\r\n${"X: a\r\n".repeat(count)}\r\n`,
-    431,
-    "maxFields",
-  ],
-  [
-    "bytes of a body with Content-Length",
-    16 * 1024,
-    (size) =>
-      `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n${padded("", size, "")}`,
-    413,
-    "maxBodySize",
-  ],
-  [
-    "bytes of a body in chunks",
-    16 * 1024,
-    (size) => `${CHUNKED}${size.toString(16)}\r\n${padded("", size, "")}\r\n0\r\n\r\n`,
-    413,
-    "maxBodySize",
-  ],
-];
 
 async function length(exchange: Exchange): Promise<void> {
   const { length } = await exchange.body.bytes();
@@ -165,12 +73,20 @@ const FAR_OVER: [what: string, message: string, status: number][] = [
   ["a target", `GET /${MORE} HTTP/1.1\r\nHost: a\r\n\r\n`, 414],
   ["a method", `${MORE} / HTTP/1.1\r\nHost: a\r\n\r\n`, 501],
   ["a chunk's line", `${CHUNKED}1;${MORE}\r\nx\r\n0\r\n\r\n`, 400],
+  ["chunk extensions", `${CHUNKED}${`1;${"a".repeat(1000)}\r\nx\r\n`.repeat(4_200)}0\r\n\r\n`, 400],
+  ["fields", `GET / HTTP/1.1\r\nHost: a\r\n${"X: a\r\n".repeat(700_000)}\r\n`, 431],
+  ["trailer fields", `${CHUNKED}0\r\n${"X: a\r\n".repeat(700_000)}\r\n`, 431],
   ["a trailer section", `${CHUNKED}0\r\nX: ${MORE}\r\n\r\n`, 431],
+  [
+    "a body in chunks",
+    `${CHUNKED}${MORE.length.toString(16)}\r\n${MORE}\r\n0\r\n\r\n`,
+    413,
+  ],
   ["a body", `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${MORE.length}\r\n\r\n${MORE}`, 413],
 ];
 
 for (const [what, message, status] of FAR_OVER) {
-  test(`HTTPListener lets a client read the ${status} to ${what} 4 MiB too long`, NET, async () => {
+  test(`HTTPListener lets a client read the ${status} to ${what} of 4 MiB`, NET, async () => {
     await using app = await serving((app) => {
       app.onEvent(async ({ ctx }) => ctx.response(200, await ctx.bytes()));
     }, { maxBodySize: 1024 });
@@ -179,6 +95,27 @@ for (const [what, message, status] of FAR_OVER) {
     assertEquals((await client.response()).status, status);
     assertEquals(await client.rest(), "");
   });
+}
+
+test(
+  "HTTPListener lets a client that takes more than a second to send it read the 431",
+  NET,
+  async () => {
+    await using app = await serving((app) => app.onEvent(({ ctx }) => ctx.response(200)));
+    using client = await RawClient.connect(app.addr);
+    await client.send("GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    for (let i = 0; i < 8; i++) {
+      await client.send(MORE.slice(0, 512 * 1024));
+      await delay(200);
+    }
+    await client.send("\r\n\r\n");
+    assertEquals((await client.response()).status, 431);
+    assertEquals(await client.rest(), "");
+  },
+);
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 Deno.test("Connection takes no more of a body than its handler asks for", async () => {

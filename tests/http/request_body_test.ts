@@ -244,6 +244,22 @@ test("HTTPContext.text() sends 100 (Continue) to a client that waits for it", NE
   assertEquals([status, body], [200, "abc"]);
 });
 
+test(
+  "HTTPContext.respondWith() sends 100 (Continue) before a body that is the request's",
+  NET,
+  async () => {
+    await using app = await serving((app) => {
+      app.onEvent("POST:/text", ({ ctx }) => new Response(ctx.body));
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(EXPECTING);
+    assertEquals((await client.response()).status, 100);
+    await client.send("abc");
+    const { status, body } = await client.response();
+    assertEquals([status, body], [200, "abc"]);
+  },
+);
+
 test("HTTPContext.text() sends no 100 (Continue) when the body has come already", NET, async () => {
   await using app = await serving(readers);
   using client = await RawClient.connect(app.addr);

@@ -72,6 +72,11 @@ export const ANSWERS: readonly Group[] = [
         request("POST /early HTTP/1.1", "Transfer-Encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n",
       ],
       [
+        "chunks that nobody reads, and are none",
+        request("POST /early HTTP/1.1", "Transfer-Encoding: chunked") + "x\r\nhello\r\n0\r\n\r\n",
+        ["200 early, closed", "400, closed", "closed"],
+      ],
+      [
         "a body of 200,000 bytes that nobody reads",
         request("POST /early HTTP/1.1", "Content-Length: 200000") + "a".repeat(200_000),
         ["200 early, closed", "200 early, next"],
