@@ -11,7 +11,7 @@ import {
 } from "./exchange.ts";
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
-import { pathOf, queryOf, urlOf } from "./target.ts";
+import { pathOf, queryOf, schemeOf, urlOf } from "./target.ts";
 
 /** Ties a new context to its exchange; for `connection.ts` alone. */
 export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
@@ -83,6 +83,11 @@ export class HTTPContext extends Context {
   /** The request's fields. */
   get headers(): Headers {
     return this.#bound.request.headers;
+  }
+
+  /** Whether the connection speaks TLS; a proxy in front may speak another one with the client. */
+  get scheme(): "http" | "https" {
+    return schemeOf(this.#bound.host.socket.conn);
   }
 
   /** The request's version, "1.1" or "1.0". */

@@ -25,11 +25,15 @@ export function queryOf(target: string): string {
   return query < 0 ? "" : target.slice(query + 1);
 }
 
+/** The scheme of what comes over a connection. */
+export function schemeOf(conn: Deno.Conn): "http" | "https" {
+  return "handshake" in conn ? "https" : "http";
+}
+
 /** The URI that was asked for (RFC 9110 7.1). */
 export function urlOf(target: string, host: string | null, conn: Deno.Conn): string {
   if (pathStart(target) > 0) return target;
   const { localAddr } = conn;
-  const scheme = "handshake" in conn ? "https" : "http";
   const local = "hostname" in localAddr ? formatAddr(localAddr) : "localhost";
-  return `${scheme}://${host ?? local}${target.startsWith("/") ? target : "/"}`;
+  return `${schemeOf(conn)}://${host ?? local}${target.startsWith("/") ? target : "/"}`;
 }

@@ -1,4 +1,4 @@
-// DESIGN's arrows: http → listener, http → h11, testing → http, and no others. A room is a door, one file at the top, and
+// DESIGN's arrows: http → listener, http → h11, telemetry → http, testing → http, and no others. A room is a door, one file at the top, and
 // the folder behind it; nobody imports around a door but the room itself and its own tests.
 
 import { assertEquals } from "@std/assert";
@@ -15,6 +15,11 @@ const ROOMS = [
     door: "http_context.ts",
     folder: "http/",
     mayImport: ["h11.ts", "listener.ts", "@std/http/status", "npm:ipaddr.js@^2.2.0"],
+  },
+  {
+    door: "telemetry.ts",
+    folder: "telemetry/",
+    mayImport: ["http_context.ts", "npm:@opentelemetry/api@^1.9.0"],
   },
   { door: "testing.ts", folder: "testing/", mayImport: ["http_context.ts"] },
 ];
