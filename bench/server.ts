@@ -4,7 +4,7 @@ import type { ProgramOptions } from "./peers/program.ts";
 
 /** Milliseconds in which a server has to come up, and to end. */
 const DEADLINE = 20_000;
-/** Milliseconds between two looks for the line that tells the port. */
+/** Milliseconds between two looks whether it is up. */
 const LOOK_EVERY = 2;
 /** Ticks a second in `/proc/<pid>/stat`, the same on all Linux systems (USER_HZ). */
 const TICKS = 100;
@@ -14,6 +14,7 @@ export class Server implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #output: string;
   #status: Deno.CommandStatus | null = null;
+  readonly #deadline = performance.now() + DEADLINE;
   #port = 0;
 
   private constructor(command: string[], options: ProgramOptions) {
@@ -33,6 +34,8 @@ export class Server implements AsyncDisposable {
     const server = new Server(command, options);
     try {
       server.#port = await server.#listening();
+      // The supervisor of workers tells the port before they listen on it.
+      while (!await isListening(server.#port)) await server.#pause();
       return server;
     } catch (error) {
       await server[Symbol.asyncDispose]();
@@ -45,18 +48,24 @@ export class Server implements AsyncDisposable {
     return this.#port;
   }
 
+  /** Waits for the line that tells the port. */
   async #listening(): Promise<number> {
-    const deadline = performance.now() + DEADLINE;
     for (;;) {
-      const output = await Deno.readTextFile(this.#output);
-      const port = /^listening on (\d+)$/m.exec(output)?.[1];
+      const port = /^listening on (\d+)$/m.exec(await Deno.readTextFile(this.#output))?.[1];
       if (port !== undefined) return Number(port);
-      if (this.#status !== null || performance.now() > deadline) {
-        const end = this.#status === null ? "does not listen" : "has ended";
-        throw new Error(`Cannot use the server: it ${end}: ${output}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+      await this.#pause();
     }
+  }
+
+  /** Waits a little, where there is hope. */
+  async #pause(): Promise<void> {
+    if (this.#status !== null || performance.now() > this.#deadline) {
+      const state = this.#status === null ? "does not listen" : "has ended";
+      throw new Error(
+        `Cannot use the server: it ${state}: ${await Deno.readTextFile(this.#output)}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
   }
 
   /** Seconds of CPU time that it has used: of all its threads, and of its children. */
@@ -82,6 +91,16 @@ export class Server implements AsyncDisposable {
     await this.#child.status;
     clearTimeout(timer);
     await Deno.remove(this.#output);
+  }
+}
+
+async function isListening(port: number): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) return false;
+    throw error;
   }
 }
 

@@ -34,3 +34,15 @@ export function confirm({ customer, items }: Order): { customer: string; total: 
 export function greet(name: string): string {
   return `Hello, ${name}!`;
 }
+
+/** The body of `GET /stream` in its pieces. */
+export function* chunks(): Generator<Uint8Array> {
+  for (let i = 0; i < CHUNKS; i++) yield CHUNK;
+}
+
+/** Counts the bytes of a body as it comes. */
+export async function count(body: AsyncIterable<Uint8Array>): Promise<number> {
+  let size = 0;
+  for await (const part of body) size += part.length;
+  return size;
+}

@@ -1,7 +1,7 @@
 // The routes for servers that take a function from a web Request to a Response and have no router of
 // their own: a map from the method and the path's first segment, which costs as little as routing can.
 
-import { CHUNK, CHUNKS, confirm, greet, LARGE, type Order } from "./content.ts";
+import { CHUNK, CHUNKS, confirm, count, greet, LARGE, type Order } from "./content.ts";
 import { options } from "./program.ts";
 
 type Handler = (request: Request, param: string) => Response | Promise<Response>;
@@ -36,11 +36,4 @@ export function stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
       if (--left === 0) controller.close();
     },
   });
-}
-
-/** Counts the bytes of a body as it comes. */
-export async function count(body: AsyncIterable<Uint8Array>): Promise<number> {
-  let size = 0;
-  for await (const part of body) size += part.length;
-  return size;
 }

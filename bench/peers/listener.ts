@@ -1,9 +1,9 @@
 // HTTPListener of this project. All limits and timeouts are as they come.
 
 import { HTTPListener } from "../../http_context.ts";
-import { confirm, greet, LARGE, type Order } from "./content.ts";
+import { confirm, count, greet, LARGE, type Order } from "./content.ts";
 import { certificate, listening, options } from "./program.ts";
-import { count, stream } from "./fetch_app.ts";
+import { stream } from "./fetch_app.ts";
 
 const app = new HTTPListener({
   port: options.port ?? 0,
