@@ -1,0 +1,48 @@
+// What the routes of all peers answer with, and what they are sent.
+
+const KIB = 1024;
+
+/** Bytes of the large bodies. */
+export const LARGE_SIZE = 1024 * KIB;
+/** Bytes of a chunk of the streamed response. */
+export const CHUNK_SIZE = 64 * KIB;
+/** Chunks of the streamed response. */
+export const CHUNKS = LARGE_SIZE / CHUNK_SIZE;
+
+/** The body of `GET /large`. */
+export const LARGE: Uint8Array<ArrayBuffer> = new Uint8Array(LARGE_SIZE).fill(120);
+/** What `GET /stream` sends 16 times. */
+export const CHUNK: Uint8Array<ArrayBuffer> = LARGE.slice(0, CHUNK_SIZE);
+
+/** The body of `POST /json`. */
+export interface Order {
+  customer: string;
+  items: { name: string; price: number; count: number }[];
+}
+
+/** The body that is sent: 1 KiB of JSON. */
+export const ORDER: Order = {
+  customer: "bob",
+  items: Array.from({ length: 21 }, (_, i) => ({ name: `article ${i}`, price: 5 + i, count: 2 })),
+};
+
+/** The answer to an order. */
+export function confirm({ customer, items }: Order): { customer: string; total: number } {
+  return { customer, total: items.reduce((sum, { price, count }) => sum + price * count, 0) };
+}
+
+export function greet(name: string): string {
+  return `Hello, ${name}!`;
+}
+
+/** The body of `GET /stream` in its pieces. */
+export function* chunks(): Generator<Uint8Array> {
+  for (let i = 0; i < CHUNKS; i++) yield CHUNK;
+}
+
+/** Counts the bytes of a body as it comes. */
+export async function count(body: AsyncIterable<Uint8Array>): Promise<number> {
+  let size = 0;
+  for await (const part of body) size += part.length;
+  return size;
+}

@@ -1,0 +1,36 @@
+// How the program of a peer is told what to do, and tells that it is ready. It uses nothing of one runtime
+// alone: Deno and Node both run it.
+
+import { readFileSync } from "node:fs";
+import process from "node:process";
+
+/** What a program is told, as JSON in its only argument. */
+export interface ProgramOptions {
+  /** So many routes `/user<number>/<name>` beside the others, which all greet; none if not given. */
+  routes?: number;
+  /** Files of a certificate and its key: the program speaks TLS. */
+  tls?: { cert: string; key: string };
+  /** HTTPListener writes its access log. */
+  accessLog?: boolean;
+  /** HTTPListener runs so many processes. */
+  workers?: number;
+  /** The port to listen on; a free one if not given. */
+  port?: number;
+  /** The only path the raw ceiling is asked for, and the bytes of body that follow each head. */
+  raw?: { path: string; bodySize: number };
+}
+
+/** The options of this program. */
+export const options: ProgramOptions = JSON.parse(process.argv[2] ?? "{}");
+
+/** The certificate and its key as Deno and Node take them; nothing where no TLS is asked for. */
+export function certificate(): { cert: string; key: string } | Record<never, never> {
+  if (options.tls === undefined) return {};
+  const { cert, key } = options.tls;
+  return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+}
+
+/** Tells that the program listens: it is asked from then on. */
+export function listening(port: number): void {
+  console.log(`listening on ${port}`);
+}
