@@ -40,13 +40,22 @@ export const FRAMING_NAMES: ReadonlySet<string> = new Set([
   "expect",
 ]);
 
-/** The first letter of the framing name of each length: no two of them are equally long. */
-const INITIAL = new Uint8Array(18);
-for (const name of FRAMING_NAMES) INITIAL[name.length] = name.charCodeAt(0);
+/** The framing name of each length, no two of which are equally long; and its first letter. */
+const BY_LENGTH: string[] = new Array(18).fill("");
+const INITIAL = new Uint8Array(BY_LENGTH.length);
+for (const name of FRAMING_NAMES) {
+  BY_LENGTH[name.length] = name;
+  INITIAL[name.length] = name.charCodeAt(0);
+}
 
 /** Whether a name of that length and first letter, in lower case, may be one of FRAMING_NAMES. */
 export function mayFrame(length: number, initial: number): boolean {
   return length < INITIAL.length && INITIAL[length] === initial;
+}
+
+/** The one of FRAMING_NAMES that `mayFrame` meant. */
+export function framingName(length: number): string {
+  return BY_LENGTH[length];
 }
 
 /**

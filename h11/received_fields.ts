@@ -5,7 +5,7 @@ import { LocalProtocolError } from "./errors.ts";
 import {
   firstOfEqual,
   Framing,
-  FRAMING_NAMES,
+  framingName,
   mayFrame,
   noteConnectionOption,
   noteField,
@@ -198,7 +198,8 @@ function keepsField(
   end: number,
   rules: Rules,
 ): boolean {
-  const name = knownName(bytes, nameStart, nameEnd);
+  const name = framingName(nameEnd - nameStart);
+  if (!isName(bytes, nameStart, nameEnd, name)) return true;
   // What is sent most is judged without making text of it.
   if (name === "host") {
     if (rules === "strict") noteHost(framing, bytes, start, end);
@@ -209,7 +210,7 @@ function keepsField(
     return true;
   }
   // A user agent has no use for an expectation of the server's.
-  if (!FRAMING_NAMES.has(name) || (rules === "lenient" && name === "expect")) return true;
+  if (rules === "lenient" && name === "expect") return true;
   const value = decodeLatin1(bytes, start, end);
   const isNew = noteField(framing, name, value, rules);
   if (rules === "lenient" && name === "content-length") {
@@ -277,7 +278,8 @@ export class ReceivedFields {
     this.framing = framing;
     this.#start = heads.find(end - start);
     this.#bytes = heads.array;
-    heads.array.set(bytes.subarray(start, end), this.#start);
+    const isAll = start === 0 && end === bytes.length;
+    heads.array.set(isAll ? bytes : bytes.subarray(start, end), this.#start);
     heads.take(end - start);
     this.#index = index;
     this.#first = first;
