@@ -4,6 +4,7 @@
 
 import { LocalProtocolError } from "./errors.ts";
 import { isHost, listMembers, parseDecimal, textConsistsOf, TOKEN, trim } from "./grammar.ts";
+import { KnownText } from "./names.ts";
 import { encodeLatin1 } from "./output.ts";
 import { quote, quoteBytes } from "./text.ts";
 
@@ -41,10 +42,10 @@ export const FRAMING_NAMES: ReadonlySet<string> = new Set([
 ]);
 
 /** The framing name of each length, no two of which are equally long; and its first letter. */
-const BY_LENGTH: string[] = new Array(18).fill("");
-const INITIAL = new Uint8Array(BY_LENGTH.length);
+const BY_LENGTH: KnownText[] = [];
+const INITIAL = new Uint8Array(18);
 for (const name of FRAMING_NAMES) {
-  BY_LENGTH[name.length] = name;
+  BY_LENGTH[name.length] = new KnownText(name);
   INITIAL[name.length] = name.charCodeAt(0);
 }
 
@@ -54,7 +55,7 @@ export function mayFrame(length: number, initial: number): boolean {
 }
 
 /** The one of FRAMING_NAMES that `mayFrame` meant. */
-export function framingName(length: number): string {
+export function framingName(length: number): KnownText {
   return BY_LENGTH[length];
 }
 
