@@ -4,6 +4,7 @@
 
 import { LocalProtocolError } from "./errors.ts";
 import { isHost, listMembers, parseDecimal, textConsistsOf, TOKEN, trim } from "./grammar.ts";
+import { KnownText } from "./names.ts";
 import { encodeLatin1 } from "./output.ts";
 import { quote, quoteBytes } from "./text.ts";
 
@@ -40,13 +41,22 @@ export const FRAMING_NAMES: ReadonlySet<string> = new Set([
   "expect",
 ]);
 
-/** The first letter of the framing name of each length: no two of them are equally long. */
+/** The framing name of each length, no two of which are equally long; and its first letter. */
+const BY_LENGTH: KnownText[] = [];
 const INITIAL = new Uint8Array(18);
-for (const name of FRAMING_NAMES) INITIAL[name.length] = name.charCodeAt(0);
+for (const name of FRAMING_NAMES) {
+  BY_LENGTH[name.length] = new KnownText(name);
+  INITIAL[name.length] = name.charCodeAt(0);
+}
 
 /** Whether a name of that length and first letter, in lower case, may be one of FRAMING_NAMES. */
 export function mayFrame(length: number, initial: number): boolean {
   return length < INITIAL.length && INITIAL[length] === initial;
+}
+
+/** The one of FRAMING_NAMES that `mayFrame` meant. */
+export function framingName(length: number): KnownText {
+  return BY_LENGTH[length];
 }
 
 /**

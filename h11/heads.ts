@@ -210,7 +210,7 @@ export function parseRequest(
     });
   }
 
-  p = scanVersion("request", bytes, start, p + 1, end);
+  p = scanVersion("request", bytes, view, start, p + 1, end);
   if (p < 0) return null;
   const minor = bytes[p - 1];
   const httpVersion = minor === 0x31
@@ -252,7 +252,7 @@ export function parseResponse(
   end: number,
   how: SectionRules,
 ): ReceivedResponse | null {
-  let p = scanVersion("status", bytes, start, start, end);
+  let p = scanVersion("status", bytes, view, start, start, end);
   if (p < 0) return null;
   const httpVersion = `1.${String.fromCharCode(bytes[p - 1])}`;
   // SP, three digits, then SP and a reason phrase, or nothing: RFC 9112 4 asks for the second space,
@@ -312,6 +312,22 @@ type Line = "request" | "status";
 
 /** Reads `HTTP/1.` and a digit; -1 where `end` comes first. */
 function scanVersion(
+  line: Line,
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  p: number,
+  end: number,
+): number {
+  const at = bytes.byteOffset + p;
+  if (p + 8 <= end && view.getInt32(at) === HTTP && view.getInt32(at + 4) === SLASH_1_1) {
+    return p + 8;
+  }
+  return scanUnusualVersion(line, bytes, start, p, end);
+}
+const HTTP = 0x48545450, SLASH_1_1 = 0x2f312e31;
+
+function scanUnusualVersion(
   line: Line,
   bytes: Uint8Array,
   start: number,

@@ -5,6 +5,7 @@ import { textConsistsOf, TOKEN } from "./grammar.ts";
 import { type Area, encodeLatin1, Piece, writePiece, writeText } from "./output.ts";
 import { decodeLatin1 } from "./text.ts";
 
+/** All of them have four letters or more. */
 const KNOWN_NAMES = [
   ...[
     "accept",
@@ -16,7 +17,6 @@ const KNOWN_NAMES = [
   ...["access-control-allow-origin", "access-control-request-headers"],
   ...[
     "access-control-request-method",
-    "age",
     "allow",
     "alt-svc",
     "authorization",
@@ -38,7 +38,6 @@ const KNOWN_NAMES = [
     "date",
   ],
   ...[
-    "dnt",
     "etag",
     "expect",
     "expires",
@@ -90,14 +89,12 @@ const KNOWN_NAMES = [
     "server",
     "set-cookie",
     "strict-transport-security",
-    "te",
   ],
   ...["traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade"],
   ...[
     "upgrade-insecure-requests",
     "user-agent",
     "vary",
-    "via",
     "warning",
     "www-authenticate",
   ],
@@ -116,18 +113,49 @@ export const LOWER: Uint8Array = Uint8Array.from(
   (_, b) => b >= 0x41 && b <= 0x5a ? b | 0x20 : b,
 );
 
+/** A text of four bytes or more, in lower case, that is recognised in any case. */
+export class KnownText {
+  readonly text: string;
+  /**
+   * For each four bytes 0x20 where a letter stands, and what they are with that set. The last four
+   * begin where they have to, so that nothing after them is read.
+   */
+  readonly #words: Int32Array;
+
+  constructor(text: string) {
+    this.text = text;
+    const view = new DataView(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer);
+    const letters = new DataView(
+      Uint8Array.from(text, (c) => /[a-z]/.test(c) ? 0x20 : 0).buffer,
+    );
+    this.#words = Int32Array.from({ length: 2 * Math.ceil(text.length / 4) }, (_, i) => {
+      const at = Math.min(2 * (i & ~1), text.length - 4);
+      return (i % 2 === 0 ? letters : view).getInt32(at, true);
+    });
+  }
+
+  /** Whether bytes `[start, end)` of the buffer that is viewed are this text. */
+  isIn(view: DataView, start: number, end: number): boolean {
+    if (end - start !== this.text.length) return false;
+    const words = this.#words;
+    for (let i = 0, at = start; i < words.length; i += 2) {
+      if ((view.getInt32(at, true) | words[i]) !== words[i + 1]) return false;
+      at = Math.min(at + 4, end - 4);
+    }
+    return true;
+  }
+}
+
 const BUCKETS = 512;
 function bucket(length: number, first: number, last: number): number {
   return (length * 37 ^ first << 3 ^ last) & BUCKETS - 1;
 }
-interface KnownName {
-  text: string;
-  bytes: Uint8Array;
-}
-const byBucket: KnownName[][] = Array.from({ length: BUCKETS }, () => []);
-for (const text of KNOWN_NAMES) {
-  const bytes = encodeLatin1(text);
-  byBucket[bucket(bytes.length, bytes[0], bytes[bytes.length - 1])].push({ text, bytes });
+const byBucket: KnownText[][] = Array.from({ length: BUCKETS }, () => []);
+for (const name of KNOWN_NAMES) {
+  const { length } = name;
+  byBucket[bucket(length, name.charCodeAt(0), name.charCodeAt(length - 1))].push(
+    new KnownText(name),
+  );
 }
 
 /** `bytes[start, end)` is `name`, which is in lower case, in any case. */
@@ -144,20 +172,17 @@ export function isName(
   return true;
 }
 
-/** The name in `bytes[start, end)` in lower case. */
+/** The name in `bytes[start, end)` in lower case; `view` is one of the array's buffer. */
 export function knownName(
   bytes: Uint8Array,
+  view: DataView,
   start: number,
   end: number,
 ): string {
-  const length = end - start;
-  const candidates = byBucket[bucket(length, LOWER[bytes[start]], LOWER[bytes[end - 1]])];
+  const candidates = byBucket[bucket(end - start, LOWER[bytes[start]], LOWER[bytes[end - 1]])];
+  const offset = bytes.byteOffset;
   for (let i = 0; i < candidates.length; i++) {
-    const known = candidates[i].bytes;
-    if (known.length !== length) continue;
-    let at = 0;
-    while (at < length && LOWER[bytes[start + at]] === known[at]) at++;
-    if (at === length) return candidates[i].text;
+    if (candidates[i].isIn(view, offset + start, offset + end)) return candidates[i].text;
   }
   return decodeLatin1(bytes, start, end).toLowerCase();
 }

@@ -5,7 +5,7 @@ import { LocalProtocolError } from "./errors.ts";
 import {
   firstOfEqual,
   Framing,
-  FRAMING_NAMES,
+  framingName,
   mayFrame,
   noteConnectionOption,
   noteField,
@@ -13,7 +13,7 @@ import {
   type Rules,
 } from "./framing.ts";
 import { FIELD_VALUE, TOKEN } from "./grammar.ts";
-import { isName, knownName } from "./names.ts";
+import { isName, knownName, KnownText } from "./names.ts";
 import { Slab } from "./slab.ts";
 import { decodeAscii, decodeLatin1, quoteBytes } from "./text.ts";
 
@@ -170,9 +170,9 @@ export function scanFields(
     entries[at + 2] = valueStart - start;
     entries[at + 3] = valueEnd - start;
     const keeps = trailers
-      ? rules === "lenient" || !FORBIDDEN_TRAILERS.has(knownName(bytes, nameStart, nameEnd))
+      ? rules === "lenient" || !FORBIDDEN_TRAILERS.has(knownName(bytes, view, nameStart, nameEnd))
       : !mayFrame(nameEnd - nameStart, bytes[nameStart] | 0x20) ||
-        keepsField(bytes, nameStart, nameEnd, valueStart, valueEnd, rules);
+        keepsField(bytes, view, nameStart, nameEnd, valueStart, valueEnd, rules);
     if (keeps) {
       at += 4;
       count++;
@@ -189,27 +189,33 @@ function move(): number {
   return first + fields.length;
 }
 
+const KEEP_ALIVE = new KnownText("keep-alive");
+
 /** Takes note of a field that may frame the message. @returns Whether the field is kept. */
 function keepsField(
   bytes: Uint8Array,
+  view: DataView,
   nameStart: number,
   nameEnd: number,
   start: number,
   end: number,
   rules: Rules,
 ): boolean {
-  const name = knownName(bytes, nameStart, nameEnd);
+  const offset = bytes.byteOffset;
+  const known = framingName(nameEnd - nameStart);
+  if (!known.isIn(view, offset + nameStart, offset + nameEnd)) return true;
+  const name = known.text;
   // What is sent most is judged without making text of it.
   if (name === "host") {
     if (rules === "strict") noteHost(framing, bytes, start, end);
     return true;
   }
-  if (name === "connection" && isName(bytes, start, end, "keep-alive")) {
+  if (name === "connection" && KEEP_ALIVE.isIn(view, offset + start, offset + end)) {
     noteConnectionOption(framing, "keep-alive");
     return true;
   }
   // A user agent has no use for an expectation of the server's.
-  if (!FRAMING_NAMES.has(name) || (rules === "lenient" && name === "expect")) return true;
+  if (rules === "lenient" && name === "expect") return true;
   const value = decodeLatin1(bytes, start, end);
   const isNew = noteField(framing, name, value, rules);
   if (rules === "lenient" && name === "content-length") {
@@ -259,6 +265,7 @@ export class ReceivedFields {
   /** What the fields say of the message's framing. */
   readonly framing: Framing;
   readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   readonly #start: number;
   readonly #index: Int32Array;
   readonly #first: number;
@@ -277,7 +284,9 @@ export class ReceivedFields {
     this.framing = framing;
     this.#start = heads.find(end - start);
     this.#bytes = heads.array;
-    heads.array.set(bytes.subarray(start, end), this.#start);
+    this.#view = heads.view;
+    const isAll = start === 0 && end === bytes.length;
+    heads.array.set(isAll ? bytes : bytes.subarray(start, end), this.#start);
     heads.take(end - start);
     this.#index = index;
     this.#first = first;
@@ -301,12 +310,12 @@ export class ReceivedFields {
 
   /** All fields as pairs of lower-cased name and value. */
   pairs(): [name: string, value: string][] {
-    const bytes = this.#bytes, index = this.#index, start = this.#start;
+    const bytes = this.#bytes, view = this.#view, index = this.#index, start = this.#start;
     const text = this.#toText();
     const pairs = new Array<[string, string]>(this.count);
     for (let i = 0, at = this.#first; i < pairs.length; i++, at += 4) {
       pairs[i] = [
-        knownName(bytes, start + index[at], start + index[at + 1]),
+        knownName(bytes, view, start + index[at], start + index[at + 1]),
         text.slice(index[at + 2], index[at + 3]),
       ];
     }
