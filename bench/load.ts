@@ -1,6 +1,7 @@
 // The load: wrk, which sends the bytes of a case over 64 connections, as fast as they are answered.
 
 import { type Case, requestOf } from "./cases.ts";
+import { outputOf } from "./command.ts";
 
 /** Connections that are open at a time. */
 export const CONNECTIONS = 64;
@@ -31,13 +32,11 @@ export async function load(it: Case, port: number, seconds: number): Promise<Loa
   try {
     await Deno.writeTextFile(script, lua(it, port));
     const url = `${it.isTls ? "https" : "http"}://127.0.0.1:${port}/`;
-    const { success, stdout, stderr } = await new Deno.Command("wrk", {
-      args: ["-t1", `-c${CONNECTIONS}`, `-d${seconds}s`, "--timeout", "10s", "-s", script, url],
-    }).output();
-    const line = /^report (.*)$/m.exec(new TextDecoder().decode(stdout))?.[1];
-    if (!success || line === undefined) {
-      throw new Error(`Cannot run wrk: ${new TextDecoder().decode(stderr)}`);
-    }
+    const output = await outputOf([
+      ...["wrk", "-t1", `-c${CONNECTIONS}`, `-d${seconds}s`, "--timeout", "10s", "-s", script, url],
+    ]);
+    const line = /^report (.*)$/m.exec(output)?.[1];
+    if (line === undefined) throw new Error(`Cannot read what wrk prints: ${output}`);
     return read(JSON.parse(line));
   } finally {
     await Deno.remove(script);

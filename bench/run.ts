@@ -6,34 +6,53 @@
 //     deno task bench --help
 
 import { parseArgs } from "node:util";
+import { unmet } from "../tests/needs.ts";
 import { type Case, CASES } from "./cases.ts";
 import { makeCertificate } from "./certificate.ts";
 import { checkAnswer } from "./check.ts";
 import { load } from "./load.ts";
 import { type Peer, PEERS, programOptions, REFERENCE } from "./peers/mod.ts";
 import type { ProgramOptions } from "./peers/program.ts";
-import { caseTable } from "./report.ts";
+import { caseTable, startupTable } from "./report.ts";
 import type { Measurement, Round } from "./results.ts";
 import { Server } from "./server.ts";
+import { newResults, write } from "./store.ts";
+
+/** The name, beside those of the cases, under which start-up is measured. */
+const STARTUP = "startup";
+/** Starts that are timed in a round: they differ more than loads do. */
+const STARTS = 4;
+const CASE_NAMES = [...CASES.map(({ name }) => name), STARTUP];
+const PEER_NAMES = PEERS.map(({ name }) => name);
 
 const HELP = `Compares servers of HTTP/1.1 under the load of wrk.
 
 Usage: deno task bench [options]
 
 Options:
-  --cases <names>     Only these, separated by commas: ${CASES.map(({ name }) => name).join(", ")}
-  --peers <names>     Only these: ${PEERS.map(({ name }) => name).join(", ")}
+  --cases <names>     Only these, separated by commas: ${CASE_NAMES.join(", ")}
+  --peers <names>     Only these: ${PEER_NAMES.join(", ")}
   --rounds <number>   Rounds in which each peer is measured once; 5 if not given
   --seconds <number>  Seconds that a peer is measured in a round; 3 if not given
   --warmup <number>   Seconds of load before it is measured; 1 if not given
+  --write             Write RESULTS.md, results.json and results.svg though not all was measured: what is
+                      measured replaces what is there of the same cases
   --help              Print this text
 
+It needs Linux, wrk and openssl; Node.js and Debian's python3-uvicorn for the peers that run on them.
 Ratios are to ${REFERENCE} in the same round; a figure is the median of all rounds.`;
 
 interface Settings {
   rounds: number;
   seconds: number;
   warmup: number;
+}
+
+/** What all measurements share. */
+interface Bench extends Settings {
+  /** The commands of the peers, by their names. */
+  commands: Map<string, string[]>;
+  tls: Required<ProgramOptions>["tls"];
 }
 
 async function main(args: string[]): Promise<void> {
@@ -45,6 +64,7 @@ async function main(args: string[]): Promise<void> {
       rounds: { type: "string", default: "5" },
       seconds: { type: "string", default: "3" },
       warmup: { type: "string", default: "1" },
+      write: { type: "boolean" },
       help: { type: "boolean" },
     },
   });
@@ -54,33 +74,56 @@ async function main(args: string[]): Promise<void> {
     seconds: wholeNumber("seconds", values.seconds, 1),
     warmup: wholeNumber("warmup", values.warmup, 0),
   };
-  const cases = select("cases", CASES, values.cases);
-  const peers = select("peers", PEERS, values.peers);
+  const cases = select("cases", CASE_NAMES, values.cases);
+  const names = select("peers", PEER_NAMES, values.peers);
+  const peers = PEERS.filter(({ name }) => names.includes(name)).filter(canRun);
+  const isAll = values.cases === undefined && values.peers === undefined;
   const folder = await Deno.makeTempDir({ prefix: "bench-" });
   try {
     const tls = await makeCertificate(folder);
-    for (const it of cases) {
-      const rounds = await measureCase(it, peers, tls, settings);
+    const commands = new Map<string, string[]>();
+    for (const { name, prepare } of peers) commands.set(name, await prepare(folder));
+    const bench: Bench = { ...settings, commands, tls };
+    const results = await newResults(peers);
+    for (const it of CASES.filter(({ name }) => cases.includes(name))) {
+      const rounds = await measureCase(it, peers, bench);
+      results.cases[it.name] = { seconds: settings.seconds, rounds };
       console.log(caseTable(it, rounds));
     }
+    if (cases.includes(STARTUP)) {
+      results.startup = await measureStartup(peers, bench);
+      console.log(startupTable(results.startup));
+    }
+    if (isAll || values.write) await write(results);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
+/** Whether what a peer needs is there; tells what is not. */
+function canRun({ name, needs }: Peer): boolean {
+  const reason = unmet({ commands: needs });
+  if (reason !== null) console.error(`Leaving out ${name}: ${reason}`);
+  return reason === null;
+}
+
 async function measureCase(
   it: Case,
   peers: readonly Peer[],
-  tls: ProgramOptions["tls"],
-  { rounds: count, seconds, warmup }: Settings,
+  bench: Bench,
 ): Promise<Round<Measurement>[]> {
   const rounds: Round<Measurement>[] = [];
-  for (let i = 0; i < count; i++) {
+  for (let i = 1; i <= bench.rounds; i++) {
     const round: Round<Measurement> = {};
     for (const peer of peers) {
       if (peer.takes?.(it) === false) continue;
-      progress(`${it.name}, round ${i + 1} of ${count}: ${peer.name}`);
-      round[peer.name] = await measure(peer, it, tls, seconds, warmup);
+      progress(`${it.name}, round ${i} of ${bench.rounds}: ${peer.name}`);
+      try {
+        round[peer.name] = await measure(peer, it, bench);
+      } catch (cause) {
+        const { message } = cause as Error;
+        throw new Error(`Cannot measure ${peer.name} in ${it.name}: ${message}`, { cause });
+      }
     }
     rounds.push(round);
   }
@@ -88,22 +131,40 @@ async function measureCase(
   return rounds;
 }
 
-async function measure(
-  peer: Peer,
-  it: Case,
-  tls: ProgramOptions["tls"],
-  seconds: number,
-  warmup: number,
-): Promise<Measurement> {
-  await using server = await Server.start(await peer.command(), programOptions(peer, it, tls));
-  const cert = tls === undefined ? undefined : await Deno.readTextFile(tls.cert);
-  await checkAnswer(it, server.port, cert);
-  if (warmup > 0) await load(it, server.port, warmup);
+/** Milliseconds from the start of a process to the end of its first answer. */
+async function measureStartup(peers: readonly Peer[], bench: Bench): Promise<Round<number>[]> {
+  const rounds: Round<number>[] = [];
+  const [get] = CASES;
+  const compared = peers.filter(({ takes }) => takes === undefined);
+  // The first start of all compiles, and is not counted.
+  for (let i = 0; i <= bench.rounds * STARTS; i++) {
+    const round: Round<number> = {};
+    for (const peer of compared) {
+      progress(`${STARTUP}, ${i} of ${bench.rounds * STARTS}: ${peer.name}`);
+      const begin = performance.now();
+      await using server = await start(peer, get, bench);
+      await checkAnswer(get, server.port);
+      round[peer.name] = performance.now() - begin;
+    }
+    if (i > 0) rounds.push(round);
+  }
+  progress("");
+  return rounds;
+}
+
+function start(peer: Peer, it: Case, { commands, tls }: Bench): Promise<Server> {
+  return Server.start(commands.get(peer.name)!, programOptions(peer, it, tls));
+}
+
+async function measure(peer: Peer, it: Case, bench: Bench): Promise<Measurement> {
+  await using server = await start(peer, it, bench);
+  await checkAnswer(it, server.port, await Deno.readTextFile(bench.tls.cert));
+  if (bench.warmup > 0) await load(it, server.port, bench.warmup);
   const before = server.cpuTime();
-  const { requests, seconds: elapsed, p99, failure } = await load(it, server.port, seconds);
+  const { requests, seconds: elapsed, p99, failure } = await load(it, server.port, bench.seconds);
   return {
     rps: requests / elapsed,
-    cpu: (server.cpuTime() - before) / requests * 1e6,
+    cpu: (server.cpuTime() - before) / Math.max(requests, 1) * 1e6,
     p99,
     memory: server.peakMemory(),
     failure,
@@ -114,20 +175,11 @@ function progress(text: string): void {
   if (Deno.stderr.isTerminal()) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
 }
 
-function select<T extends { name: string }>(
-  option: string,
-  all: readonly T[],
-  names: string | undefined,
-): readonly T[] {
-  if (names === undefined) return all;
-  const wanted = names.split(",");
-  const unknown = wanted.find((name) => !all.some((it) => it.name === name));
-  if (unknown !== undefined) {
-    throw new RangeError(
-      `Cannot take --${option} "${unknown}": must be of ${all.map(({ name }) => name).join(", ")}`,
-    );
-  }
-  return all.filter(({ name }) => wanted.includes(name));
+function select(option: string, all: string[], names: string | undefined): string[] {
+  const selected = names?.split(",") ?? all;
+  const unknown = selected.find((name) => !all.includes(name));
+  if (unknown === undefined) return selected;
+  throw new RangeError(`Cannot take --${option} "${unknown}": must be of ${all.join(", ")}`);
 }
 
 function wholeNumber(option: string, text: string, least: number): number {

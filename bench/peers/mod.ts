@@ -2,8 +2,9 @@
 
 import manifest from "../../deno.json" with { type: "json" };
 import type { Case } from "../cases.ts";
+import { outputOf } from "../command.ts";
 import type { ProgramOptions } from "./program.ts";
-import { denoCommand, NODE, nodeCommand, outputOf, pythonCommand, UVICORN } from "./runtimes.ts";
+import { denoCommand, NODE, nodeCommand, pythonCommand, UVICORN } from "./runtimes.ts";
 
 /** A server that is compared. */
 export interface Peer {

@@ -1,5 +1,7 @@
 // What runs the programs of the peers.
 
+import { outputOf } from "../command.ts";
+
 const PYTHON = "/usr/bin/python3";
 
 /** A command that succeeds where Node is there. */
@@ -38,12 +40,4 @@ export async function nodeCommand(name: string, folder: string): Promise<string[
 /** The command for a program for Python. */
 export function pythonCommand(name: string): string[] {
   return [PYTHON, path(name)];
-}
-
-/** What a command prints. */
-export async function outputOf([program, ...args]: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(program, { args }).output();
-  const decoder = new TextDecoder();
-  if (!success) throw new Error(`Cannot run ${program} ${args[0]}: ${decoder.decode(stderr)}`);
-  return decoder.decode(stdout).trim();
 }

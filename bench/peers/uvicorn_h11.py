@@ -84,7 +84,8 @@ config = uvicorn.Config(
     ssl_certfile=tls and tls["cert"],
     ssl_keyfile=tls and tls["key"],
 )
-listener = socket.socket()
+# asyncio sends without delay only on a socket that says it is TCP, as those that it makes itself do.
+listener = socket.socket(proto=socket.IPPROTO_TCP)
 listener.bind(("127.0.0.1", 0))
 listener.listen(config.backlog)
 print("listening on", listener.getsockname()[1], flush=True)
