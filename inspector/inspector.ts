@@ -34,7 +34,8 @@ export interface InspectorOptions {
  * connections and their states, contexts and their events as a timeline, errors.
  *
  * Only this machine may look, where `allow` says nothing else; others get 403. Its own requests are not among its
- * figures. It keeps the last 200 contexts and 50 errors in memory. Use it before a route that catches all.
+ * figures. A proxy on this machine that adds no field of its own, and writes Host anew, cannot be told from a browser
+ * here: keep the path out of what it hands on, or give `allow`. It keeps the last 200 contexts and 50 errors in memory. Use it before a route that catches all.
  *
  * @returns What `app.use()` takes.
  * @throws {TypeError} `path` is not one that a request can have.
