@@ -1,6 +1,6 @@
 // importFromString(): what the command line names an application by.
 
-import { resolve, toFileUrl } from "@std/path";
+import { fromFileUrl, resolve, toFileUrl } from "@std/path";
 import { ListenerNotFound, quote } from "./errors.ts";
 
 /**
@@ -40,9 +40,11 @@ async function importModule(url: string, text: string): Promise<unknown> {
   try {
     return await import(url);
   } catch (error) {
-    const isMissing = error instanceof TypeError &&
+    // What the module itself imports may be missing too. Deno tells the URL, Node.js and Bun the path.
+    const file = url.startsWith("file:") ? fromFileUrl(url) : url;
+    const isMissing = error instanceof Error &&
       (error as { code?: string }).code === "ERR_MODULE_NOT_FOUND" &&
-      error.message.includes(`"${url}"`);
+      [`"${url}"`, `module '${file}'`].some((text) => error.message.includes(text));
     if (!isMissing) throw error;
     throw new ListenerNotFound(`Cannot import ${quote(text)}: there is no ${url}`, {
       cause: error,

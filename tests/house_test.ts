@@ -1,4 +1,5 @@
-// DESIGN's arrows: http → listener, http → h11, telemetry → http, testing → http, and no others. A room is a door, one file at the top, and
+// DESIGN's arrows: http → listener, http → h11, inspector → http and listener, telemetry → http, testing → http,
+// and no others. A room is a door, one file at the top, and
 // the folder behind it; nobody imports around a door but the room itself and its own tests.
 
 import { assertEquals } from "@std/assert";
@@ -16,6 +17,7 @@ const ROOMS = [
     folder: "http/",
     mayImport: ["h11.ts", "listener.ts", "@std/http/status", "npm:ipaddr.js@^2.2.0"],
   },
+  { door: "inspector.ts", folder: "inspector/", mayImport: ["http_context.ts", "listener.ts"] },
   {
     door: "telemetry.ts",
     folder: "telemetry/",
@@ -91,5 +93,10 @@ test(
       [],
     );
     assertEquals(found.filter(([file, imported]) => !isAllowed(file, imported)), []);
+    // Who imports the package gets no page, no OpenTelemetry and no test client along with it.
+    assertEquals(
+      found.filter(([file]) => file === "mod.ts").map(([, imported]) => imported).sort(),
+      ["h11.ts", "http_context.ts", "listener.ts"],
+    );
   },
 );

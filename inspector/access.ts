@@ -1,0 +1,39 @@
+// Who may look: by default whoever sits at this machine.
+//
+// What comes from a loopback address may still come from elsewhere: through a proxy on this machine, which adds
+// fields that tell of it, or through a page in a browser whose name was made to point here (DNS rebinding), which
+// the browser tells in Host.
+
+import type { HTTPContext } from "../http_context.ts";
+
+/** Names of this machine for itself. */
+export const LOCAL_NAMES: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
+
+/** Fields that proxies add. */
+const PROXY_FIELDS = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
+/** Why the request is refused, for the one who sent it; null where it is not. */
+export async function refusal(
+  ctx: HTTPContext,
+  { allow, hosts }: {
+    allow: ((ctx: HTTPContext) => boolean | Promise<boolean>) | null;
+    hosts: readonly string[];
+  },
+): Promise<string | null> {
+  const name = (ctx.headers.get("host") ?? "").replace(/:\d*$/, "").toLowerCase();
+  if (!hosts.includes(name)) {
+    return `The inspector is asked for as ${hosts.join(", ")} only, not as "${name}". ` +
+      "To let it be asked for by another name: inspector({ hosts: [...] }).";
+  }
+  if (allow !== null) return await allow(ctx) ? null : "You may not see the inspector.";
+  const proxied = PROXY_FIELDS.find((field) => ctx.headers.has(field));
+  if (isLoopback(ctx.peerAddr) && proxied === undefined) return null;
+  const why = proxied === undefined ? "another one" : `a proxy, as the field "${proxied}" tells`;
+  return `The inspector is for the machine it runs on; this request comes from ${why}. ` +
+    "To let others in: inspector({ allow: (ctx) => ... }).";
+}
+
+/** Whether an address is this machine's for itself (RFC 1122 3.2.1.3, RFC 4291 2.5.3). */
+export function isLoopback(addr: Deno.Addr): boolean {
+  return "hostname" in addr && /^(::1|(::ffff:)?127(\.\d+){3})$/i.test(addr.hostname);
+}

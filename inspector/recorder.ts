@@ -1,0 +1,315 @@
+// What the inspector knows: figures of routes, the contexts and events of late, errors of late. All of it is
+// bounded. Each record has the revision it was changed in last, so that a viewer is sent what is new to it.
+
+import { type HTTPContext, HTTPError } from "../http_context.ts";
+import type { AnyEvent, Context, Route } from "../listener.ts";
+import { Histogram } from "./histogram.ts";
+
+/** Contexts that are kept, those under way rather than others. */
+const MAX_CONTEXTS = 200;
+/** Events of one context that are kept, the first ones. */
+const MAX_EVENTS = 50;
+/** Different errors that are kept. */
+const MAX_ERRORS = 50;
+/** Characters of a text that are kept. */
+const MAX_TEXT = 4_000;
+const MAX_LABEL = 500;
+
+/**
+ * Figures of a route, or of requests without one: of the requests it took, and of other events. Latencies are in
+ * milliseconds.
+ */
+export interface RouteFigures {
+  readonly id: number;
+  readonly pattern: string;
+  readonly name: string;
+  /** Requests answered, and other events that are over. */
+  readonly count: number;
+  /** Those under way. */
+  readonly active: number;
+  /** Answers of 5xx, those that failed while they were sent, and events that failed. */
+  readonly errors: number;
+  readonly p50: number | null;
+  readonly p99: number | null;
+}
+
+/** An event of a context. Times are in milliseconds, `start` from the context's. */
+export interface EventRecord {
+  readonly name: string;
+  readonly path: string;
+  readonly start: number;
+  duration: number | null;
+  error: string | null;
+}
+
+/** A context: a request, or one that the application made. */
+export interface ContextRecord {
+  readonly id: number;
+  revision: number;
+  readonly isRequest: boolean;
+  /** Method and target, or the context's id. */
+  readonly label: string;
+  /** When it began, in milliseconds since 1970. */
+  readonly time: number;
+  /** Null while it is under way. */
+  duration: number | null;
+  status: number;
+  bytes: number;
+  hasFailed: boolean;
+  readonly events: EventRecord[];
+  /** Events that are not among `events`. */
+  moreEvents: number;
+}
+
+/** An error, and how often it came. */
+export interface ErrorRecord {
+  readonly id: number;
+  revision: number;
+  /** Where it came last. */
+  label: string;
+  readonly name: string;
+  readonly message: string;
+  stack: string;
+  /** When it came last, in milliseconds since 1970. */
+  time: number;
+  count: number;
+}
+
+/** What has changed since a revision. */
+export interface Changes {
+  readonly revision: number;
+  readonly routes: RouteFigures[];
+  readonly contexts: ContextRecord[];
+  readonly errors: ErrorRecord[];
+}
+
+/** What is counted of a route. */
+class RouteCounts {
+  revision = 0;
+  active = 0;
+  errors = 0;
+  count = 0;
+  readonly latencies = new Histogram();
+  readonly id: number;
+  readonly pattern: string;
+  readonly name: string;
+
+  constructor(id: number, { pattern, name }: { pattern: string; name: string }) {
+    this.id = id;
+    this.pattern = pattern;
+    this.name = name;
+  }
+
+  get figures(): RouteFigures {
+    const { id, pattern, name, count, active, errors, latencies } = this;
+    const [p50, p99] = [latencies.quantile(0.5), latencies.quantile(0.99)];
+    return { id, pattern, name, count, active, errors, p50, p99 };
+  }
+}
+
+/** A record, and what is needed to go on with it. */
+interface Running {
+  readonly record: ContextRecord;
+  /** By `performance.now()`. */
+  readonly start: number;
+  /** The event that a request is for; its end is the answer's. */
+  own: AnyEvent | null;
+  /** Of a context that the application made: its events under way. */
+  active: number;
+}
+
+/** Records what happens. */
+export class Recorder {
+  /** Requests answered. */
+  requests = 0;
+  /** Answers of 5xx, and those that failed while they were sent. */
+  failures = 0;
+  /** Of all requests. */
+  readonly latencies: Histogram = new Histogram();
+  #revision = 0;
+  #lastId = 0;
+  readonly #noRoute = new RouteCounts(0, { pattern: "no route", name: "" });
+  readonly #routes = new Map<Route, RouteCounts>();
+  readonly #contexts = new Set<ContextRecord>();
+  readonly #running = new WeakMap<Context, Running>();
+  readonly #events = new WeakMap<AnyEvent, { entry: EventRecord | null; start: number }>();
+  readonly #errors = new Map<string, ErrorRecord>();
+
+  /** A request has come. */
+  requestBegins(ctx: HTTPContext): void {
+    this.#begin(ctx, { isRequest: true, label: `${ctx.method} ${ctx.target}` });
+  }
+
+  /** It was answered, as far as it could be. */
+  requestEnds(ctx: HTTPContext): void {
+    const running = this.#running.get(ctx);
+    if (running === undefined) return;
+    const { record, start } = running;
+    const { error, status, route } = ctx;
+    const counts = route === null ? this.#noRoute : this.#countsOf(route);
+    if (running.own !== null) counts.active--;
+    record.duration = performance.now() - start;
+    record.status = status;
+    record.bytes = ctx.bytesSent;
+    record.hasFailed = status >= 500 || (error !== undefined && !(error instanceof HTTPError));
+    this.requests++;
+    counts.count++;
+    if (record.hasFailed) {
+      this.failures++;
+      counts.errors++;
+      this.#addError(error ?? new HTTPError(status), record.label);
+    }
+    // What a connection does after an upgrade is no latency.
+    if (status !== 101) {
+      this.latencies.record(record.duration);
+      counts.latencies.record(record.duration);
+    }
+    this.#changed(record, counts);
+  }
+
+  /** An event begins. */
+  eventBegins(event: AnyEvent): void {
+    const { ctx, route } = event;
+    const running = this.#running.get(ctx) ??
+      this.#begin(ctx, { isRequest: false, label: `context ${ctx.cid}` });
+    const { record } = running;
+    const start = performance.now();
+    let entry: EventRecord | null = null;
+    if (record.isRequest) running.own ??= event;
+    else {
+      running.active++;
+      record.duration = null;
+    }
+    if (record.events.length === MAX_EVENTS) record.moreEvents++;
+    else {
+      const name = cut(route.name, MAX_LABEL), path = cut(event.path, MAX_LABEL);
+      entry = { name, path, start: start - running.start, duration: null, error: null };
+      record.events.push(entry);
+    }
+    this.#events.set(event, { entry, start });
+    const counts = this.#countsOf(route);
+    counts.active++;
+    this.#changed(record, counts);
+  }
+
+  /** An event is over. */
+  eventEnds(event: AnyEvent): void {
+    const running = this.#running.get(event.ctx);
+    const begun = this.#events.get(event);
+    // A hook that ran before ours may have failed it.
+    if (running === undefined || begun === undefined) return;
+    const { record } = running;
+    const { error } = event;
+    const now = performance.now();
+    const duration = now - begun.start;
+    if (begun.entry !== null) {
+      begun.entry.duration = duration;
+      begun.entry.error = error === undefined ? null : cut(describe(error).join(": "), MAX_LABEL);
+    }
+    this.#changed(record);
+    // What a request is for ends with its answer, and fails with it, unless a hook takes the error.
+    if (event === running.own) return;
+    const counts = this.#countsOf(event.route);
+    counts.active--;
+    counts.count++;
+    counts.latencies.record(duration);
+    if (error !== undefined) {
+      record.hasFailed = true;
+      counts.errors++;
+      this.#addError(error, cut(event.path, MAX_LABEL));
+    }
+    if (!record.isRequest && --running.active === 0) record.duration = now - running.start;
+    this.#changed(counts);
+  }
+
+  /** What has changed since a revision, 0 for all there is; with figures of each of `routes`. */
+  since(revision: number, routes: Iterable<Route>): Changes {
+    for (const route of routes) this.#countsOf(route);
+    const isNew = (it: { revision: number }): boolean => it.revision > revision;
+    const all = [...this.#routes.values()];
+    if (this.#noRoute.count > 0) all.push(this.#noRoute);
+    return {
+      revision: this.#revision,
+      routes: all.filter(isNew).map((it) => it.figures),
+      contexts: [...this.#contexts].filter(isNew),
+      errors: [...this.#errors.values()].filter(isNew),
+    };
+  }
+
+  #begin(ctx: Context, what: { isRequest: boolean; label: string }): Running {
+    const record: ContextRecord = {
+      id: ++this.#lastId,
+      revision: 0,
+      isRequest: what.isRequest,
+      label: cut(what.label, MAX_LABEL),
+      time: Date.now(),
+      duration: null,
+      status: 0,
+      bytes: 0,
+      hasFailed: false,
+      events: [],
+      moreEvents: 0,
+    };
+    const running: Running = { record, start: performance.now(), own: null, active: 0 };
+    this.#running.set(ctx, running);
+    this.#contexts.add(record);
+    if (this.#contexts.size > MAX_CONTEXTS) this.#contexts.delete(this.#leastWanted());
+    this.#changed(record);
+    return running;
+  }
+
+  /** The oldest of those that are over, or else of all. */
+  #leastWanted(): ContextRecord {
+    let oldest: ContextRecord | null = null;
+    for (const record of this.#contexts) {
+      if (record.duration !== null) return record;
+      oldest ??= record;
+    }
+    return oldest!;
+  }
+
+  #countsOf(route: Route): RouteCounts {
+    let counts = this.#routes.get(route);
+    if (counts === undefined) {
+      counts = new RouteCounts(++this.#lastId, route);
+      this.#routes.set(route, counts);
+      this.#changed(counts);
+    }
+    return counts;
+  }
+
+  #addError(error: unknown, label: string): void {
+    const [name, message] = describe(error).map((text) => cut(text, MAX_TEXT));
+    const stack = cut(error instanceof Error ? error.stack ?? "" : "", MAX_TEXT);
+    const key = `${name}\n${message}\n${stack}`;
+    const time = Date.now();
+    let record = this.#errors.get(key);
+    if (record === undefined) {
+      record = { id: ++this.#lastId, revision: 0, label, name, message, stack, time, count: 0 };
+      if (this.#errors.size === MAX_ERRORS) {
+        this.#errors.delete(this.#errors.keys().next().value!);
+      }
+    } else this.#errors.delete(key);
+    // The one that came last stands last.
+    this.#errors.set(key, record);
+    record.label = label;
+    record.time = time;
+    record.count++;
+    this.#changed(record);
+  }
+
+  #changed(...records: { revision: number }[]): void {
+    this.#revision++;
+    for (const record of records) record.revision = this.#revision;
+  }
+}
+
+/** The name and message of whatever was thrown. */
+function describe(error: unknown): [name: string, message: string] {
+  if (!(error instanceof Error)) return ["thrown", String(error)];
+  return [error.name, error.message];
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text;
+}

@@ -1,0 +1,151 @@
+// What an editor knows of an application: most of these tests pass by compiling.
+
+import { assertEquals } from "@std/assert";
+import {
+  depends,
+  type Event,
+  type Handler,
+  HTTPContext,
+  HTTPListener,
+  type RequestHook,
+} from "../../mod.ts";
+import { testClient } from "../../testing.ts";
+import { inspector } from "../../inspector.ts";
+import { telemetry } from "../../telemetry.ts";
+
+/** `true` where A and B are the same type, not merely assignable. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+  : false;
+
+class AppContext extends HTTPContext {
+  user: string | null = null;
+
+  requireUser(): string {
+    return this.user ?? this.throw404("no such user");
+  }
+}
+
+function newApp(): HTTPListener<AppContext> {
+  return new HTTPListener<AppContext>({ accessLog: false }).setContextClass(AppContext);
+}
+
+Deno.test("HTTPListener gives handlers the application's own context", async () => {
+  const app = newApp();
+  app.onEvent("GET:/<name>/<page:int>", ({ ctx, params }) => {
+    true satisfies Same<typeof ctx, AppContext>;
+    true satisfies Same<typeof params, { name: string; page: number }>;
+    ctx.user satisfies string | null;
+    // @ts-expect-error the context has no <token>
+    ctx.token;
+    // @ts-expect-error the pattern has no <id>
+    params.id;
+    ctx.user = params.name;
+    ctx.response(200, ctx.requireUser());
+  });
+  assertEquals(await (await app.fetch("/bob/1")).text(), "bob");
+});
+
+Deno.test("HTTPListener gives hooks the application's own context", async () => {
+  const app = newApp();
+  const seen: unknown[] = [];
+  app.beforeEvent(({ ctx }) => {
+    true satisfies Same<typeof ctx, AppContext>;
+    ctx.user = "alice";
+  });
+  app.afterEvent(({ ctx }) => seen.push(ctx.user satisfies string | null));
+  app.finallyEvent(({ ctx }) => seen.push(ctx.user satisfies string | null));
+  app.onError(RangeError, ({ ctx }, error) => {
+    error satisfies RangeError;
+    // @ts-expect-error an error has no status
+    error.status;
+    ctx.response(422, ctx.requireUser());
+  });
+  app.aroundRequest(async (ctx, next) => {
+    true satisfies Same<typeof ctx, AppContext>;
+    await next();
+    ctx.route?.pattern satisfies string | undefined;
+    seen.push(ctx.user);
+  });
+  app.onEvent("GET:/", () => {
+    throw new RangeError("no");
+  });
+  assertEquals(await (await app.fetch("/")).text(), "alice");
+  assertEquals(seen, ["alice", "alice"]);
+});
+
+Deno.test("depends() gives what it makes, for the contexts it was declared for", async () => {
+  const getUser = depends(async ({ ctx }: Event<AppContext>) => {
+    await null;
+    return { name: ctx.requireUser() };
+  });
+  const getLength = depends(async (event: Event<AppContext>) => {
+    return (await event.use(getUser)).name.length;
+  });
+  const app = newApp();
+  app.onEvent("GET:/<name>", async (event) => {
+    event.ctx.user = event.params.name;
+    const user = await event.use(getUser);
+    true satisfies Same<typeof user, { name: string }>;
+    const length = await event.use(getLength);
+    true satisfies Same<typeof length, number>;
+    return new Response(`${user.name} ${length}`);
+  });
+  new HTTPListener().onEvent("GET:/", async (event) => {
+    // @ts-expect-error the contexts of this listener have no user
+    await event.use(getUser);
+  });
+  assertEquals(await (await app.fetch("/bob")).text(), "bob 3");
+});
+
+Deno.test("handlers and hooks can be declared apart from the application", async () => {
+  const greet: Handler<AppContext, { name: string }> = ({ ctx, params }) => {
+    ctx.response(200, `Hello, ${params.name}!`);
+  };
+  const count: RequestHook<AppContext> = (_, next) => next();
+  const app = newApp();
+  app.onEvent("GET:/<name>", greet);
+  app.aroundRequest(count);
+  // @ts-expect-error the pattern has no <name>
+  app.onEvent("GET:/a/<id>", { name: "other" }, greet);
+  // @ts-expect-error the contexts of this listener have no user
+  new HTTPListener().aroundRequest(count);
+  assertEquals(await (await app.fetch("/bob")).text(), "Hello, bob!");
+});
+
+Deno.test("the application's own context is what ctxs, newCtx() and getCtx() give", () => {
+  const app = newApp();
+  const ctx = app.newCtx({ cid: "a" });
+  true satisfies Same<typeof ctx, AppContext>;
+  true satisfies Same<ReturnType<typeof app.getCtx>, AppContext>;
+  app.ctxs satisfies ReadonlyMap<string, AppContext>;
+  assertEquals(app.getCtx("a").user, null);
+  // @ts-expect-error it makes other contexts than those that handlers are promised
+  app.setContextClass(HTTPContext);
+});
+
+Deno.test("plugins and the test client take applications of whatever context, and use() gives them back", () => {
+  class App extends HTTPListener<AppContext> {
+    readonly own = 1;
+  }
+  const app = new App().use(inspector()).use(telemetry()).use((app) => {
+    true satisfies Same<typeof app, App>;
+  });
+  app.own satisfies 1;
+  ((): Promise<unknown> => testClient(app)) satisfies () => Promise<unknown>;
+  // @ts-expect-error a plugin is a function of the application
+  ((): unknown => app.use(inspector));
+  assertEquals(app.routes.has("inspector"), true);
+});
+
+Deno.test("what a client sends is unknown until it was checked", () => {
+  newApp().onEvent("POST:/", async ({ ctx }) => {
+    const body = await ctx.json();
+    true satisfies Same<typeof body, unknown>;
+    // @ts-expect-error unknown
+    body.name;
+    // @ts-expect-error a status is a number
+    ctx.response("200");
+    // @ts-expect-error an object is no body
+    ctx.response(200, { a: 1 });
+  });
+});
