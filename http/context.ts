@@ -12,6 +12,7 @@ import {
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, schemeOf, urlOf } from "./target.ts";
+import { webRequest } from "./web_request.ts";
 
 /** Ties a new context to its exchange; for `connection.ts` alone. */
 export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
@@ -123,21 +124,30 @@ export class HTTPContext extends Context {
   get request(): Request {
     if (this.#request === null) {
       const { host: { socket } } = this.#bound;
-      const { method, headers } = this;
-      const url = urlOf(this.target, headers.get("host"), socket.conn);
-      if (!URL.canParse(url)) throw new HTTPError(400);
+      const { method } = this;
+      const url = URL.parse(urlOf(this.target, this.headers.get("host"), socket.conn));
+      if (url === null) throw new HTTPError(400);
       if (/^(CONNECT|TRACE|TRACK)$/i.test(method)) throw new HTTPError(501);
-      // A Request takes a method that is nearly GET for it.
-      const hasBody = !/^(GET|HEAD)$/i.test(method);
-      this.#request = new Request(url, {
-        method,
-        headers: webHeaders(headers),
-        body: hasBody ? this.body : null,
-        // The first event is the request's; it runs already when its handler asks.
-        signal: this.events.values().next().value?.[0].signal,
+      this.#request = webRequest({
+        method: NORMALIZED.test(method) ? method.toUpperCase() : method,
+        url: url.href,
+        make: () => this.#makeRequest(url.href),
       });
     }
     return this.#request;
+  }
+
+  #makeRequest(url: string): Request {
+    const { method } = this;
+    // A Request takes a method that is nearly GET for it.
+    const hasBody = !/^(GET|HEAD)$/i.test(method);
+    return new Request(url, {
+      method,
+      headers: webHeaders(this.headers),
+      body: hasBody ? this.body : null,
+      // The first event is the request's; it runs already when its handler asks.
+      signal: this.events.values().next().value?.[0].signal,
+    });
   }
 
   /** The request's body as a stream, which reads from the socket as it is read. */
@@ -319,6 +329,9 @@ function isWholeForm(type: string, bytes: Uint8Array): boolean {
 }
 /** The closing delimiter stands in the last bytes of a body: a boundary has 70 characters at most. */
 const END_SIZE = 1024;
+
+/** Methods that a web request has in upper case, however they came (Fetch 2.2.1). */
+const NORMALIZED = /^(DELETE|GET|HEAD|OPTIONS|POST|PUT)$/i;
 
 /** The fields as web headers, which join those of one name with commas, and so must not get two of Cookie. */
 function webHeaders(headers: Headers): [string, string][] {

@@ -7,7 +7,7 @@ import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import type { Settings } from "./options.ts";
 import { RequestBody } from "./request_body.ts";
-import { checkResponse, knownBody } from "./response_body.ts";
+import { bodyOf, checkResponse } from "./response_body.ts";
 import { ConnectionLost, type Socket } from "./socket.ts";
 
 /** What a response's body can be made from. */
@@ -242,9 +242,10 @@ export class Exchange {
     return this.sending = handled(this.#respondWith(response));
   }
 
-  async #respondWith({ status, statusText, headers, body }: Response): Promise<void> {
+  async #respondWith(response: Response): Promise<void> {
+    const { status, statusText, headers } = response;
     try {
-      const known = body === null ? null : await knownBody(body);
+      const known = await bodyOf(response);
       this.#isTaken = false;
       await this.#respond(status, known, headers, statusText, false);
     } finally {

@@ -1,0 +1,94 @@
+// The web Request of an exchange: what a handler asks of it is made when it asks.
+//
+// Making a `Request` takes several times as long as all the rest of a small exchange (Headers, URL, and an
+// AbortSignal that follows another), and most handlers look at its URL and method alone. So what they get
+// is an object that is a `Request` to `instanceof`, answers for URL and method by itself, and makes the
+// real one for everything else.
+
+/** What a web request is made from. */
+export interface RequestSource {
+  /** As the real request has it: upper case where `Request` normalizes it. */
+  readonly method: string;
+  /** As the real request has it: normalized. */
+  readonly url: string;
+  /** Makes the real request. */
+  make(): Request;
+}
+
+/** The real request of a lazy one. */
+let real: (request: LazyRequest) => Request;
+
+/** A request that is made when more than its method and URL is asked for. */
+class LazyRequest {
+  readonly #source: RequestSource;
+  #request: Request | null = null;
+
+  static {
+    real = (request) => request.#request ??= request.#source.make();
+  }
+
+  constructor(source: RequestSource) {
+    this.#source = source;
+  }
+
+  get method(): string {
+    return this.#source.method;
+  }
+
+  get url(): string {
+    return this.#source.url;
+  }
+}
+
+// Everything else goes to the real request: what its class has, and what an instance has of its own, where
+// Deno keeps the state that `fetch(request)` and `new Request(request)` read.
+delegate(Request.prototype);
+delegate(new Request("http://localhost/"));
+Object.setPrototypeOf(LazyRequest.prototype, Request.prototype);
+
+function delegate(of: object): void {
+  for (const key of Reflect.ownKeys(of)) {
+    if (key === "method" || key === "url") continue;
+    const { value } = Object.getOwnPropertyDescriptor(of, key)!;
+    const isMethod = key !== "constructor" && typeof value === "function";
+    Object.defineProperty(LazyRequest.prototype, key, {
+      configurable: true,
+      ...isMethod
+        ? {
+          value(this: LazyRequest, ...args: unknown[]): unknown {
+            return Reflect.apply(value, real(this), args);
+          },
+        }
+        : {
+          get(this: LazyRequest): unknown {
+            return Reflect.get(real(this), key);
+          },
+          set(this: LazyRequest, to: unknown): void {
+            Reflect.set(real(this), key, to);
+          },
+        },
+    });
+  }
+}
+
+/** Whether Deno takes such an object for a `Request`: nothing promises that it does. */
+const isTaken = ((): boolean => {
+  try {
+    const url = "http://localhost/a";
+    const lazy = new LazyRequest({
+      method: "POST",
+      url,
+      make: () => new Request(url, { method: "POST", headers: { a: "b" } }),
+    }) as unknown as Request;
+    const copy = new Request(lazy);
+    return lazy instanceof Request && copy.method === "POST" && copy.url === url &&
+      copy.headers.get("a") === "b" && lazy.clone().headers.get("a") === "b";
+  } catch {
+    return false;
+  }
+})();
+
+/** The web request of `source`, made late where that works. */
+export function webRequest(source: RequestSource): Request {
+  return isTaken ? new LazyRequest(source) as unknown as Request : source.make();
+}
