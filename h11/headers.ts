@@ -101,14 +101,19 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
       this.#received = null;
       this.#names = [];
       this.#values = [];
-      if (Array.isArray(init)) {
-        // What is passed most; to destructure each pair takes longer.
-        for (let i = 0; i < init.length; i++) this.#append(init[i][0], init[i][1]);
-      } else if (isIterable(init)) {
-        for (const [name, value] of init) this.#append(name, value);
-      } else {
-        for (const name of Object.keys(init)) this.#append(name, init[name]);
-      }
+      this.#appendAll(init);
+    }
+  }
+
+  // Not part of the constructor, which is small enough to be inlined without it.
+  #appendAll(init: Exclude<HeadersInit, Headers>): void {
+    if (Array.isArray(init)) {
+      // What is passed most; to destructure each pair takes longer.
+      for (let i = 0; i < init.length; i++) this.#append(init[i][0], init[i][1]);
+    } else if (isIterable(init)) {
+      for (const [name, value] of init) this.#append(name, value);
+    } else {
+      for (const name of Object.keys(init)) this.#append(name, init[name]);
     }
   }
 
