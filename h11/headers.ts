@@ -5,7 +5,7 @@ import { LocalProtocolError } from "./errors.ts";
 import { Framing, FRAMING_NAMES, mayFrame, noteField } from "./framing.ts";
 import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
 import { type FieldName, fieldName } from "./names.ts";
-import { cut, findRoom, type Piece, SECTION_END, writePiece, writeText } from "./output.ts";
+import { areaFor, cut, type Piece, SECTION_END, writePiece, writeText } from "./output.ts";
 import { ReceivedFields } from "./received_fields.ts";
 import { quote } from "./text.ts";
 
@@ -62,10 +62,10 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
       const names = headers.#names, values = headers.#values;
       let size = start.length + added.length + SECTION_END.length;
       for (let i = 0; i < names.length; i++) size += names[i].lineLength(values[i]);
-      const area = findRoom(size);
+      const area = areaFor(size);
       let at = typeof start === "string"
-        ? writeText(area, start, area.start)
-        : writePiece(area, start, area.start);
+        ? writeText(area, start, area.used)
+        : writePiece(area, start, area.used);
       for (let i = 0; i < names.length; i++) {
         if (without.length > 0 && without.includes(names[i].lower)) continue;
         at = names[i].write(area, values[i], at);
@@ -99,25 +99,15 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     } else {
       this.#framing = new Framing();
       this.#received = null;
-      this.#names = [];
-      this.#values = [];
-      this.#appendAll(init);
+      const pairs = toPairs(init);
+      this.#names = new Array(pairs.length);
+      this.#values = new Array(pairs.length);
+      // To destructure each pair takes longer.
+      for (let i = 0; i < pairs.length; i++) this.#set(i, pairs[i][0], pairs[i][1]);
     }
   }
 
-  // Not part of the constructor, which is small enough to be inlined without it.
-  #appendAll(init: Exclude<HeadersInit, Headers>): void {
-    if (Array.isArray(init)) {
-      // What is passed most; to destructure each pair takes longer.
-      for (let i = 0; i < init.length; i++) this.#append(init[i][0], init[i][1]);
-    } else if (isIterable(init)) {
-      for (const [name, value] of init) this.#append(name, value);
-    } else {
-      for (const name of Object.keys(init)) this.#append(name, init[name]);
-    }
-  }
-
-  #append(rawName: string, value: string): void {
+  #set(i: number, rawName: string, value: string): void {
     const name = fieldName(rawName);
     if (name === null) {
       throw new LocalProtocolError(
@@ -140,8 +130,8 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     if (mayFrame(lower.length, lower.charCodeAt(0)) && FRAMING_NAMES.has(lower)) {
       noteField(this.#framing, lower, value, "strict");
     }
-    this.#names.push(name);
-    this.#values.push(value);
+    this.#names[i] = name;
+    this.#values[i] = value;
   }
 
   /** How many fields there are. */
@@ -202,6 +192,9 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 const NO_NAMES: FieldName[] = [];
 const NO_VALUES: string[] = [];
 
-function isIterable(init: object): init is Iterable<readonly [string, string]> {
-  return Symbol.iterator in init;
+function toPairs(
+  init: Exclude<HeadersInit, Headers>,
+): readonly (readonly [name: string, value: string])[] {
+  if (Array.isArray(init)) return init;
+  return Symbol.iterator in init ? Array.from(init) : Object.entries(init);
 }

@@ -2,7 +2,7 @@
 // makes no new string.
 
 import { textConsistsOf, TOKEN } from "./grammar.ts";
-import { type Area, encodeLatin1, Piece, writePiece, writeText } from "./output.ts";
+import { type Area, Piece, writePiece, writeText } from "./output.ts";
 import { decodeLatin1 } from "./text.ts";
 
 /** All of them have four letters or more. */
