@@ -12,6 +12,7 @@ import {
   Request,
   Response,
 } from "./events.ts";
+import type { Framing } from "./framing.ts";
 import { framingOf, Headers, writeSection } from "./headers.ts";
 import { parseRequest, parseResponse, readSection, type SectionRules } from "./heads.ts";
 import { listMembers } from "./grammar.ts";
@@ -407,9 +408,7 @@ export class Connection {
     if (upgrade || connect) this.#state.processSwitchProposal(upgrade, connect);
     this.#requestMethod = event.method;
     if (!isOurs) this.#theirHttpVersion = event.httpVersion;
-    if (!persists(event.headers, isHttp10)) {
-      this.#state.processKeepAliveDisabled();
-    }
+    if (!persists(framing, isHttp10)) this.#state.processKeepAliveDisabled();
     // RFC 9110 10.1.1: an expectation in HTTP/1.0 is passed over.
     this.#clientWaits = framing.expectContinue && !isHttp10;
     const bodyFraming = framing.chunked ? "chunked" : "content-length";
@@ -440,7 +439,7 @@ export class Connection {
     // RFC 9112 6.1: chunked in HTTP/1.0 is faulty, and the connection ends with the message.
     if (
       bodyFraming === "close-delimited" || (framing.chunked && isHttp10) ||
-      !persists(event.headers, isHttp10)
+      !persists(framing, isHttp10)
     ) {
       this.#state.processKeepAliveDisabled();
     }
@@ -580,8 +579,7 @@ function connectionLine(
 }
 
 /** RFC 9112 9.3. */
-function persists(headers: Headers, isHttp10: boolean): boolean {
-  const { close, keepAlive } = framingOf(headers);
+function persists({ close, keepAlive }: Framing, isHttp10: boolean): boolean {
   return !close && (!isHttp10 || keepAlive);
 }
 

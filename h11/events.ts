@@ -289,12 +289,12 @@ export class EndOfMessage {
   constructor(init?: EndOfMessageInit);
   /** @internal Trailers that were received, and judged. */
   constructor(init: ReceivedTrailers);
-  constructor(init: EndOfMessageInit | ReceivedTrailers = {}) {
+  constructor(init?: EndOfMessageInit | ReceivedTrailers) {
     if (init instanceof ReceivedTrailers) {
       this.headers = new Headers(init.fields);
       return;
     }
-    this.headers = init.headers === undefined ? NO_HEADERS : toHeaders(init.headers);
+    this.headers = init?.headers === undefined ? NO_HEADERS : toHeaders(init.headers);
     if (this.headers.length === 0) return;
     for (const [name] of this.headers) {
       if (FORBIDDEN_TRAILERS.has(name)) {

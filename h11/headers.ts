@@ -5,7 +5,7 @@ import { LocalProtocolError } from "./errors.ts";
 import { Framing, FRAMING_NAMES, mayFrame, noteField } from "./framing.ts";
 import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
 import { type FieldName, fieldName } from "./names.ts";
-import { type Area, cut, findRoom, Piece, SECTION_END, writePiece, writeText } from "./output.ts";
+import { type Area, areaFor, cut, Piece, SECTION_END, writePiece, writeText } from "./output.ts";
 import { ReceivedFields } from "./received_fields.ts";
 import { quote } from "./text.ts";
 
@@ -68,14 +68,14 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
       if (headers.#received !== null) headers = new Headers(headers.rawItems());
       const lines = without.length === 0 ? headers.#keptLines() : null;
       const size = start.length + headers.#size + added.length + SECTION_END.length + body.length;
-      const area = findRoom(size);
+      const area = areaFor(size);
       let at = typeof start === "string"
-        ? writeText(area, start, area.start)
-        : writePiece(area, start, area.start);
+        ? writeText(area, start, area.used)
+        : writePiece(area, start, area.used);
       at = lines === null ? headers.#writeLines(area, without, at) : writePiece(area, lines, at);
       if (added !== "") at = writeText(area, added, at);
       at = writePiece(area, SECTION_END, at);
-      area.bytes.set(body, at);
+      area.array.set(body, at);
       return cut(area, at + body.length);
     };
   }
@@ -105,20 +105,15 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     } else {
       this.#framing = new Framing();
       this.#received = null;
-      this.#names = [];
-      this.#values = [];
-      if (Array.isArray(init)) {
-        // What is passed most; to destructure each pair takes longer.
-        for (let i = 0; i < init.length; i++) this.#append(init[i][0], init[i][1]);
-      } else if (isIterable(init)) {
-        for (const [name, value] of init) this.#append(name, value);
-      } else {
-        for (const name of Object.keys(init)) this.#append(name, init[name]);
-      }
+      const pairs = toPairs(init);
+      this.#names = new Array(pairs.length);
+      this.#values = new Array(pairs.length);
+      // To destructure each pair takes longer.
+      for (let i = 0; i < pairs.length; i++) this.#set(i, pairs[i][0], pairs[i][1]);
     }
   }
 
-  #append(rawName: string, value: string): void {
+  #set(i: number, rawName: string, value: string): void {
     const name = fieldName(rawName);
     if (name === null) {
       throw new LocalProtocolError(
@@ -142,8 +137,8 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
       noteField(this.#framing, lower, value, "strict");
     }
     this.#size += name.lineLength(value);
-    this.#names.push(name);
-    this.#values.push(value);
+    this.#names[i] = name;
+    this.#values[i] = value;
   }
 
   /** All lines in one piece, for headers that are sent again; null where they are sent for the first time. */
@@ -223,6 +218,9 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 const NO_NAMES: FieldName[] = [];
 const NO_VALUES: string[] = [];
 
-function isIterable(init: object): init is Iterable<readonly [string, string]> {
-  return Symbol.iterator in init;
+function toPairs(
+  init: Exclude<HeadersInit, Headers>,
+): readonly (readonly [name: string, value: string])[] {
+  if (Array.isArray(init)) return init;
+  return Symbol.iterator in init ? Array.from(init) : Object.entries(init);
 }

@@ -3,7 +3,8 @@
 import { Slab } from "./slab.ts";
 import { encodeInto } from "./text.ts";
 
-const slab = new Slab((length) => new Uint8Array(length), 32 * 1024);
+const makeBytes = (length: number): Uint8Array => new Uint8Array(length);
+const slab = new Slab(makeBytes, 32 * 1024);
 /** More than this does not come out of the slab: who holds a little must not hold on to much. */
 const SHARED_MAX = 4 * 1024;
 
@@ -54,30 +55,21 @@ export class Piece {
 /** Ends the last line of a section, and the section. */
 export const SECTION_END = new Piece("\r\n\r\n");
 
-/** Where a section is written: pieces go to the view, other text to the bytes under it. */
-export interface Area {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  /** The first byte that may be written. */
-  readonly start: number;
-}
-
-/** Finds room for a section of at most `size` bytes. Nothing else may be encoded until `cut`. */
-export function findRoom(size: number): Area {
+/** Where a section of at most `size` bytes is written. Nothing else may be encoded until `cut`. */
+export function areaFor(size: number): Area {
   // A piece writes up to three bytes too many, which the next one overwrites.
   size += 3;
-  if (size > SHARED_MAX) {
-    const bytes = new Uint8Array(size);
-    return { bytes, view: new DataView(bytes.buffer), start: 0 };
-  }
-  const start = slab.find(size);
-  return { bytes: slab.array, view: slab.view, start };
+  const area = size > SHARED_MAX ? new Slab(makeBytes, size) : slab;
+  area.find(size);
+  return area;
 }
+export type Area = Slab<Uint8Array>;
 
-/** Takes what was written up to `end`. */
-export function cut({ bytes, start }: Area, end: number): Uint8Array {
-  if (bytes === slab.array) slab.take(end - start);
-  return bytes.subarray(start, end);
+/** Takes what was written to the free bytes of an area, up to `end`. */
+export function cut(area: Area, end: number): Uint8Array {
+  const start = area.used;
+  area.take(end - start);
+  return area.array.subarray(start, end);
 }
 
 /** Writes a piece at `at`. @returns Where it ends. */
@@ -87,7 +79,7 @@ export function writePiece({ view }: Area, { length, words }: Piece, at: number)
 }
 
 /** Writes text whose code units are under 0x100 at `at`. @returns Where it ends. */
-export function writeText({ bytes }: Area, text: string, at: number): number {
-  encodeInto(text, bytes, at);
+export function writeText({ array }: Area, text: string, at: number): number {
+  encodeInto(text, array, at);
   return at + text.length;
 }

@@ -6,7 +6,8 @@ export class Slab<A extends Uint8Array | Int32Array> {
   array: A;
   /** The same bytes. */
   view: DataView;
-  #used = 0;
+  /** How many of its elements are taken. */
+  used = 0;
   readonly #make: (length: number) => A;
   readonly #size: number;
 
@@ -20,16 +21,16 @@ export class Slab<A extends Uint8Array | Int32Array> {
 
   /** Where `length` free elements of `array` begin; `array` may be a new one. */
   find(length: number): number {
-    if (this.#used + length > this.array.length) {
+    if (this.used + length > this.array.length) {
       this.array = this.#make(Math.max(length, this.#size));
       this.view = new DataView(this.array.buffer);
-      this.#used = 0;
+      this.used = 0;
     }
-    return this.#used;
+    return this.used;
   }
 
   /** Takes the first `length` of the free elements. */
   take(length: number): void {
-    this.#used += length;
+    this.used += length;
   }
 }

@@ -355,10 +355,18 @@ export class Connection implements ExchangeHost, Watched {
    */
   #readAhead(): void {
     // A request for another protocol is followed by bytes of that protocol, which are not ours to read.
-    if (this.#ahead !== null || this.protocol.theirState !== h11.DONE) return;
+    if (this.#ahead !== null || !this.#isRequestComplete) return;
     // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
-    if (this.protocol.bufferedSize > 0) this.protocol.nextEvent();
+    // After the last request of a connection nothing of it is read any more.
+    const { protocol } = this;
+    if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
     this.#ahead = this.#keepReading();
+  }
+
+  /** The client's message is complete: the last one of the connection, or not. */
+  get #isRequestComplete(): boolean {
+    const { theirState } = this.protocol;
+    return theirState === h11.DONE || theirState === h11.MUST_CLOSE;
   }
 
   async #keepReading(): Promise<void> {
@@ -374,7 +382,7 @@ export class Connection implements ExchangeHost, Watched {
         const data = await socket.read();
         protocol.receiveData(data.slice());
         if (data.length === 0) left();
-        if (data.length === 0 || !isRunning() || protocol.theirState !== h11.DONE) return;
+        if (data.length === 0 || !isRunning() || !this.#isRequestComplete) return;
       }
     } catch {
       const reason = left();
@@ -508,7 +516,7 @@ export class Connection implements ExchangeHost, Watched {
       throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
-    if (protocol.theirState === h11.DONE) this.#readAhead();
+    this.#readAhead();
     return null;
   }
 

@@ -54,6 +54,8 @@ class Working implements AsyncDisposable {
 const REQUESTS: [what: string, sent: string][] = [
   ["a request", GET],
   ["a request with a body", POST],
+  ["a request with Connection: close", GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")],
+  ["a request of HTTP/1.0", "GET / HTTP/1.0\r\n\r\n"],
   ["a request and the next one", GET + GET],
   ["a request and a part of the next one", GET + GET.slice(0, 9)],
 ];
