@@ -19,4 +19,3 @@ await add("Grace");
 const problem = page.locator("#problem", { hasText: /./ });
 await problem.waitFor();
 console.log(await problem.textContent());
-if (Deno.args[2]) await page.screenshot({ path: Deno.args[2] });
