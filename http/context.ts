@@ -49,7 +49,9 @@ export class HTTPContext extends Context {
 
   get #bound(): Exchange {
     if (this.#exchange === null) {
-      throw new TypeError("Cannot use this HTTPContext: no request belongs to it");
+      throw new TypeError(
+        "Cannot use this HTTPContext: no request belongs to it; the server makes one for each request, and newCtx() none that can answer",
+      );
     }
     return this.#exchange;
   }

@@ -96,7 +96,9 @@ function didYouMean(hint: string | null): string {
 }
 
 export function contextDropped(cid: string): ContextNotFound {
-  return new ContextNotFound(`Cannot use context ${quote(cid)}: it was dropped`);
+  return new ContextNotFound(
+    `Cannot use context ${quote(cid)}: it was dropped; make another one with newCtx()`,
+  );
 }
 
 export function noParam(name: string, path: string, cause: unknown): PathParamsError {

@@ -131,7 +131,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    */
   done(result: unknown = this.result): void {
     if (this.#isDone) {
-      throw new EventAlreadyDone(`Cannot call done() on ${describe(this)}: it is done already`);
+      throw new EventAlreadyDone(
+        `Cannot call done() on ${
+          describe(this)
+        }: it is done already; call preventAutoDone() in its handler ` +
+          "to have it done by done() alone",
+      );
     }
     this.result = result;
     this.#isDone = true;

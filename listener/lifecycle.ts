@@ -34,7 +34,9 @@ let runningListener: AnyListener | null = null;
  */
 export function getCurrentRunningListener(): AnyListener {
   if (runningListener === null) {
-    throw new ListenerNotFound("Cannot get the running listener: none is in run()");
+    throw new ListenerNotFound(
+      "Cannot get the running listener: none is in run(); call it while one runs, or use event.listener",
+    );
   }
   return runningListener;
 }
@@ -93,7 +95,9 @@ export class Lifecycle {
 
   async run(): Promise<void> {
     if (runningListener !== null) {
-      throw new DuplicateListener("Cannot run the listener: another one is in run()");
+      throw new DuplicateListener(
+        "Cannot run the listener: another one is in run(); use start() and stop() for the second one",
+      );
     }
     runningListener = this.#listener;
     const removeSignals = onTermination(() => void this.stop().catch(() => {}));

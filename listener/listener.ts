@@ -141,7 +141,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const cid = options?.cid;
     if (cid !== undefined && this.#contexts.has(cid)) {
       throw new errors.ContextAlreadyExists(
-        `Cannot make context ${errors.quote(cid)}: a context of that id is alive`,
+        `Cannot make context ${
+          errors.quote(cid)
+        }: a context of that id is alive; drop() it, or use getCtx()`,
       );
     }
     const ctx = new this.#ContextClass(this, options);
@@ -158,7 +160,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const ctx = this.#contexts.get(cid);
     if (ctx === undefined) {
       throw new errors.ContextNotFound(
-        `Cannot find context ${errors.quote(cid)}: no context of that id is alive`,
+        `Cannot find context ${
+          errors.quote(cid)
+        }: no context of that id is alive; make it with newCtx({ cid })`,
       );
     }
     return ctx;
@@ -194,7 +198,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     converter: Converter<V>,
   ): Listener<C, T & { [K in N]: V }> & this {
     if (this.#converters.has(name)) {
-      throw new errors.RouteError(`Cannot add converter "${name}": the name is taken`);
+      throw new errors.RouteError(
+        `Cannot add converter "${name}": the name is taken; choose another one`,
+      );
     }
     this.#converters.set(name, makeConverter(name, converter));
     return this as unknown as Listener<C, T & { [K in N]: V }> & this;
@@ -228,7 +234,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
       throw new errors.EventAlreadyExists(
         `Cannot add route "${pattern}": the name "${route.name}" is taken by "${
           this.#routes.get(route.name)!.pattern
-        }"`,
+        }"; give one of them another name, as in onEvent(pattern, { name }, handler)`,
       );
     }
     this.#order++;
