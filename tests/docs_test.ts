@@ -85,3 +85,56 @@ test("README.md leads to each guide", READ, async () => {
     assert(readme.includes(`(${path})`), `README.md has no link to ${path}`);
   }
 });
+
+/** The classes of errors that the package's doors export. */
+async function errorClasses(): Promise<string[]> {
+  const { exports } = JSON.parse(await read("deno.json"));
+  const found = new Set<string>();
+  const collect = (module: Record<string, unknown>): void => {
+    for (const [name, value] of Object.entries(module)) {
+      if (name === "h11") collect(value as Record<string, unknown>);
+      else if (isErrorClass(value)) found.add(name);
+    }
+  };
+  for (const door of Object.values(exports)) collect(await import(new URL(`${door}`, ROOT).href));
+  return [...found].sort();
+}
+
+function isErrorClass(value: unknown): boolean {
+  const { prototype } = Object(value);
+  return prototype instanceof Error || prototype instanceof DOMException;
+}
+
+test("docs/errors.md lists each class of errors, and no other", READ, async () => {
+  const page = await read("docs/errors.md");
+  const listed = Array.from(page.matchAll(/^\| `([A-Z]\w+)`/gm), ([, name]) => name);
+  assertEquals(listed.sort(), await errorClasses());
+});
+
+/** The code that a user's program runs, without comments. */
+async function sources(): Promise<string> {
+  const { publish } = JSON.parse(await read("deno.json"));
+  const files: string[] = [];
+  for (const path of publish.include as string[]) {
+    if (!path.endsWith("/**/*.ts")) files.push(path);
+    else {
+      const folder = path.replace("**/*.ts", "");
+      for (const { name } of Deno.readDirSync(new URL(folder, ROOT))) files.push(folder + name);
+    }
+  }
+  const code = await Promise.all(files.filter((path) => path.endsWith(".ts")).map(read));
+  return code.join("\n").replace(/^\s*(\/\/|\*|\/\*\*).*$/gm, "");
+}
+
+test("docs/errors.md quotes messages as they are", READ, async () => {
+  const code = await sources();
+  const page = await read("docs/errors.md");
+  const unknown: string[] = [];
+  for (const [, message] of page.matchAll(/^\| `((?:Cannot|WARNING|ERROR|…) ?[^`]*)`/gm)) {
+    // What is between dots varies.
+    for (const part of message.split(/…|"|192\.0\.2\.1:5000|Too many open files/)) {
+      if (part.trim().length > 2 && !code.includes(part.trim())) unknown.push(part);
+    }
+  }
+  assertEquals(unknown, []);
+});
