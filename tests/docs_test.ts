@@ -138,3 +138,16 @@ test("docs/errors.md quotes messages as they are", READ, async () => {
   }
   assertEquals(unknown, []);
 });
+
+test("docs/internals.md names files that are there", READ, async () => {
+  const page = await read("docs/internals.md");
+  const named = Array.from(page.matchAll(/`([\w/]+\.(?:ts|md|json))`/g), ([, path]) => path);
+  const missing = named.filter((path) => {
+    try {
+      return !Deno.statSync(new URL(path, ROOT)).isFile;
+    } catch {
+      return true;
+    }
+  });
+  assertEquals(missing, []);
+});
