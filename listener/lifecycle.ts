@@ -30,6 +30,15 @@ let runningListener: AnyListener | null = null;
 /**
  * The listener that is in {@linkcode Listener.run} in this process.
  *
+ * ```ts
+ * import { getCurrentRunningListener, Listener } from "@tiny/listener/listener";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const app = new Listener();
+ * app.startup(() => assertEquals(getCurrentRunningListener(), app));
+ * await app.run();
+ * ```
+ *
  * @throws {ListenerNotFound} None is.
  */
 export function getCurrentRunningListener(): AnyListener {

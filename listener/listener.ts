@@ -210,6 +210,15 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * Registers the handler of the events whose path matches `pattern`. Of all routes that match a path the
    * one registered first is taken.
    *
+   * ```ts
+   * import { Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new Listener();
+   * app.onEvent("<x:float> + <y:float>", ({ params }) => params.x + params.y);
+   * assertEquals(await app.triggerEvent("1.5 + 2"), 3.5);
+   * ```
+   *
    * @throws {RouteError} The converter of a param is not known, or a param name is used twice.
    * @throws {EventAlreadyExists} A route of that name is there.
    */
@@ -364,6 +373,22 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /**
    * Runs `handle` when an event fails with an error of `ErrorClass`. Every hook whose class fits runs, in
    * the order of registration; then the failure has been dealt with, and the event's task resolves.
+   *
+   * ```ts
+   * import { Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new Listener();
+   * const problems: string[] = [];
+   * app.onEvent("divide <a:int> by <b:int>", ({ params: { a, b } }) => {
+   *   if (b === 0) throw new RangeError("b is 0");
+   *   return a / b;
+   * });
+   * app.onError(RangeError, ({ path }, { message }) => problems.push(`${path}: ${message}`));
+   *
+   * await app.triggerEvent("divide 1 by 0");
+   * assertEquals(problems, ["divide 1 by 0: b is 0"]);
+   * ```
    */
   onError<E>(
     // deno-lint-ignore no-explicit-any

@@ -151,3 +151,18 @@ test("docs/internals.md names files that are there", READ, async () => {
   });
   assertEquals(missing, []);
 });
+
+const PYTHON = "/usr/bin/python3";
+const NAMES =
+  "import h11; print(*[n for o in (h11, h11.Connection) for n in dir(o) if n[0] != '_'])";
+
+test(
+  "docs/from_h11.md has each name of Python's h11",
+  { permissions: ["read", "run"], commands: [[PYTHON, "-I", "-c", NAMES]] },
+  async () => {
+    const { stdout } = await new Deno.Command(PYTHON, { args: ["-I", "-c", NAMES] }).output();
+    const page = await read("docs/from_h11.md");
+    const names = new TextDecoder().decode(stdout).trim().split(" ");
+    assertEquals(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(page)), []);
+  },
+);
