@@ -108,6 +108,19 @@ export class TestClient implements AsyncDisposable {
  * Starts an application on a free port of this machine, with its startup callbacks, and gives a client for it.
  * It speaks plain HTTP over TCP, and needs `--allow-net`.
  *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { HTTPListener } from "@tiny/listener/http";
+ * import { testClient } from "@tiny/listener/testing";
+ *
+ * const app = new HTTPListener();
+ * app.onEvent("POST:/double", async ({ ctx }) => Response.json(2 * Number(await ctx.json())));
+ *
+ * await using client = await testClient(app);
+ * const response = await client.post("/double", { json: 21 });
+ * assertEquals(await response.json(), 42);
+ * ```
+ *
  * @param options Options to start with, in place of the application's own: `port` is 0, `hostname`
  * `127.0.0.1` and `accessLog` false if not given.
  * @throws {TypeError} The application listens on a Unix socket.

@@ -545,7 +545,9 @@ export class Connection implements ExchangeHost, Watched {
 }
 
 function exchangeOver(): TypeError {
-  return new TypeError("Cannot read the request's body: the exchange is over");
+  return new TypeError(
+    "Cannot read the request's body: the exchange is over; read it before the response ends",
+  );
 }
 
 function requestTimeout(what: "head" | "body"): HTTPError {

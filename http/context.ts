@@ -56,7 +56,9 @@ export class HTTPContext extends Context {
 
   get #bound(): Exchange {
     if (this.#exchange === null) {
-      throw new TypeError("Cannot use this HTTPContext: no request belongs to it");
+      throw new TypeError(
+        "Cannot use this HTTPContext: no request belongs to it; the server makes one for each request, and newCtx() none that can answer",
+      );
     }
     return this.#exchange;
   }
@@ -269,6 +271,16 @@ export class HTTPContext extends Context {
   /**
    * Sends an interim response, as 103 (Early Hints); nothing to a client of HTTP/1.0 (RFC 9110 15.2).
    *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   *
+   * const app = new HTTPListener();
+   * app.onEvent("GET:/", ({ ctx }) => {
+   *   ctx.informational(103, { Link: "</style.css>; rel=preload; as=style" });
+   *   ctx.response(200, "…");
+   * });
+   * ```
+   *
    * @param status From 100 to 199.
    * @throws {h11.LocalProtocolError} The status or a field is not valid, or the response has begun.
    */
@@ -280,6 +292,20 @@ export class HTTPContext extends Context {
    * Sets trailer fields: they follow the body of a response that is sent after this, or is being sent.
    * A client of HTTP/1.0 does not get them, nor one that is sent `Content-Length`.
    *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   *
+   * const app = new HTTPListener();
+   * app.onEvent("GET:/lines", ({ ctx }) => {
+   *   async function* lines() {
+   *     let count = 0;
+   *     for (; count < 3; count++) yield `${count}\n`;
+   *     ctx.setTrailers({ "X-Line-Count": String(count) });
+   *   }
+   *   return ctx.response(200, lines(), { Trailer: "X-Line-Count" });
+   * });
+   * ```
+   *
    * @throws {h11.LocalProtocolError} A field is not valid, or may not be a trailer (RFC 9110 6.5.1).
    */
   setTrailers(headers: HeadersInit): void {
@@ -289,6 +315,20 @@ export class HTTPContext extends Context {
   /**
    * Hands the connection over to another protocol: sends 101 (Switching Protocols) with the protocol the
    * client asked for, or 200 to CONNECT.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   *
+   * const app = new HTTPListener();
+   * app.onEvent("GET:/echo", async ({ ctx }) => {
+   *   const { conn, head } = await ctx.upgrade();
+   *   using _closedAtTheEnd = conn;
+   *   const writer = conn.writable.getWriter();
+   *   await writer.write(head);
+   *   writer.releaseLock();
+   *   await conn.readable.pipeTo(conn.writable);
+   * });
+   * ```
    *
    * @returns The connection, which is the handler's from then on, and what came of the new protocol.
    * @throws {TypeError} The client asked for no other protocol, its body was not read, or a response was

@@ -371,8 +371,8 @@ export class Exchange {
     if (protocol.theirState !== h11.MIGHT_SWITCH_PROTOCOL) {
       throw new TypeError(
         protocol.theirState === h11.SEND_BODY
-          ? "Cannot upgrade: the request's body was not read to its end"
-          : "Cannot upgrade: the request asks for no other protocol",
+          ? "Cannot upgrade: the request's body was not read to its end; await ctx.bytes() before"
+          : "Cannot upgrade: the request asks for no other protocol; answer it with 426 (Upgrade Required)",
       );
     }
     const given = new h11.Headers(headers);
@@ -420,8 +420,16 @@ export class Exchange {
   }
 
   #checkOpen(): void {
-    if (this.isOver) throw new TypeError("Cannot respond: the exchange is over");
-    if (this.isResponded) throw new TypeError("Cannot respond twice: the response was sent before");
+    if (this.isOver) {
+      throw new TypeError(
+        "Cannot respond: the exchange is over; event.signal tells when that happens",
+      );
+    }
+    if (this.isResponded) {
+      throw new TypeError(
+        "Cannot respond twice: the response was sent before; look at ctx.isResponded",
+      );
+    }
   }
 }
 

@@ -75,7 +75,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   get addr(): Deno.NetAddr {
     const addr = this.listenAddr;
     if (addr.transport !== "tcp") {
-      throw new TypeError("Cannot get the address: the server listens on a Unix socket");
+      throw new TypeError(
+        "Cannot get the address: the server listens on a Unix socket; use listenAddr",
+      );
     }
     return addr;
   }
@@ -87,7 +89,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    */
   get listenAddr(): Deno.Addr {
     if (this.#server === null) {
-      throw new TypeError("Cannot get the address: the server does not listen");
+      throw new TypeError(
+        "Cannot get the address: the server does not listen; await start() before",
+      );
     }
     return this.#server.addr;
   }
@@ -353,7 +357,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     }
     if (exchange.isResponded || exchange.isOver) return;
     const { method, target } = exchange.request;
-    const why = `the ${name()} ended without a response`;
+    const why = `the ${name()} ended without a response; call ctx.response()`;
     exchange.error = new TypeError(`Cannot answer: ${why}`);
     console.error(`Cannot answer "${method} ${target}": ${why}`);
     exchange.respond(500, "Internal Server Error", []);

@@ -33,7 +33,7 @@ function advice(error: unknown, { hostname, port, path }: Settings): string {
   if (error instanceof errors.NotCapable) {
     const flags = path === undefined
       ? `--allow-net=${hostname}:${port}`
-      : `--allow-read=${path} --allow-write=${path}`;
+      : `--allow-net=unix:${path} --allow-read=${path} --allow-write=${path}`;
     return `the program has no permission; run it with ${flags}`;
   }
   if (error instanceof errors.AddrInUse) {

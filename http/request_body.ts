@@ -94,5 +94,7 @@ export class RequestBody {
 }
 
 function readTwice(): TypeError {
-  return new TypeError("Cannot read the request's body: it was read before");
+  return new TypeError(
+    "Cannot read the request's body: it was read before; keep what the first read returned",
+  );
 }

@@ -37,6 +37,22 @@ export let idOf: (ctx: Context) => string | number;
  * other, and share its `scope` and the dependencies they use.
  *
  * Make one with {@linkcode Listener.newCtx}. It is kept until {@linkcode Context.drop} is called.
+ *
+ * ```ts
+ * import { Listener } from "@tiny/listener/listener";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const app = new Listener();
+ * app.onEvent("I am <name>", ({ ctx, params }) => {
+ *   ctx.scope.name = params.name;
+ * });
+ * app.onEvent("Who am I?", ({ ctx }) => ctx.scope.name);
+ *
+ * const ctx = app.newCtx();
+ * await ctx.triggerEvent("I am Ada");
+ * assertEquals(await ctx.triggerEvent("Who am I?"), "Ada");
+ * ctx.drop();
+ * ```
  */
 export class Context {
   /** The listener the context belongs to. */

@@ -33,7 +33,18 @@ export class RouteError extends ListenerError {}
 /** A route of that name is registered already. */
 export class EventAlreadyExists extends ListenerError {}
 
-/** No route matches the path, or no route has the name. */
+/**
+ * No route matches the path, or no route has the name.
+ *
+ * ```ts
+ * import { EventNotFound, Listener } from "@tiny/listener/listener";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const app = new Listener();
+ * app.onEvent("greet <name>", ({ params }) => `Hello, ${params.name}!`);
+ * assertThrows(() => app.triggerEvent("gret bob"), EventNotFound, 'did you mean "greet <name>"?');
+ * ```
+ */
 export class EventNotFound extends ListenerError {}
 
 /** The event was done before. */
@@ -61,6 +72,15 @@ export class EventDataError extends ListenerError {}
  * A time limit is over. It is a `DOMException` whose `name` is `"TimeoutError"`, as
  * `AbortSignal.timeout()` makes it, with a class of its own for
  * {@linkcode Listener.onError} and `instanceof`.
+ *
+ * ```ts
+ * import { Listener, TimeoutError } from "@tiny/listener/listener";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const app = new Listener();
+ * app.onEvent("wait", () => new Promise(() => {}));
+ * await assertRejects(async () => await app.triggerEvent("wait", { timeout: 1 }), TimeoutError);
+ * ```
  */
 export class TimeoutError extends DOMException {
   /**
@@ -96,7 +116,9 @@ function didYouMean(hint: string | null): string {
 }
 
 export function contextDropped(cid: string): ContextNotFound {
-  return new ContextNotFound(`Cannot use context ${quote(cid)}: it was dropped`);
+  return new ContextNotFound(
+    `Cannot use context ${quote(cid)}: it was dropped; make another one with newCtx()`,
+  );
 }
 
 export function noParam(name: string, path: string, cause: unknown): PathParamsError {

@@ -48,7 +48,26 @@ export interface WaitEventDoneOptions {
 /** Runs a new event; for `context.ts` alone. */
 export let runEvent: (event: AnyEvent) => EventTask;
 
-/** One run of a route's handler: what handlers and hooks get as their argument. */
+/**
+ * One run of a route's handler: what handlers and hooks get as their argument.
+ *
+ * ```ts
+ * import { Listener } from "@tiny/listener/listener";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const app = new Listener();
+ * app.onEvent("save <username>", { name: "save" }, ({ params }) => `${params.username} is saved`);
+ * app.onEvent("report", async (event) => {
+ *   const [saved] = await event.waitEventDone("save", { timeout: 1000 });
+ *   return `Reported: ${saved}`;
+ * });
+ *
+ * const ctx = app.newCtx();
+ * const report = ctx.triggerEvent("report");
+ * ctx.triggerEvent("save alice");
+ * assertEquals(await report, "Reported: alice is saved");
+ * ```
+ */
 export class Event<C extends Context = Context, P = Record<string, unknown>, D = unknown> {
   /** The context the event belongs to. */
   readonly ctx: C;
@@ -131,7 +150,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    */
   done(result: unknown = this.result): void {
     if (this.#isDone) {
-      throw new EventAlreadyDone(`Cannot call done() on ${describe(this)}: it is done already`);
+      throw new EventAlreadyDone(
+        `Cannot call done() on ${
+          describe(this)
+        }: it is done already; call preventAutoDone() in its handler ` +
+          "to have it done by done() alone",
+      );
     }
     this.result = result;
     this.#isDone = true;

@@ -30,11 +30,22 @@ let runningListener: AnyListener | null = null;
 /**
  * The listener that is in {@linkcode Listener.run} in this process.
  *
+ * ```ts
+ * import { getCurrentRunningListener, Listener } from "@tiny/listener/listener";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const app = new Listener();
+ * app.startup(() => assertEquals(getCurrentRunningListener(), app));
+ * await app.run();
+ * ```
+ *
  * @throws {ListenerNotFound} None is.
  */
 export function getCurrentRunningListener(): AnyListener {
   if (runningListener === null) {
-    throw new ListenerNotFound("Cannot get the running listener: none is in run()");
+    throw new ListenerNotFound(
+      "Cannot get the running listener: none is in run(); call it while one runs, or use event.listener",
+    );
   }
   return runningListener;
 }
@@ -93,7 +104,9 @@ export class Lifecycle {
 
   async run(): Promise<void> {
     if (runningListener !== null) {
-      throw new DuplicateListener("Cannot run the listener: another one is in run()");
+      throw new DuplicateListener(
+        "Cannot run the listener: another one is in run(); use start() and stop() for the second one",
+      );
     }
     runningListener = this.#listener;
     const removeSignals = onTermination(() => void this.stop().catch(() => {}));

@@ -141,7 +141,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const cid = options?.cid;
     if (cid !== undefined && this.#contexts.has(cid)) {
       throw new errors.ContextAlreadyExists(
-        `Cannot make context ${errors.quote(cid)}: a context of that id is alive`,
+        `Cannot make context ${
+          errors.quote(cid)
+        }: a context of that id is alive; drop() it, or use getCtx()`,
       );
     }
     const ctx = new this.#ContextClass(this, options);
@@ -158,7 +160,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const ctx = this.#contexts.get(cid);
     if (ctx === undefined) {
       throw new errors.ContextNotFound(
-        `Cannot find context ${errors.quote(cid)}: no context of that id is alive`,
+        `Cannot find context ${
+          errors.quote(cid)
+        }: no context of that id is alive; make it with newCtx({ cid })`,
       );
     }
     return ctx;
@@ -194,7 +198,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     converter: Converter<V>,
   ): Listener<C, T & { [K in N]: V }> & this {
     if (this.#converters.has(name)) {
-      throw new errors.RouteError(`Cannot add converter "${name}": the name is taken`);
+      throw new errors.RouteError(
+        `Cannot add converter "${name}": the name is taken; choose another one`,
+      );
     }
     this.#converters.set(name, makeConverter(name, converter));
     return this as unknown as Listener<C, T & { [K in N]: V }> & this;
@@ -203,6 +209,15 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /**
    * Registers the handler of the events whose path matches `pattern`. Of all routes that match a path the
    * one registered first is taken.
+   *
+   * ```ts
+   * import { Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new Listener();
+   * app.onEvent("<x:float> + <y:float>", ({ params }) => params.x + params.y);
+   * assertEquals(await app.triggerEvent("1.5 + 2"), 3.5);
+   * ```
    *
    * @throws {RouteError} The converter of a param is not known, or a param name is used twice.
    * @throws {EventAlreadyExists} A route of that name is there.
@@ -228,7 +243,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
       throw new errors.EventAlreadyExists(
         `Cannot add route "${pattern}": the name "${route.name}" is taken by "${
           this.#routes.get(route.name)!.pattern
-        }"`,
+        }"; give one of them another name, as in onEvent(pattern, { name }, handler)`,
       );
     }
     this.#order++;
@@ -358,6 +373,22 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /**
    * Runs `handle` when an event fails with an error of `ErrorClass`. Every hook whose class fits runs, in
    * the order of registration; then the failure has been dealt with, and the event's task resolves.
+   *
+   * ```ts
+   * import { Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new Listener();
+   * const problems: string[] = [];
+   * app.onEvent("divide <a:int> by <b:int>", ({ params: { a, b } }) => {
+   *   if (b === 0) throw new RangeError("b is 0");
+   *   return a / b;
+   * });
+   * app.onError(RangeError, ({ path }, { message }) => problems.push(`${path}: ${message}`));
+   *
+   * await app.triggerEvent("divide 1 by 0");
+   * assertEquals(problems, ["divide 1 by 0: b is 0"]);
+   * ```
    */
   onError<E>(
     // deno-lint-ignore no-explicit-any

@@ -152,11 +152,13 @@ Deno.test("ConnectionState goes where h11's manual says in every state, and nowh
   assertEquals(seen.size, 8 + 8, "every state of both roles is reached");
 });
 
-test("h11/README.md shows the state machines as they are", { permissions: ["read"] }, async () => {
-  const readme = await Deno.readTextFile(new URL("../../h11/README.md", import.meta.url));
-  const drawn = Array.from(readme.matchAll(/```mermaid\n([^]*?)```/g), ([, diagram]) => diagram);
-  assertEquals(drawn, [stateDiagram(h11.CLIENT), stateDiagram(h11.SERVER)]);
-});
+for (const page of ["README.md", "h11/README.md"]) {
+  test(`${page} shows the state machines as they are`, { permissions: ["read"] }, async () => {
+    const readme = await Deno.readTextFile(new URL(`../../${page}`, import.meta.url));
+    const drawn = Array.from(readme.matchAll(/```mermaid\n([^]*?)```/g), ([, diagram]) => diagram);
+    assertEquals(drawn, [stateDiagram(h11.CLIENT), stateDiagram(h11.SERVER)]);
+  });
+}
 
 // Two peers.
 

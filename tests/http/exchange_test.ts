@@ -317,7 +317,10 @@ test("HTTPContext.response() refuses a second response, and the first stands", N
     ctx.response(500, "second");
   });
   assertEquals([status, body], [200, "first"]);
-  assertStringIncludes(errors.entries[0], "Cannot respond twice: the response was sent before");
+  assertStringIncludes(
+    errors.entries[0],
+    "Cannot respond twice: the response was sent before; look at ctx.isResponded",
+  );
 });
 
 test("HTTPContext.response() refuses to answer when the exchange is over", NET, async () => {
@@ -336,7 +339,10 @@ test("HTTPContext.response() refuses to answer when the exchange is over", NET, 
   await client.closeWrite();
   await client.rest();
   isOver.resolve();
-  assertMatch(String(await late.promise), /^TypeError: Cannot respond: the exchange is over/);
+  assertMatch(
+    String(await late.promise),
+    /^TypeError: Cannot respond: the exchange is over; event\.signal tells when/,
+  );
 });
 
 test("HTTPContext.isResponded tells whether the response has begun", NET, async () => {

@@ -60,7 +60,7 @@ test("aroundRequest() hooks see how each request was answered", NET, async () =>
     "now 200 3 undefined",
     "now 200 0 undefined",
     "later 200 5 undefined",
-    'none 500 21 TypeError: Cannot answer: the handler of route "none" ended without a response',
+    'none 500 21 TypeError: Cannot answer: the handler of route "none" ended without a response; call ctx.response()',
     "throws 500 21 TypeError: secret",
     "taken 422 0 undefined",
     "teapot 404 6 HTTPError: no tea",

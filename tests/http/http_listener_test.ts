@@ -86,7 +86,7 @@ const WRONG: [
     () => {},
     500,
     "Internal Server Error",
-    /^Cannot answer "GET \/": the handler of route "home" ended without a response$/,
+    /^Cannot answer "GET \/": the handler of route "home" ended without a response; call ctx\.response\(\)$/,
   ],
   [
     "returns what is no Response",
@@ -237,12 +237,12 @@ test("HTTPListener drops the context of each exchange when it is over", NET, asy
 
 test("HTTPListener.addr is the address while the server listens", NET, async () => {
   const app = new HTTPListener({ port: 0, accessLog: false });
-  assertThrows(() => app.addr, TypeError, "the server does not listen");
+  assertThrows(() => app.addr, TypeError, "the server does not listen; await start() before");
   await app.start();
   assertEquals(app.addr.hostname, "127.0.0.1");
   assert(app.addr.port > 0);
   await app.stop();
-  assertThrows(() => app.addr, TypeError, "the server does not listen");
+  assertThrows(() => app.addr, TypeError, "the server does not listen; await start() before");
 });
 
 test("HTTPListener.configure() is of effect at the next start", NET, async () => {

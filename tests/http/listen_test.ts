@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { HTTPListener, ListenError } from "../../http_context.ts";
 import { test } from "../needs.ts";
+import { run } from "../program.ts";
 import { NET } from "./serving.ts";
 
 /** What `start()` says of an address. */
@@ -37,3 +38,21 @@ test("HTTPListener.start() can be called again when the port is free", NET, asyn
   await app.start();
   assertEquals(app.addr.port, taken.addr.port);
 });
+
+test(
+  "HTTPListener.start() says which permissions a Unix socket needs, and needs no others",
+  { permissions: ["read", "write", "run"] },
+  async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const program = ["tests/http/unix_program.ts", `${folder}/a.sock`];
+      const { stdout } = await run("run", "--no-prompt", ...program);
+      const [, flags] = /^Cannot listen on .*: the program has no permission; run it with (.*)\n$/
+        .exec(stdout)!;
+      const allowed = await run("run", "--no-prompt", ...flags.split(" "), ...program);
+      assertEquals(allowed, { code: 0, stdout: "listening\n", stderr: "" });
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);

@@ -1,5 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { HTTPListener, type ServerOptions } from "../../http_context.ts";
+import { resolveOptions } from "../../http/options.ts";
+import { test } from "../needs.ts";
 
 const REFUSED: [options: ServerOptions, message: string][] = [
   [{ port: -1 }, "Cannot set port to -1: must be a whole number from 0 to 65535"],
@@ -22,4 +24,14 @@ for (const [options, message] of REFUSED) {
 
 Deno.test("HTTPListener takes an option that is undefined as one that is not given", () => {
   assertEquals(new HTTPListener({ port: undefined }) instanceof HTTPListener, true);
+});
+
+test("docs/deployment.md tells the default of each limit", { permissions: ["read"] }, async () => {
+  const page = await Deno.readTextFile(new URL("../../docs/deployment.md", import.meta.url));
+  const rows = page.matchAll(/^\| `(\w+)` +\| ([\d,]+) +\| /gm);
+  const told = Array.from(rows, ([, name, value]) => [name, Number(value.replaceAll(",", ""))]);
+  const isLimit = (name: string): boolean => /^max|Timeout$|Grace$|^backlog$/.test(name);
+  const defaults = Object.entries(resolveOptions({})).filter(([name]) => isLimit(name));
+  assertEquals(Object.fromEntries(told), Object.fromEntries(defaults));
+  assertEquals(told.length, defaults.length);
 });

@@ -139,7 +139,10 @@ for (const [what, read] of TWICE) {
   test(`HTTPContext refuses ${what} with a TypeError`, NET, async () => {
     const error = await twice(read);
     assert(error instanceof TypeError, String(error));
-    assertStringIncludes(error.message, "Cannot read the request's body: it was read before");
+    assertStringIncludes(
+      error.message,
+      "Cannot read the request's body: it was read before; keep what the first read returned",
+    );
   });
 }
 
@@ -156,7 +159,11 @@ test("HTTPContext refuses to read the body when the exchange is over", NET, asyn
   await client.response();
   await client.closeWrite();
   await client.rest();
-  await assertRejects(await late.promise, TypeError, "the exchange is over");
+  await assertRejects(
+    await late.promise,
+    TypeError,
+    "the exchange is over; read it before the response ends",
+  );
 });
 
 // What the client is told when the body is not one that can be read, by what the handler awaits.

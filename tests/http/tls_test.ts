@@ -165,5 +165,5 @@ test("HTTPListener listens on a Unix socket with path, and leaves none behind", 
 test("HTTPListener.addr refuses where the server listens on a Unix socket", UNIX, async () => {
   await using folder = new Folder();
   await using app = await serving(routes, { path: `${folder.path}/app.sock` });
-  assertThrows(() => app.addr, TypeError, "the server listens on a Unix socket");
+  assertThrows(() => app.addr, TypeError, "the server listens on a Unix socket; use listenAddr");
 });

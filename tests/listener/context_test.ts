@@ -52,7 +52,11 @@ Deno.test("Context.drop() frees the context", () => {
     ctx.drop();
     assert(!ctx.isAlive && !app.ctxs.has(cid));
     assertEquals([ctx.cid, ctx.events.size, ctx.scope], [cid, 0, {}]);
-    assertThrows(() => ctx.triggerEvent("b"), ContextNotFound, "it was dropped");
+    assertThrows(
+      () => ctx.triggerEvent("b"),
+      ContextNotFound,
+      "it was dropped; make another one with newCtx()",
+    );
     assertThrows(() => ctx.newEvent(app.getRoute("b")), ContextNotFound);
   }
   assertEquals(app.ctxs.size, 0);

@@ -349,11 +349,19 @@ Deno.test("run() ends when stop() is called, and rejects with what stop() reject
 });
 
 Deno.test("run() refuses a second listener, and getCurrentRunningListener() tells the first", async () => {
-  assertThrows(getCurrentRunningListener, ListenerNotFound, "none is in run()");
+  assertThrows(
+    getCurrentRunningListener,
+    ListenerNotFound,
+    "none is in run(); call it while one runs",
+  );
   const app = new App();
   const running = app.run();
   assertStrictEquals(getCurrentRunningListener(), app);
-  await assertRejects(() => new App().run(), DuplicateListener, "another one is in run()");
+  await assertRejects(
+    () => new App().run(),
+    DuplicateListener,
+    "another one is in run(); use start() and stop() for the second one",
+  );
   await app.stop();
   await running;
   assertThrows(getCurrentRunningListener, ListenerNotFound);

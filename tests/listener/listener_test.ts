@@ -33,7 +33,7 @@ Deno.test("onEvent() refuses a name that is taken", () => {
   assertThrows(
     () => app.onEvent("b", { name: "x" }, () => {}),
     EventAlreadyExists,
-    'Cannot add route "b": the name "x" is taken by "a"',
+    'Cannot add route "b": the name "x" is taken by "a"; give one of them another name, as in onEvent(pattern, { name }, handler)',
   );
   assertStrictEquals(app.findRoute("b"), null);
 });
