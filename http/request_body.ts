@@ -75,21 +75,26 @@ export class RequestBody {
     if (maxBodySize > 0 && contentLength !== null && contentLength > maxBodySize) {
       throw this.#source.tooLarge();
     }
-    const parts: Uint8Array<ArrayBuffer>[] = [];
-    let length = 0;
-    for (let part = await read(); part !== null; part = await read()) {
-      length += part.length;
+    const check = (length: number): void => {
       if (maxBodySize > 0 && length > maxBodySize) throw this.#source.tooLarge();
-      parts.push(part);
+    };
+    let whole = await read() ?? new Uint8Array(0);
+    let length = whole.length;
+    check(length);
+    for (let part = await read(); part !== null; part = await read()) {
+      const needed = length + part.length;
+      check(needed);
+      // Parts are copied together as they come: with a view kept for each, chunks of one byte would take a
+      // hundred times their size in memory.
+      if (needed > whole.length) {
+        const grown = new Uint8Array(Math.min(2 * needed, contentLength ?? Infinity));
+        grown.set(whole.subarray(0, length));
+        whole = grown;
+      }
+      whole.set(part, length);
+      length = needed;
     }
-    if (parts.length === 1) return parts[0];
-    const whole = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
-    return whole;
+    return length === whole.length ? whole : whole.slice(0, length);
   }
 }
 

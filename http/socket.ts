@@ -214,7 +214,7 @@ export class Socket {
       await this.conn.closeWrite();
       while ((await this.read()).length > 0) {
         clearTimeout(timer);
-        timer = setTimeout(close, Math.min(quiet, end - performance.now()));
+        timer = setTimeout(close, Math.max(0, Math.min(quiet, end - performance.now())));
       }
     } catch {
       // The peer is gone, or the time is over.
