@@ -87,7 +87,8 @@ export class Server implements ConnectionHost {
         conn = await this.#listener.accept();
       } catch (error) {
         if (this.isClosing) break;
-        await this.#recover(error);
+        if (hasLeft(error)) this.counters.acceptFailures++;
+        else await this.#recover(error);
         continue;
       }
       if (!this.#hasRoom()) await this.#makeRoom();
@@ -140,6 +141,9 @@ export class Server implements ConnectionHost {
 
   /** Closes the connection that is idle longest; where none is, waits for one to end or become idle. */
   async #makeRoom(): Promise<void> {
+    // One turn of the event loop, in which what has come is read: else those that flood the server with
+    // connections would have all others shed before their requests are looked at.
+    await new Promise<void>((resolve) => setImmediate(resolve));
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
       this.#shed();
@@ -214,6 +218,16 @@ export class Server implements ConnectionHost {
     for (const connection of this.#connections) connection.abort(reason);
     this.#aborted.resolve();
   }
+}
+
+/**
+ * Whether accepting failed because the client had left by then. The next one is accepted at once: to pause
+ * would let clients that connect and reset keep all others out.
+ */
+function hasLeft(error: unknown): boolean {
+  const { NotConnected, ConnectionAborted, ConnectionReset } = Deno.errors;
+  return error instanceof NotConnected || error instanceof ConnectionAborted ||
+    error instanceof ConnectionReset;
 }
 
 /** TCP and Unix connections can be left out of what keeps the process alive; those of TLS cannot. */

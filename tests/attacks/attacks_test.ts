@@ -1,0 +1,62 @@
+// The programs of ../soak in short: what they take minutes for, in seconds.
+
+import { assert } from "@std/assert";
+import { type Needs, test } from "../needs.ts";
+import { fuzzConnections } from "../soak/connection_fuzz.ts";
+import { crowd, flood, FLOODS, pipelineUnread } from "../soak/floods.ts";
+import { leaveEverywhere, PYTHON } from "../soak/leaving_clients.ts";
+import { ServerProcess } from "../soak/process.ts";
+import { slowClients } from "../soak/slow_clients.ts";
+
+const NEEDS: Needs = { permissions: ["net", "read", "run"], programs: ["/bin/sh"] };
+
+test("the connection loop answers or refuses 20,000 fuzzed connections, and nothing escapes", {
+  permissions: ["read"],
+}, async () => {
+  const { requests, answers } = await fuzzConnections(20_000, 1);
+  assert(requests > 10_000 && answers > 10_000, `${answers} answers to ${requests} requests`);
+});
+
+test(
+  "slow clients are gone in time, fresh requests are answered, and nothing is left",
+  NEEDS,
+  async () => {
+    await slowClients({
+      clients: 96,
+      files: 256,
+      dribble: 100,
+      gone: 20_000,
+      options: {
+        headerTimeout: 1_000,
+        idleTimeout: 1_000,
+        bodyTimeout: 1_000,
+        writeTimeout: 1_000,
+      },
+    });
+  },
+);
+
+test(
+  "floods are refused, fresh requests are answered, and memory stays where it is",
+  NEEDS,
+  async () => {
+    const maxConnections = 60;
+    await using server = await ServerProcess.start({
+      maxConnections,
+      maxBodySize: 256 * 1024,
+      writeTimeout: 500,
+    });
+    await Promise.all(FLOODS.map((row) => flood(server, row, 2, 4 * 1024 * 1024)));
+    await pipelineUnread(server, 100_000);
+    await crowd(server, 500, maxConnections);
+    await server.stop();
+  },
+);
+
+test(
+  "clients that leave at every byte, and 2,000 that reset at once, leave nothing behind",
+  { ...NEEDS, programs: ["/bin/sh", PYTHON] },
+  async () => {
+    await leaveEverywhere(2_000);
+  },
+);

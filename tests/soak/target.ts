@@ -1,0 +1,72 @@
+// The server that the programs here attack: a route for each kind of exchange, and one that tells of its
+// memory. Its argument is the options of the server as JSON; a line that it prints is its port.
+
+import { type HTTPContext, HTTPListener } from "../../http_context.ts";
+
+const app = new HTTPListener({
+  port: 0,
+  maxConnections: 0,
+  accessLog: false,
+  ...JSON.parse(Deno.args[0] ?? "{}"),
+});
+
+const part = new Uint8Array(64 * 1024).fill(0x61);
+
+/** `size` bytes, a part at a time. */
+function* parts(size: number): Generator<Uint8Array> {
+  for (; size > 0; size -= part.length) yield part.subarray(0, size);
+}
+
+async function count(ctx: HTTPContext): Promise<void> {
+  let bytes = 0;
+  for await (const part of ctx.body) bytes += part.length;
+  ctx.response(200, `${bytes} bytes`);
+}
+
+/** An event each 10 ms, until the client leaves or the server stops; the last one says "bye". */
+async function* ticks(signal: AbortSignal): AsyncGenerator<string> {
+  const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+  for (let i = 0; !signal.aborted; i++) {
+    yield `data: ${i}\n\n`;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([stopped, new Promise((resolve) => timer = setTimeout(resolve, 10))]);
+    clearTimeout(timer);
+  }
+  yield "data: bye\n\n";
+}
+
+app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "Welcome!"));
+app.onEvent("GET:/user/<name>", ({ ctx, params }) => ctx.response(200, `Hello, ${params.name}!`));
+app.onEvent("GET:/json", () => Response.json({ hello: "world", list: [1, 2, 3] }));
+app.onEvent(
+  "GET:/large/<size:int>",
+  ({ ctx, params }) =>
+    ctx.response(200, ReadableStream.from(parts(params.size)), {
+      "Content-Length": String(params.size),
+    }),
+);
+app.onEvent(
+  "GET:/chunks/<size:int>",
+  ({ ctx, params }) => ctx.response(200, ReadableStream.from(parts(params.size))),
+);
+app.onEvent("POST:/echo", async ({ ctx }) => ctx.response(200, await ctx.bytes()));
+app.onEvent("POST:/count", ({ ctx }) => count(ctx));
+app.onEvent("POST:/ignore", ({ ctx }) => ctx.response(200, "ignored"));
+app.onEvent(
+  "GET:/events",
+  ({ ctx, signal }) => ctx.response(200, ticks(signal), { "Content-Type": "text/event-stream" }),
+);
+app.onEvent("GET:/wait/<ms:int>", async ({ ctx, params }) => {
+  await new Promise((resolve) => setTimeout(resolve, params.ms));
+  ctx.response(200, "waited");
+});
+app.onEvent("GET:/throw", ({ ctx }) => ctx.throw404());
+app.onEvent("GET:/state", () => {
+  (globalThis as { gc?: () => void }).gc?.();
+  const { heapUsed, external } = Deno.memoryUsage();
+  return Response.json({ counters: app.counters, heap: heapUsed + external });
+});
+
+await app.start();
+console.log(app.addr.port);
+await app.run();
