@@ -46,6 +46,7 @@ export class HTTPContext extends Context {
   static {
     bindExchange = (ctx, exchange) => {
       ctx.#exchange = exchange;
+      exchange.context = ctx;
     };
   }
 

@@ -1,7 +1,7 @@
 // One exchange: a request that came and the response that goes out for it.
 
 import * as h11 from "../h11.ts";
-import type { AnyEvent, Route } from "../listener.ts";
+import type { AnyEvent, Context, Route } from "../listener.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
@@ -97,6 +97,8 @@ export class Exchange {
   route: Route | null = null;
   /** What failed: the handler, the sending of its response, or the search for a route. */
   error: unknown = undefined;
+  /** The context that lives as long as the exchange. */
+  context: Context | null = null;
   /** The event that a handler runs for; for its signal. */
   event: AnyEvent | null = null;
   /** The end of a response that is sent as its body comes; null where there is none. */
@@ -264,6 +266,7 @@ export class Exchange {
   /** Nothing can be sent any more. */
   end(): void {
     this.isOver = true;
+    this.context?.drop();
     this.#complete();
   }
 

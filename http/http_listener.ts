@@ -1,6 +1,6 @@
 // HTTPListener: a Listener whose events are requests.
 
-import { type ContextClass, Listener, type Source } from "../listener.ts";
+import { type ContextClass, type EventTask, Listener, type Source } from "../listener.ts";
 import { PathParamsError, TimeoutError } from "../listener.ts";
 import { formatter, LazyEntry } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
@@ -286,11 +286,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     const ctx = this.newCtx();
     bindExchange(ctx, exchange);
     const hooks = this.#requestHooks;
-    const running = hooks.length === 0
-      ? this.#answer(exchange, ctx)
-      : this.#surround(exchange, ctx, hooks);
-    if (running === undefined) ctx.drop();
-    else return running.finally(() => ctx.drop());
+    return hooks.length === 0 ? this.#answer(exchange, ctx) : this.#surround(exchange, ctx, hooks);
   }
 
   /** Runs `hooks` around the answer, from number `at` on. */
@@ -331,13 +327,19 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       const task = ctx.trigger(found, { params, path: `${method}:${path}`, timeout });
       exchange.event = task.event;
       if (task.status === "fulfilled" && this.#isAnswered(exchange, task.event.result)) return;
-      return task.then(
-        (result) => this.#finish(exchange, () => `handler of route "${found.name}"`, result),
-        (error) => this.#fail(exchange, error),
-      );
+      return new Promise((resolve) => {
+        task.onSettled(() => resolve(this.#settle(exchange, task)));
+      });
     } catch (error) {
       this.#fail(exchange, error instanceof PathParamsError ? new HTTPError(400) : error);
     }
+  }
+
+  /** Does what is left to do when a handler is over that took its time. */
+  async #settle(exchange: Exchange, { event, status, reason }: EventTask): Promise<void> {
+    if (status === "rejected") return this.#fail(exchange, reason);
+    if (this.#isAnswered(exchange, event.result)) return;
+    await this.#finish(exchange, () => `handler of route "${event.route.name}"`, event.result);
   }
 
   /** Whether nothing is left to do for a handler that returned `result`. */
