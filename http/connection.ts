@@ -369,24 +369,29 @@ export class Connection implements ExchangeHost, Watched {
     return theirState === h11.DONE || theirState === h11.MUST_CLOSE;
   }
 
+  get #isHandling(): boolean {
+    return this.#exchange !== null && !this.#exchange.isOver;
+  }
+
+  /** Tells the handler that its client has left. @returns Why its signal is aborted. */
+  #clientLeft(): DOMException {
+    const reason = new DOMException("The client has left", "AbortError");
+    if (this.#isHandling) this.#exchange!.event?.abort(reason);
+    return reason;
+  }
+
   async #keepReading(): Promise<void> {
     const { protocol, socket } = this;
-    const isRunning = (): boolean => this.#exchange !== null && !this.#exchange.isOver;
-    const left = (): DOMException => {
-      const reason = new DOMException("The client has left", "AbortError");
-      if (isRunning()) this.#exchange!.event?.abort(reason);
-      return reason;
-    };
     try {
       while (protocol.bufferedSize < READ_AHEAD_MAX) {
         const data = await socket.read();
         protocol.receiveData(data.slice());
-        if (data.length === 0) left();
-        if (data.length === 0 || !isRunning() || !this.#isRequestComplete) return;
+        if (data.length === 0) this.#clientLeft();
+        if (data.length === 0 || !this.#isHandling || !this.#isRequestComplete) return;
       }
     } catch {
-      const reason = left();
-      if (isRunning()) this.#exchange!.cancel(reason);
+      const reason = this.#clientLeft();
+      if (this.#isHandling) this.#exchange!.cancel(reason);
     } finally {
       this.#ahead = null;
     }
