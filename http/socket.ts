@@ -2,7 +2,7 @@
 // queued in as few writes as it can.
 //
 // A read of the system cannot be taken back. So at most one is under way, and whoever wants more while it
-// is has to wait for what it brings.
+// is gets what it brings.
 
 import type { Clock } from "./clock.ts";
 
@@ -49,6 +49,8 @@ export class Socket {
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
   #body = new Uint8Array(0);
+  /** The read of the system that is under way. */
+  #reading: Promise<Uint8Array> | null = null;
   /** Bytes that wait to be written. */
   queued = 0;
   readonly #queue: Piece[] = [];
@@ -83,10 +85,11 @@ export class Socket {
   read(): Promise<Uint8Array> {
     // Callbacks that are there already: an async function around each read made a third of the garbage of a
     // small request.
-    return this.conn.read(this.#buffer).then(this.#took, cannotRead);
+    return this.#reading ??= this.conn.read(this.#buffer).then(this.#took, this.#cannotRead);
   }
 
   readonly #took = (count: number | null): Uint8Array => {
+    this.#reading = null;
     const buffer = this.#buffer;
     // Where a read fills the buffer more is waiting. An idle connection goes back to a small one.
     const size = count === buffer.length ? HEAD_BUFFER : IDLE_BUFFER;
@@ -94,16 +97,23 @@ export class Socket {
     return buffer.subarray(0, count ?? 0);
   };
 
-  /** As `read`, with bytes that stay as they are. */
+  /** As `read`, with bytes that stay as they are, but for those of a read that was under way. */
   readBody(): Promise<Uint8Array> {
+    if (this.#reading !== null) return this.#reading;
     if (this.#body.length < LEAST_ROOM) this.#body = new Uint8Array(BODY_BUFFER);
-    return this.conn.read(this.#body).then(this.#tookBody, cannotRead);
+    return this.#reading = this.conn.read(this.#body).then(this.#tookBody, this.#cannotRead);
   }
 
   readonly #tookBody = (count: number | null): Uint8Array => {
+    this.#reading = null;
     const buffer = this.#body;
     this.#body = buffer.subarray(count ?? 0);
     return buffer.subarray(0, count ?? 0);
+  };
+
+  readonly #cannotRead = (cause: unknown): never => {
+    this.#reading = null;
+    throw new ConnectionLost("Cannot read: the connection is gone", { cause });
   };
 
   /** Whether `bytes` are ones that the next `read()` overwrites. */
@@ -247,10 +257,6 @@ export class Socket {
     this.#drained?.promise.catch(() => {});
     this.#drained?.reject(this.#lost());
   }
-}
-
-function cannotRead(cause: unknown): never {
-  throw new ConnectionLost("Cannot read: the connection is gone", { cause });
 }
 
 /** Bytes to be written, and the area they stand in, if it is one of ours. */
