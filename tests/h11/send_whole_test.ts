@@ -1,0 +1,153 @@
+// What sendWhole() sends: the framing it chooses, and that it is what three send() would be.
+
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import * as h11 from "../../h11.ts";
+import { latin1, receive, serverAfter, text } from "./log.ts";
+
+type Pairs = [name: string, value: string][];
+
+function request(method: string, version = "1.1", ...lines: string[]): string {
+  const target = method === "CONNECT" ? "a:443" : "/";
+  return [`${method} ${target} HTTP/${version}`, "Host: a", ...lines, "\r\n"].join("\r\n");
+}
+
+function response(statusCode: number, headers: Pairs = []): h11.Response {
+  return new h11.Response({ statusCode, reason: "x", headers });
+}
+
+function whole(conn: h11.Connection, event: h11.Response, body: string): string {
+  return conn.sendWhole(event, latin1(body)).map(text).join("");
+}
+
+const CL: Pairs = [["Content-Length", "5"]];
+const TE: Pairs = [["Transfer-Encoding", "chunked"]];
+const CHUNKED = "5\r\nhello\r\n0\r\n\r\n";
+const CHUNKED_LINE = "Transfer-Encoding: chunked";
+const CLOSE = "Connection: close";
+const LENGTH = "Content-Length: 5";
+
+// What is sent for the whole body "hello": the head after its status line, and what follows it.
+const FRAMING: [
+  method: string,
+  version: string,
+  statusCode: number,
+  given: Pairs,
+  sent: string[],
+  body: string,
+][] = [
+  ["GET", "1.1", 200, [], [LENGTH], "hello"],
+  ["GET", "1.1", 200, CL, [LENGTH], "hello"],
+  ["GET", "1.1", 200, [["X", "a"]], ["X: a", LENGTH], "hello"],
+  ["GET", "1.1", 200, TE, [CHUNKED_LINE], CHUNKED],
+  ["GET", "1.1", 200, [...CL, ...TE], [CHUNKED_LINE], CHUNKED],
+  ["GET", "1.1", 404, [], [LENGTH], "hello"],
+  ["GET", "1.1", 205, [], [LENGTH], "hello"],
+  // RFC 9110 8.6: no Content-Length with 204, none that is not known with 304.
+  ["GET", "1.1", 204, [], [], ""],
+  ["GET", "1.1", 204, CL, [], ""],
+  ["GET", "1.1", 204, TE, [], ""],
+  ["GET", "1.1", 304, [], [], ""],
+  ["GET", "1.1", 304, CL, [LENGTH], ""],
+  ["GET", "1.1", 304, TE, [CHUNKED_LINE], ""],
+  // RFC 9110 9.3.2: the fields that GET would have got.
+  ["HEAD", "1.1", 200, [], [LENGTH], ""],
+  ["HEAD", "1.1", 200, [["Content-Length", "9"]], ["Content-Length: 9"], ""],
+  ["HEAD", "1.1", 200, TE, [CHUNKED_LINE], ""],
+  ["CONNECT", "1.1", 403, [], [LENGTH], "hello"],
+  ["GET", "1.0", 200, [], [LENGTH, CLOSE], "hello"],
+  ["GET", "1.0", 200, TE, [CLOSE], "hello"],
+  ["HEAD", "1.0", 200, [], [LENGTH, CLOSE], ""],
+];
+for (const [method, version, statusCode, given, lines, body] of FRAMING) {
+  const fields = given.length === 0 ? "no field" : given.map((pair) => pair.join(": ")).join(", ");
+  Deno.test(`Connection.sendWhole() frames ${statusCode} with ${fields} to ${method} HTTP/${version}`, () => {
+    const conn = serverAfter(request(method, version));
+    assertEquals(
+      whole(conn, response(statusCode, given), "hello"),
+      [`HTTP/1.1 ${statusCode} x`, ...lines, "\r\n"].join("\r\n") + body,
+    );
+    assertEquals(conn.ourState, lines.includes(CLOSE) ? h11.MUST_CLOSE : h11.DONE);
+  });
+}
+
+Deno.test("Connection.sendWhole() keeps HTTP/1.0 that asks for it, as the length is known", () => {
+  const conn = serverAfter(request("GET", "1.0", "Connection: keep-alive"));
+  assertEquals(
+    whole(conn, response(200), "hello"),
+    `HTTP/1.1 200 x\r\n${LENGTH}\r\nConnection: keep-alive\r\n\r\nhello`,
+  );
+  assertEquals(conn.ourState, h11.DONE);
+});
+
+Deno.test("Connection.sendWhole() sends the same event again and again, each time with its own length", () => {
+  const event = response(200, [["X", "a"], ["X", "ü"]]);
+  const conn = serverAfter(request("GET"));
+  for (const body of ["hello", "", "hi", "hello"]) {
+    assertEquals(
+      whole(conn, event, body),
+      `HTTP/1.1 200 x\r\nX: a\r\nX: ü\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    conn.startNextCycle();
+    receive(conn, [latin1(request("GET"))]);
+  }
+  // What was kept of it does not get in the way where the connection has to be told to close.
+  const last = serverAfter(request("GET", "1.1", CLOSE));
+  assertEquals(
+    whole(last, event, "hi"),
+    `HTTP/1.1 200 x\r\nX: a\r\nX: ü\r\nContent-Length: 2\r\n${CLOSE}\r\n\r\nhi`,
+  );
+});
+
+for (const size of [0, 1, 4096, 4097, 100_000]) {
+  Deno.test(`Connection.sendWhole() sends ${size} bytes as three send() do`, () => {
+    const data = new Uint8Array(size).fill(0x61);
+    const headers: Pairs = [["X", "a"], ["Content-Length", String(size)]];
+    const three = serverAfter(request("GET"));
+    const expected = [
+      three.send(response(200, headers))!,
+      three.send(new h11.Data({ data }))!,
+      three.send(new h11.EndOfMessage())!,
+    ];
+    const conn = serverAfter(request("GET"));
+    const parts = conn.sendWhole(response(200, headers), data);
+    assertEquals(parts.map(text).join(""), expected.map(text).join(""));
+    assertEquals(conn.states, three.states);
+    // What is large is not copied.
+    if (size > 4096) assertStrictEquals(parts.at(-1), data);
+    else assertEquals(parts.length, 1);
+  });
+}
+
+const REFUSED: [what: string, start: () => h11.Connection, body: string, message: string][] = [
+  [
+    "a length that is not the body's",
+    () => serverAfter(request("GET")),
+    "hi",
+    "they must be equal",
+  ],
+  [
+    "a second response in one cycle",
+    () => {
+      const conn = serverAfter(request("GET"));
+      conn.sendWhole(response(204), latin1(""));
+      return conn;
+    },
+    "hello",
+    "DONE",
+  ],
+  [
+    "an answer of the client's",
+    () => new h11.Connection(h11.CLIENT),
+    "hello",
+    "CLIENT in state IDLE",
+  ],
+];
+for (const [what, start, body, message] of REFUSED) {
+  Deno.test(`Connection.sendWhole() refuses ${what} and stays in ERROR`, () => {
+    const conn = start();
+    const send = (): unknown => conn.sendWhole(response(200, CL), latin1(body));
+    assertThrows(send, h11.LocalProtocolError, message);
+    assertEquals(conn.ourState, h11.ERROR);
+    assertThrows(send, h11.LocalProtocolError, "we broke the protocol before");
+  });
+}
