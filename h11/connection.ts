@@ -255,11 +255,9 @@ export class Connection {
         parts.push(...asParts(this.#writer.end(NO_TRAILERS)));
         return parts;
       }
-      const isCopied = data.length <= COPY_MAX;
-      const head = this.#sendResponse(response, data, isCopied);
-      const isSent = !isCopied && !this.#hasNoBody(response);
+      const head = this.#sendResponse(response, data);
       this.#state.processEvent(this.ourRole, "EndOfMessage");
-      return isSent ? [head, data] : [head];
+      return data.length <= COPY_MAX || this.#hasNoBody(response) ? [head] : [head, data];
     } catch (error) {
       this.#state.processError(this.ourRole);
       throw error;
@@ -480,10 +478,10 @@ export class Connection {
    * The one place where a response's fields are made right: its framing, which the caller chooses
    * with Content-Length or leaves to us, and whether the connection goes on (RFC 9112 6, 9.3).
    *
-   * @param whole The whole body, where it is known.
-   * @param isCopied It is to follow in the same piece, where the response has a body at all.
+   * @param whole The whole body, where it is known; a small one follows in the same piece, where the response
+   * has a body at all.
    */
-  #sendResponse(event: Response, whole: Uint8Array | null = null, isCopied = false): Uint8Array {
+  #sendResponse(event: Response, whole: Uint8Array | null = null): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
     const { headers } = event;
     const asked = framingOf(headers);
@@ -540,7 +538,7 @@ export class Connection {
       bodyFraming,
       hasNoBody || whole !== null ? 0 : Math.max(asked.contentLength, 0),
     );
-    const body = isCopied && !hasNoBody ? whole! : NO_BYTES;
+    const body = whole === null || whole.length > COPY_MAX || hasNoBody ? NO_BYTES : whole;
     return writeSection(statusLine(event), headers, without, added, body);
   }
 }

@@ -115,7 +115,7 @@ export class Connection implements ExchangeHost, Watched {
   /** The connection as it is now. */
   get info(): ConnectionInfo {
     const { ourState, theirState, bufferedSize } = this.protocol;
-    const { now } = this.#host.clock;
+    const { now } = this;
     const exchange = this.#isEnding ? null : this.#exchange;
     return {
       remoteAddr: this.remoteAddr,
@@ -273,8 +273,7 @@ export class Connection implements ExchangeHost, Watched {
         // Reading goes on while the client is slow to take its answers, up to a bound.
         if (socket.queued > CORK_MAX) await socket.drained();
         this.#waitForHead();
-        if (this.#ahead !== null) await this.#ahead;
-        else protocol.receiveData(await socket.read());
+        await this.#receive();
         if (this.#refusing !== null) return await this.#refusing;
         this.#waitForNothing();
         continue;
@@ -468,9 +467,9 @@ export class Connection implements ExchangeHost, Watched {
         ["Date", httpDate(this.now)],
         ["Connection", "close"],
       ];
-      socket.write(protocol.send(new h11.Response({ statusCode: status, reason, headers }))!);
-      socket.write(protocol.send(new h11.Data({ data: new TextEncoder().encode(body) }))!);
-      protocol.send(new h11.EndOfMessage());
+      const response = new h11.Response({ statusCode: status, reason, headers });
+      const bytes = new TextEncoder().encode(body);
+      for (const part of protocol.sendWhole(response, bytes)) socket.write(part);
     }
     await this.#end();
   }

@@ -204,22 +204,23 @@ export class Exchange {
       : body instanceof Uint8Array
       ? body
       : null;
-    const addsNothing = headers === NO_HEADERS && reason === "" && addsType && !this.#closes(bytes);
-    const response = addsNothing
+    const closes = this.#closes(bytes);
+    const isPlain = headers === NO_HEADERS && reason === "" && addsType && !closes;
+    const response = isPlain
       ? plainResponse(status, typeOf(body), httpDate(this.host.now))
       : new h11.Response({
         statusCode: status,
         reason: reason || reasonPhrase(status),
-        headers: this.#fields(body, bytes, headers, addsType),
+        headers: this.#fields(headers, addsType ? typeOf(body) : null, closes),
       });
     const isStream = bytes === null;
-    if (!isStream && !isHead && !hasNoBody && !addsNothing) checkLength(response, bytes.length);
+    if (!isStream && !isHead && !hasNoBody && !isPlain) checkLength(response, bytes.length);
     // A null body may be that of a HEAD whose GET has one: only what is known is told.
     const isWhole = !isStream && !this.#canHaveTrailers && !(isHead && body === null);
     if (isWhole) {
       for (const part of protocol.sendWhole(response, bytes)) this.#write(part);
       this.status = status;
-      if (!isHead && !hasNoBody) this.bytes += bytes.length;
+      if (!isHead) this.bytes += bytes.length;
       return this.#flush();
     }
 
@@ -281,12 +282,7 @@ export class Exchange {
   }
 
   /** The response's fields, with those that were not given and that it should have, but for its length. */
-  #fields(
-    body: ResponseBody,
-    bytes: Uint8Array | null,
-    headers: h11.HeadersInit,
-    addsType: boolean,
-  ): Fields {
+  #fields(headers: h11.HeadersInit, type: string | null, closes: boolean): Fields {
     const fields: Fields = [];
     let hasType = false, hasDate = false, hasConnection = false;
     const items = headers instanceof h11.Headers
@@ -301,10 +297,9 @@ export class Exchange {
       else if (length === 10) hasConnection ||= is(name, "connection");
       else if (length === 12) hasType ||= is(name, "content-type");
     }
-    const type = typeOf(body);
-    if (addsType && !hasType && type !== null) fields.push(["Content-Type", type]);
+    if (!hasType && type !== null) fields.push(["Content-Type", type]);
     if (!hasDate) fields.push(["Date", httpDate(this.host.now)]);
-    if (!hasConnection && this.#closes(bytes)) fields.push(CLOSE);
+    if (!hasConnection && closes) fields.push(CLOSE);
     return fields;
   }
 

@@ -26,9 +26,19 @@ export async function knownBody(
 // Where Deno keeps the body of a Response: of one made from text, the text, and of one made from what is
 // at hand else, that. To look there saves the stream that `body` would make, a third of the time and most of
 // the garbage of a small exchange of serve(). Where Deno changes it, responses are read as streams again.
-const PROBE = Object.getOwnPropertySymbols(new Response(""));
-const TEXT = PROBE.find(({ description }) => description === "lazy static body");
-const INNER = PROBE.find(({ description }) => description === "response");
+interface Places {
+  readonly text: symbol | undefined;
+  readonly inner: symbol | undefined;
+}
+let places: Places | null = null;
+
+/** Looked up for the first response: a server that sends none loads nothing of fetch for it. */
+function findPlaces(): Places {
+  const symbols = Object.getOwnPropertySymbols(new Response(""));
+  const called = (name: string): symbol | undefined =>
+    symbols.find(({ description }) => description === name);
+  return { text: called("lazy static body"), inner: called("response") };
+}
 
 interface Kept {
   [symbol: symbol]: unknown;
@@ -36,10 +46,11 @@ interface Kept {
 
 /** Whether the body of `response` is at hand, so that to read it waits for nobody. */
 function isAtHand(response: Response): boolean {
+  const { text, inner: state } = places ??= findPlaces();
   const kept = response as unknown as Kept;
-  if (TEXT !== undefined && typeof kept[TEXT] === "string") return true;
-  if (INNER === undefined) return false;
-  const inner = kept[INNER] as
+  if (text !== undefined && typeof kept[text] === "string") return true;
+  if (state === undefined) return false;
+  const inner = kept[state] as
     | { body?: { streamOrStatic?: { body?: unknown } } | null }
     | undefined;
   const body = inner?.body?.streamOrStatic?.body;

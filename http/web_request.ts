@@ -40,12 +40,6 @@ class LazyRequest {
   }
 }
 
-// Everything else goes to the real request: what its class has, and what an instance has of its own, where
-// Deno keeps the state that `fetch(request)` and `new Request(request)` read.
-delegate(Request.prototype);
-delegate(new Request("http://localhost/"));
-Object.setPrototypeOf(LazyRequest.prototype, Request.prototype);
-
 function delegate(of: object): void {
   for (const key of Reflect.ownKeys(of)) {
     if (key === "method" || key === "url") continue;
@@ -71,9 +65,17 @@ function delegate(of: object): void {
   }
 }
 
-/** Whether Deno takes such an object for a `Request`: nothing promises that it does. */
-const isTaken = ((): boolean => {
+/**
+ * Has everything else go to the real request: what its class has, and what an instance has of its own, where
+ * Deno keeps the state that `fetch(request)` and `new Request(request)` read.
+ *
+ * @returns Whether Deno takes such an object for a `Request`: nothing promises that it does.
+ */
+function prepare(): boolean {
   try {
+    delegate(Request.prototype);
+    delegate(new Request("http://localhost/"));
+    Object.setPrototypeOf(LazyRequest.prototype, Request.prototype);
     const url = "http://localhost/a";
     const lazy = new LazyRequest({
       method: "POST",
@@ -86,9 +88,12 @@ const isTaken = ((): boolean => {
   } catch {
     return false;
   }
-})();
+}
+/** Found out for the first request: a server that makes none loads nothing of fetch for it. */
+let isTaken: boolean | null = null;
 
 /** The web request of `source`, made late where that works. */
 export function webRequest(source: RequestSource): Request {
+  isTaken ??= prepare();
   return isTaken ? new LazyRequest(source) as unknown as Request : source.make();
 }
