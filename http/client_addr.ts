@@ -5,7 +5,7 @@
 // is read from the right, and only on the word of a proxy that is trusted itself. What is left of that
 // anybody may have written.
 
-import { type IPAddress, netAddr, parseIP } from "./ip_address.ts";
+import { type IPAddress, isInRange, netAddr, parseIP } from "./ip_address.ts";
 
 /** No chain of proxies is this long: a list that goes on is there to keep us busy. */
 const MAX_PROXIES = 32;
@@ -48,7 +48,7 @@ export class TrustedProxies {
     const xForwardedFor = headers.getAll("x-forwarded-for");
     const client = this.#walk(nodesFromRight(forwarded, FORWARDED));
     const other = this.#walk(nodesFromRight(xForwardedFor, X_FORWARDED_FOR));
-    const isSame = client?.ip.toString() === other?.ip.toString();
+    const isSame = client?.ip.text === other?.ip.text;
     if (!isSame && forwarded.length > 0 && xForwardedFor.length > 0) return peer;
     const node = client ?? other;
     return node === null ? peer : netAddr(node.ip, node.port);
@@ -66,9 +66,7 @@ export class TrustedProxies {
   }
 
   #trusts(ip: IPAddress): boolean {
-    return this.#ranges.some(([network, bits]) => {
-      return network.kind() === ip.kind() && ip.match(network, bits);
-    });
+    return this.#ranges.some(([network, bits]) => isInRange(ip, network, bits));
   }
 
   #trustsPeer(addr: Deno.Addr): boolean {
@@ -86,7 +84,7 @@ function parseRange(text: string): [network: IPAddress, bits: number] {
   const [, address, bits] = /^([^/]+)(?:\/([0-9]{1,3}))?$/.exec(text) ?? [null, ""];
   const network = parseIP(address);
   if (network !== null) {
-    const length = network.kind() === "ipv4" ? 32 : 128;
+    const length = 8 * network.bytes.length;
     // The range of an IPv4 address in IPv6 counts the 96 bits before it.
     const before = length === 32 && address.includes(":") ? 96 : 0;
     const count = bits === undefined ? length : Number(bits) - before;

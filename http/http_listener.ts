@@ -10,7 +10,6 @@ import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log } from "./log.ts";
-import { memoryFetch } from "./memory_fetch.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
 import { route } from "./routing.ts";
 import { Server } from "./server.ts";
@@ -191,6 +190,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       init,
     );
     const settings = this.#settings;
+    // For tests: a server that is started has no need to load it.
+    const { memoryFetch } = await import("./memory_fetch.ts");
     return await memoryFetch({ settings, handle: (it) => this.#handle(it) }, request);
   }
 

@@ -3,7 +3,7 @@
 //
 // Source: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
 
-import { ipOfBytes, netAddr, parseIP } from "./ip_address.ts";
+import { fromBytes, netAddr, parseIP } from "./ip_address.ts";
 
 /** A PROXY header that has been read. */
 export interface ProxyHeader {
@@ -107,7 +107,7 @@ function parseV2(bytes: Uint8Array): ProxyHeader | null {
   const { ipLength } = family;
   const portsAt = V2_FIXED + 2 * ipLength;
   const addr = (ipAt: number, portAt: number): Deno.NetAddr =>
-    netAddr(ipOfBytes(bytes.subarray(ipAt, ipAt + ipLength)), view.getUint16(portAt));
+    netAddr(fromBytes(bytes.subarray(ipAt, ipAt + ipLength)), view.getUint16(portAt));
   return {
     length,
     source: addr(V2_FIXED, portsAt),

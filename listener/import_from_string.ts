@@ -1,6 +1,5 @@
 // importFromString(): what the command line names an application by.
 
-import { fromFileUrl, resolve, toFileUrl } from "@std/path";
 import { ListenerNotFound, quote } from "./errors.ts";
 
 /**
@@ -25,7 +24,7 @@ export async function importFromString(text: string): Promise<unknown> {
     );
   }
   // One letter before a colon is a drive of Windows.
-  const url = /^[a-z][a-z0-9+.-]+:/i.test(file) ? file : toFileUrl(resolve(file)).href;
+  const url = /^[a-z][a-z0-9+.-]+:/i.test(file) ? file : await urlOfPath(file);
   let found: unknown = await importModule(url, text);
   for (const key of name.split(".")) {
     found = (found as Record<string, unknown> | null | undefined)?.[key];
@@ -36,11 +35,18 @@ export async function importFromString(text: string): Promise<unknown> {
   return found;
 }
 
+// Loaded for a command line alone: it takes a program that has none longer to start.
+async function urlOfPath(path: string): Promise<string> {
+  const { resolve, toFileUrl } = await import("@std/path");
+  return toFileUrl(resolve(path)).href;
+}
+
 async function importModule(url: string, text: string): Promise<unknown> {
   try {
     return await import(url);
   } catch (error) {
     // What the module itself imports may be missing too. Deno tells the URL, Node.js and Bun the path.
+    const { fromFileUrl } = await import("@std/path");
     const file = url.startsWith("file:") ? fromFileUrl(url) : url;
     const isMissing = error instanceof Error &&
       (error as { code?: string }).code === "ERR_MODULE_NOT_FOUND" &&

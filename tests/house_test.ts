@@ -15,7 +15,7 @@ const ROOMS = [
   {
     door: "http_context.ts",
     folder: "http/",
-    mayImport: ["h11.ts", "listener.ts", "@std/http/status", "npm:ipaddr.js@^2.2.0"],
+    mayImport: ["h11.ts", "listener.ts", "@std/http/status"],
   },
   { door: "inspector.ts", folder: "inspector/", mayImport: ["http_context.ts", "listener.ts"] },
   {
