@@ -384,9 +384,13 @@ export class Connection implements ExchangeHost, Watched {
     try {
       while (protocol.bufferedSize < READ_AHEAD_MAX) {
         const data = await socket.read();
-        protocol.receiveData(data.slice());
+        // After the last request of a connection nothing keeps it.
+        const isNext = protocol.theirState === h11.DONE;
+        protocol.receiveData(isNext ? data : data.slice());
         if (data.length === 0) this.#clientLeft();
         if (data.length === 0 || !this.#isHandling || !this.#isRequestComplete) return;
+        // It stands where the next read goes: asked for an event, the protocol keeps it.
+        if (isNext) protocol.nextEvent();
       }
     } catch {
       const reason = this.#clientLeft();
@@ -485,6 +489,19 @@ export class Connection implements ExchangeHost, Watched {
 
   #logRefusal(what: string): void {
     this.#host.logRefusal(`WARNING: ${formatAddr(this.remoteAddr)} - ${what}`);
+  }
+
+  /** All of the body of `exchange`, where it has come whole; bytes that stay until the caller returns. */
+  takeWholeBody(exchange: Exchange): Uint8Array<ArrayBuffer> | null {
+    const { protocol } = this;
+    const part = this.#bodyPart;
+    const length = exchange.contentLength;
+    if (exchange !== this.#exchange || exchange.isOver || part?.length !== length) return null;
+    this.#bodyPart = null;
+    exchange.body.trailers = (protocol.nextEvent() as h11.EndOfMessage).headers;
+    // The read that notices when the client leaves may overwrite the bytes.
+    if (!this.isCorked) queueMicrotask(() => this.#readAhead());
+    return part as Uint8Array<ArrayBuffer>;
   }
 
   /** The next part of the body, for `exchange`; null at its end. */

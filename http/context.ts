@@ -126,16 +126,12 @@ export class HTTPContext extends Context {
    */
   get request(): Request {
     if (this.#request === null) {
-      const { host: { socket } } = this.#bound;
       const { method } = this;
-      const url = URL.parse(urlOf(this.target, this.headers.get("host"), socket.conn));
+      const url = urlOf(this.target, this.headers.get("host"), this.#bound.host.socket.conn);
       if (url === null) throw new HTTPError(400);
-      if (/^(CONNECT|TRACE|TRACK)$/i.test(method)) throw new HTTPError(501);
-      this.#request = webRequest({
-        method: NORMALIZED.test(method) ? method.toUpperCase() : method,
-        url: url.href,
-        make: () => this.#makeRequest(url.href),
-      });
+      if (IMPOSSIBLE.test(method)) throw new HTTPError(501);
+      const normalized = NORMALIZED.test(method) ? method.toUpperCase() : method;
+      this.#request = webRequest(normalized, url, () => this.#makeRequest(url));
     }
     return this.#request;
   }
@@ -170,7 +166,7 @@ export class HTTPContext extends Context {
 
   /** The request's body as text of UTF-8. @throws As {@linkcode HTTPContext.bytes}. */
   text(): Promise<string> {
-    return handled(this.bytes().then((bytes) => decoder.decode(bytes)));
+    return this.#read(decode);
   }
 
   /**
@@ -179,7 +175,19 @@ export class HTTPContext extends Context {
    * @throws {HTTPError} 400: it is no JSON. Else as {@linkcode HTTPContext.bytes}.
    */
   json(): Promise<unknown> {
-    return handled(this.text().then(parseJSON));
+    return this.#read(parseJSON);
+  }
+
+  /** What `convert` makes of the body; it is done with the bytes when it returns. */
+  #read<T>(convert: (bytes: Uint8Array) => T): Promise<T> {
+    try {
+      const { body } = this.#bound;
+      const whole = body.takeWhole();
+      if (whole !== null) return Promise.resolve(convert(whole));
+      return handled(body.bytes().then(convert));
+    } catch (error) {
+      return handled(Promise.reject(error));
+    }
   }
 
   /**
@@ -266,7 +274,7 @@ export class HTTPContext extends Context {
 
   /** Sends a web `Response`. @throws As {@linkcode HTTPContext.response}. */
   respondWith(response: Response): Promise<void> {
-    return this.#bound.respondWith(response);
+    return this.#bound.respondWith(response) ?? Promise.resolve();
   }
 
   /**
@@ -371,6 +379,9 @@ function isWholeForm(type: string, bytes: Uint8Array): boolean {
 /** The closing delimiter stands in the last bytes of a body: a boundary has 70 characters at most. */
 const END_SIZE = 1024;
 
+/** Methods that no web request has (Fetch 2.2.1, forbidden method). */
+const IMPOSSIBLE = /^(CONNECT|TRACE|TRACK)$/i;
+
 /** Methods that a web request has in upper case, however they came (Fetch 2.2.1). */
 const NORMALIZED = /^(DELETE|GET|HEAD|OPTIONS|POST|PUT)$/i;
 
@@ -383,9 +394,13 @@ function webHeaders(headers: Headers): [string, string][] {
   return [...others, ["cookie", cookies.join("; ")]];
 }
 
-function parseJSON(text: string): unknown {
+function decode(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+function parseJSON(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(decode(bytes));
   } catch (cause) {
     throw new HTTPError(400, "The body is not valid JSON", { cause });
   }

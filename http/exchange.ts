@@ -6,9 +6,10 @@ import type { TrustedProxies } from "./client_addr.ts";
 import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import type { Settings } from "./options.ts";
-import { RequestBody } from "./request_body.ts";
-import { bodyOf, checkResponse } from "./response_body.ts";
+import { type BodySource, RequestBody } from "./request_body.ts";
+import { knownBody } from "./response_body.ts";
 import { ConnectionLost, type Socket } from "./socket.ts";
+import { checkResponse, fieldsOf, takeWhole } from "./web_response.ts";
 
 /** What a response's body can be made from. */
 export type ResponseBody =
@@ -46,6 +47,8 @@ export interface ExchangeHost {
   readonly isCorked: boolean;
   /** The next part of the request's body. */
   readBody(exchange: Exchange): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** All of the request's body, where it has come; bytes that stay until the caller returns. */
+  takeWholeBody(exchange: Exchange): Uint8Array<ArrayBuffer> | null;
 }
 
 /**
@@ -80,7 +83,7 @@ function encode(text: string): Uint8Array {
 }
 
 /** One request and its response. */
-export class Exchange {
+export class Exchange implements BodySource {
   readonly request: h11.Request;
   readonly host: ExchangeHost;
   /** The status that was sent; 0 before. */
@@ -130,20 +133,32 @@ export class Exchange {
 
   /** The request's body. */
   get body(): RequestBody {
-    if (this.#body === null) {
-      const { host } = this;
-      const length = this.request.headers.get("content-length");
-      this.#body = new RequestBody({
-        readBody: () => host.readBody(this),
-        contentLength: length === null ? null : Number(length),
-        maxBodySize: host.settings.maxBodySize,
-        tooLarge: () => {
-          host.counters.bodiesTooLarge++;
-          return new HTTPError(413);
-        },
-      });
-    }
-    return this.#body;
+    return this.#body ??= new RequestBody(this);
+  }
+
+  /** The next part of the request's body. */
+  readBody(): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.host.readBody(this);
+  }
+
+  /** All of the request's body, where it has come. */
+  takeWholeBody(): Uint8Array<ArrayBuffer> | null {
+    return this.host.takeWholeBody(this);
+  }
+
+  /** What `Content-Length` says of the request's body; null where the length is not known. */
+  get contentLength(): number | null {
+    const length = this.request.headers.get("content-length");
+    return length === null ? null : Number(length);
+  }
+
+  get maxBodySize(): number {
+    return this.host.settings.maxBodySize;
+  }
+
+  tooLarge(): HTTPError {
+    this.host.counters.bodiesTooLarge++;
+    return new HTTPError(413);
   }
 
   /** Sends an interim response. */
@@ -173,21 +188,17 @@ export class Exchange {
   }
 
   /** Sends the response. */
-  respond(
-    status: number,
-    body: ResponseBody,
-    headers: h11.HeadersInit,
-    reason = "",
-  ): void | Promise<void> {
-    return this.#respond(status, body, headers, reason, true);
+  respond(status: number, body: ResponseBody, headers: h11.HeadersInit): void | Promise<void> {
+    return this.#respond(status, body, headers, "", typeOf(body));
   }
 
+  /** Sends a response whose type is `type` where `headers` have none. */
   #respond(
     status: number,
     body: ResponseBody,
     headers: h11.HeadersInit,
     reason: string,
-    addsType: boolean,
+    type: string | null,
   ): void | Promise<void> {
     this.#checkOpen();
     if (!Number.isInteger(status) || status < 200 || status > 599) {
@@ -205,13 +216,14 @@ export class Exchange {
       ? body
       : null;
     const closes = this.#closes(bytes);
-    const isPlain = headers === NO_HEADERS && reason === "" && addsType && !closes;
+    const onlyType = typeAlone(headers, type);
+    const isPlain = onlyType !== undefined && reason === "" && !closes;
     const response = isPlain
-      ? plainResponse(status, typeOf(body), httpDate(this.host.now))
+      ? plainResponse(status, onlyType, httpDate(this.host.now))
       : new h11.Response({
         statusCode: status,
         reason: reason || reasonPhrase(status),
-        headers: this.#fields(headers, addsType ? typeOf(body) : null, closes),
+        headers: this.#fields(headers, type, closes),
       });
     const isStream = bytes === null;
     if (!isStream && !isHead && !hasNoBody && !isPlain) checkLength(response, bytes.length);
@@ -238,19 +250,25 @@ export class Exchange {
   }
 
   /** Sends a web response: with its length where that is known, and with no field that it has not. */
-  respondWith(response: Response): Promise<void> {
+  respondWith(response: Response): void | Promise<void> {
     this.#checkOpen();
     checkResponse(response);
+    const whole = takeWhole(response);
+    if (whole !== null) {
+      const { body, fields, type } = whole;
+      return this.#respond(response.status, body, fields as Fields, response.statusText, type);
+    }
     this.#isTaken = true;
     return this.sending = handled(this.#respondWith(response));
   }
 
   async #respondWith(response: Response): Promise<void> {
-    const { status, statusText, headers } = response;
+    const { status, statusText, body } = response;
+    const fields = fieldsOf(response) as Fields;
     try {
-      const known = await bodyOf(response);
+      const known = body === null ? null : await knownBody(body);
       this.#isTaken = false;
-      await this.#respond(status, known, headers, statusText, false);
+      await this.#respond(status, known, fields, statusText, null);
     } finally {
       this.#isTaken = this.status !== 0;
     }
@@ -497,13 +515,30 @@ function discard(body: ReadableStream | AsyncIterable<unknown>): void {
 /** Fields of a response that was given none. */
 export const NO_HEADERS: [string, string][] = [];
 
-// The responses that were given no fields, by status and type, as long as their date is right: what is sent
-// again has its head encoded already.
+/** The type of a response where `headers` say nothing else; undefined where they do. */
+function typeAlone(headers: h11.HeadersInit, type: string | null): string | null | undefined {
+  if (headers === NO_HEADERS) return type;
+  if (Array.isArray(headers)) {
+    if (headers.length === 0) return type;
+    return headers.length === 1 && headers[0][0] === "Content-Type" ? headers[0][1] : undefined;
+  }
+  let only: string | null | undefined = type;
+  for (const name in headers) {
+    if (name !== "Content-Type" || !Object.hasOwn(headers, name)) return undefined;
+    only = (headers as Record<string, string>)[name];
+  }
+  return Symbol.iterator in headers ? undefined : only;
+}
+
+// The responses that say nothing but their type, by status and type, as long as their date is right: what is
+// sent again has its head encoded already.
 const plainResponses = new Map<string | null, h11.Response[]>();
+/** So many types are kept: they may have a part that is made up anew each time. */
+const PLAIN_TYPES_MAX = 100;
 let plainDate = "";
 
 function plainResponse(statusCode: number, type: string | null, Date: string): h11.Response {
-  if (Date !== plainDate) {
+  if (Date !== plainDate || plainResponses.size > PLAIN_TYPES_MAX) {
     plainDate = Date;
     plainResponses.clear();
   }

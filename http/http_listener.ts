@@ -327,7 +327,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       const timeout = this.#settings.handlerTimeout || undefined;
       const task = ctx.trigger(found, { params, path: `${method}:${path}`, timeout });
       exchange.event = task.event;
-      if (task.status === "fulfilled" && this.#isAnswered(exchange, task.event.result)) return;
+      if (task.status === "fulfilled") return this.#settle(exchange, task);
       return new Promise((resolve) => {
         task.onSettled(() => resolve(this.#settle(exchange, task)));
       });
@@ -336,16 +336,26 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     }
   }
 
-  /** Does what is left to do when a handler is over that took its time. */
-  async #settle(exchange: Exchange, { event, status, reason }: EventTask): Promise<void> {
+  /** Does what is left to do when a handler is over. */
+  #settle(exchange: Exchange, { event, status, reason }: EventTask): void | Promise<void> {
     if (status === "rejected") return this.#fail(exchange, reason);
-    if (this.#isAnswered(exchange, event.result)) return;
-    await this.#finish(exchange, () => `handler of route "${event.route.name}"`, event.result);
+    const { result } = event;
+    if (this.#isAnswered(exchange, result)) return;
+    if (result instanceof Response && !exchange.isResponded) {
+      try {
+        // Most are there already.
+        if (exchange.respondWith(result) === undefined) return;
+      } catch (error) {
+        return this.#fail(exchange, error);
+      }
+    }
+    return this.#finish(exchange, () => `handler of route "${event.route.name}"`, result);
   }
 
   /** Whether nothing is left to do for a handler that returned `result`. */
   #isAnswered(exchange: Exchange, result: unknown): boolean {
-    return exchange.isResponded && exchange.sending === null && !(result instanceof Response);
+    return exchange.isResponded && exchange.sending === null &&
+      (result === undefined || !(result instanceof Response));
   }
 
   /** Does what is left to do after a handler or hook, as `name` tells it, has returned `result`. */

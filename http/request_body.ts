@@ -7,6 +7,8 @@ import type { HTTPError } from "./http_error.ts";
 export interface BodySource {
   /** The next part; bytes that stay as they are. */
   readBody(): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** All of it, where all has come and nothing was read; bytes that stay until the caller returns. */
+  takeWholeBody(): Uint8Array<ArrayBuffer> | null;
   /** What `Content-Length` says; null where the length is not known. */
   readonly contentLength: number | null;
   /** The most that the buffering readers take. */
@@ -44,8 +46,27 @@ export class RequestBody {
     return this.#stream;
   }
 
+  /**
+   * All of the body, where it has come already, as most small ones have: bytes that stay until the caller
+   * returns. Null where it has to be waited for.
+   *
+   * @throws {HTTPError} 413: it is over `maxBodySize`.
+   * @throws {TypeError} It was read before.
+   */
+  takeWhole(): Uint8Array<ArrayBuffer> | null {
+    if (this.#stream !== null) return null;
+    if (this.#isTaken) throw readTwice();
+    const whole = this.#source.takeWholeBody();
+    if (whole === null) return null;
+    this.#isTaken = true;
+    this.#checkSize(whole.length);
+    return whole;
+  }
+
   /** The whole body. */
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    const there = this.takeWhole();
+    if (there !== null) return there.slice();
     // A web Request made before reads from the stream; what it has not read, this may.
     const stream = this.#stream;
     if (stream !== null) {
@@ -68,22 +89,22 @@ export class RequestBody {
     this.#isTaken = true;
   }
 
+  #checkSize(length: number): void {
+    const { maxBodySize } = this.#source;
+    if (maxBodySize > 0 && length > maxBodySize) throw this.#source.tooLarge();
+  }
+
   async #collect(
     read: () => Promise<Uint8Array<ArrayBuffer> | null>,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    const { contentLength, maxBodySize } = this.#source;
-    if (maxBodySize > 0 && contentLength !== null && contentLength > maxBodySize) {
-      throw this.#source.tooLarge();
-    }
-    const check = (length: number): void => {
-      if (maxBodySize > 0 && length > maxBodySize) throw this.#source.tooLarge();
-    };
+    const { contentLength } = this.#source;
+    if (contentLength !== null) this.#checkSize(contentLength);
     let whole = await read() ?? new Uint8Array(0);
     let length = whole.length;
-    check(length);
+    this.#checkSize(length);
     for (let part = await read(); part !== null; part = await read()) {
       const needed = length + part.length;
-      check(needed);
+      this.#checkSize(needed);
       // Parts are copied together as they come: with a view kept for each, chunks of one byte would take a
       // hundred times their size in memory.
       if (needed > whole.length) {

@@ -4,7 +4,8 @@ import type { Source } from "../listener.ts";
 import { HTTPListener } from "./http_listener.ts";
 import { ListenError } from "./listen.ts";
 import type { ServerOptions } from "./options.ts";
-import { checkResponse } from "./response_body.ts";
+import type { HTTPContext } from "./context.ts";
+import { checkResponse, isSendable } from "./web_response.ts";
 
 /** Options of {@linkcode serve}: `Deno.serve`'s, and those of {@linkcode ServerOptions}. */
 export interface ServeOptions<A extends Deno.Addr = Deno.Addr> extends ServerOptions {
@@ -133,6 +134,23 @@ export function serve(
   } as Deno.HttpServer<Deno.NetAddr>;
 }
 
+/** What a handler is told of its request. Most never look, and then there is nothing to keep track of. */
+class HandlerInfo implements Deno.ServeHandlerInfo {
+  readonly #ctx: HTTPContext;
+
+  constructor(ctx: HTTPContext) {
+    this.#ctx = ctx;
+  }
+
+  get remoteAddr(): Deno.Addr {
+    return this.#ctx.remoteAddr;
+  }
+
+  get completed(): Promise<void> {
+    return this.#ctx.completed;
+  }
+}
+
 /** A server with one handler, and nothing to route. */
 class FetchListener extends HTTPListener {
   #source: Source | null = null;
@@ -142,22 +160,25 @@ class FetchListener extends HTTPListener {
       options as ServeTcpOptions;
     super({ accessLog: false, ...rest, hostname, backlog });
     const { onError } = options;
-    this.onEvent(async ({ ctx }) => {
-      // What can be no `Request` is answered without the handler.
-      const { request, remoteAddr } = ctx;
-      const info: Deno.ServeHandlerInfo = {
-        remoteAddr,
-        // Most handlers never look, and then there is nothing to keep track of.
-        get completed() {
-          return ctx.completed;
-        },
-      };
+    const waitFor = async (answer: unknown): Promise<Response> => {
       try {
-        return checkResponse(await handler(request, info));
+        return checkResponse(await answer);
       } catch (error) {
         if (onError === undefined) throw error;
         return checkResponse(await onError(error));
       }
+    };
+    this.onEvent(({ ctx }) => {
+      // What can be no `Request` is answered without the handler.
+      const { request } = ctx;
+      let answer: unknown;
+      try {
+        answer = handler(request, new HandlerInfo(ctx));
+      } catch (error) {
+        answer = Promise.reject(error);
+      }
+      // What is there at once is sent at once: a promise in between costs more than the answer.
+      return answer instanceof Response && isSendable(answer) ? answer : waitFor(answer);
     });
   }
 

@@ -30,10 +30,35 @@ export function schemeOf(conn: Deno.Conn): "http" | "https" {
   return "handshake" in conn ? "https" : "http";
 }
 
-/** The URI that was asked for (RFC 9110 7.1). */
-export function urlOf(target: string, host: string | null, conn: Deno.Conn): string {
-  if (pathStart(target) > 0) return target;
+/** The URL that was asked for (RFC 9110 7.1), normalized; null where target and Host make none. */
+export function urlOf(target: string, host: string | null, conn: Deno.Conn): string | null {
+  const scheme = schemeOf(conn);
+  if (host !== null && IS_NORMAL.test(target)) {
+    const origin = originOf(scheme, host);
+    if (origin !== null) return origin + target;
+  }
+  if (pathStart(target) > 0) return URL.parse(target)?.href ?? null;
   const { localAddr } = conn;
   const local = "hostname" in localAddr ? formatAddr(localAddr) : "localhost";
-  return `${schemeOf(conn)}://${host ?? local}${target.startsWith("/") ? target : "/"}`;
+  const path = target.startsWith("/") ? target : "/";
+  return URL.parse(`${scheme}://${host ?? local}${path}`)?.href ?? null;
+}
+
+/**
+ * A path and query that the URL parser leaves as they are (URL 1.3, percent-encode sets; 4.1, dot segments):
+ * to have it parse them takes longer than all else of a small request.
+ */
+const IS_NORMAL = /^(?:\/(?!\.|%2e)[\w\-.~!$&()*+,;=:@%]*)+(?:\?[\w\-.~!$&()*+,;=:@%/?]*)?$/i;
+
+/** What a URL begins with, for the Host that was asked for last: mostly it is the same one. */
+let last = { scheme: "", host: "", origin: null as string | null };
+
+function originOf(scheme: string, host: string): string | null {
+  if (host !== last.host || scheme !== last.scheme) {
+    const url = URL.parse(`${scheme}://${host}/`);
+    // A host is nothing else: no path, no name and password.
+    const origin = url === null || url.href !== `${url.origin}/` ? null : url.origin;
+    last = { scheme, host, origin };
+  }
+  return last.origin;
 }

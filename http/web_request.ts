@@ -5,38 +5,32 @@
 // is an object that is a `Request` to `instanceof`, answers for URL and method by itself, and makes the
 // real one for everything else.
 
-/** What a web request is made from. */
-export interface RequestSource {
-  /** As the real request has it: upper case where `Request` normalizes it. */
-  readonly method: string;
-  /** As the real request has it: normalized. */
-  readonly url: string;
-  /** Makes the real request. */
-  make(): Request;
-}
-
 /** The real request of a lazy one. */
 let real: (request: LazyRequest) => Request;
 
 /** A request that is made when more than its method and URL is asked for. */
 class LazyRequest {
-  readonly #source: RequestSource;
+  readonly #method: string;
+  readonly #url: string;
+  readonly #make: () => Request;
   #request: Request | null = null;
 
   static {
-    real = (request) => request.#request ??= request.#source.make();
+    real = (request) => request.#request ??= request.#make();
   }
 
-  constructor(source: RequestSource) {
-    this.#source = source;
+  constructor(method: string, url: string, make: () => Request) {
+    this.#method = method;
+    this.#url = url;
+    this.#make = make;
   }
 
   get method(): string {
-    return this.#source.method;
+    return this.#method;
   }
 
   get url(): string {
-    return this.#source.url;
+    return this.#url;
   }
 }
 
@@ -77,11 +71,8 @@ function prepare(): boolean {
     delegate(new Request("http://localhost/"));
     Object.setPrototypeOf(LazyRequest.prototype, Request.prototype);
     const url = "http://localhost/a";
-    const lazy = new LazyRequest({
-      method: "POST",
-      url,
-      make: () => new Request(url, { method: "POST", headers: { a: "b" } }),
-    }) as unknown as Request;
+    const make = (): Request => new Request(url, { method: "POST", headers: { a: "b" } });
+    const lazy = new LazyRequest("POST", url, make) as unknown as Request;
     const copy = new Request(lazy);
     return lazy instanceof Request && copy.method === "POST" && copy.url === url &&
       copy.headers.get("a") === "b" && lazy.clone().headers.get("a") === "b";
@@ -92,8 +83,13 @@ function prepare(): boolean {
 /** Found out for the first request: a server that makes none loads nothing of fetch for it. */
 let isTaken: boolean | null = null;
 
-/** The web request of `source`, made late where that works. */
-export function webRequest(source: RequestSource): Request {
+/**
+ * A web request that `make` makes, late where that works.
+ *
+ * @param method As the real request has it: upper case where `Request` normalizes it.
+ * @param url As the real request has it: normalized.
+ */
+export function webRequest(method: string, url: string, make: () => Request): Request {
   isTaken ??= prepare();
-  return isTaken ? new LazyRequest(source) as unknown as Request : source.make();
+  return isTaken ? new LazyRequest(method, url, make) as unknown as Request : make();
 }

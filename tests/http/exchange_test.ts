@@ -382,16 +382,20 @@ test("HTTPContext.informational() sends nothing to HTTP/1.0", NET, async () => {
   assertEquals((await client.response()).body, "page");
 });
 
-test("a web Response that a handler returns is sent", NET, async () => {
-  const { head, body } = await answer(() =>
-    new Response("Jürgen", { status: 202, headers: { "X-A": "1", "Content-Type": "text/x" } })
-  );
-  assertEquals(body, utf8("Jürgen"));
-  assertEquals(
-    head,
-    "HTTP/1.1 202 Accepted\r\ncontent-type: text/x\r\nx-a: 1\r\nDate: now\r\nContent-Length: 7\r\n\r\n",
-  );
-});
+test(
+  "a web Response that a handler returns is sent, its fields in order and as they are spelled",
+  NET,
+  async () => {
+    const { head, body } = await answer(() =>
+      new Response("Jürgen", { status: 202, headers: { "X-A": "1", "Content-Type": "text/x" } })
+    );
+    assertEquals(body, utf8("Jürgen"));
+    assertEquals(
+      head,
+      "HTTP/1.1 202 Accepted\r\nX-A: 1\r\nContent-Type: text/x\r\nDate: now\r\nContent-Length: 7\r\n\r\n",
+    );
+  },
+);
 
 test("a web Response keeps its own reason phrase", NET, async () => {
   const { head } = await answer(() => new Response(null, { status: 200, statusText: "Fine" }));

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { checkResponse, knownBody } from "../../http/response_body.ts";
+import { knownBody } from "../../http/response_body.ts";
+import { checkResponse } from "../../http/web_response.ts";
 
 const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);

@@ -185,7 +185,7 @@ test("serve() runs Hono: compress sends gzip in chunks", NET, async () => {
   using client = await RawClient.connect(server.addr);
   await client.send("GET /compressed HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
   const { head, body } = await client.response();
-  assertMatch(head, /^content-encoding: gzip\r\n/m);
+  assertMatch(head, /^Content-Encoding: gzip\r\n/m);
   assertMatch(head, /^Transfer-Encoding: chunked\r\n/m);
   assertEquals(body.slice(0, 2), "\x1f\x8b");
   const unzipped = new Blob([latin1(body)]).stream().pipeThrough(new DecompressionStream("gzip"));

@@ -1,0 +1,144 @@
+// A web Response: whether it can be sent, and what of it is there without waiting.
+
+/** Fields as Deno keeps them: pairs of a name, as it was given, and a value. */
+type Fields = readonly (readonly [name: string, value: string])[];
+
+/** A response of which all is there. */
+export interface WholeResponse {
+  readonly fields: Fields;
+  /** The `Content-Type` where `fields` has none for what has one. */
+  readonly type: string | null;
+  readonly body: string | Uint8Array | null;
+}
+
+// Where Deno keeps what a Response consists of. To read it there saves the stream that `body` makes, the
+// iterators of `headers`, and an array for the bytes of each text: more than half the time and most of the
+// garbage of a small exchange of serve(). Deno.serve reads it the same way. Nothing promises that it stays
+// so: where it does not, responses are read as their standard has it.
+interface Places {
+  /** What a response is made of. */
+  readonly inner: symbol;
+  /** The text of one that was made from it alone, until more is asked of it. */
+  readonly text: symbol;
+  /** The type of that text; null for that of plain text. */
+  readonly type: symbol;
+  /** Whether that text was read. */
+  readonly isTextRead: symbol;
+}
+
+interface Kept {
+  [symbol: symbol]: unknown;
+}
+
+interface Inner {
+  readonly headerList: Fields;
+  readonly body: { readonly streamOrStatic: { body?: unknown; consumed?: boolean } } | null;
+}
+
+/** The type of plain text (Fetch 5.2, BodyInit). */
+const PLAIN_TEXT = "text/plain;charset=UTF-8";
+const NO_FIELDS: Fields = [];
+
+/** Null where they are not what they were. */
+let places: Places | null | undefined = undefined;
+
+/** Looked up for the first response: a server that sends none loads nothing of fetch for it. */
+function findPlaces(): Places | null {
+  const symbols = Object.getOwnPropertySymbols(new Response(""));
+  const called = (name: string): symbol =>
+    symbols.find(({ description }) => description === name) ?? Symbol();
+  const found: Places = {
+    inner: called("response"),
+    text: called("lazy static body"),
+    type: called("lazy static content type"),
+    isTextRead: called("serve fast consumed"),
+  };
+  try {
+    const isRight = [
+      { response: new Response("a"), says: `[[],"${PLAIN_TEXT}","a"]` },
+      { response: Response.json(1), says: '[[],"application/json","1"]' },
+      {
+        response: new Response("a", { headers: { "X-A": "b" } }),
+        says: `[[["X-A","b"],["Content-Type","${PLAIN_TEXT}"]],null,"a"]`,
+      },
+      { response: new Response(null, { headers: { A: "" } }), says: '[[["A",""]],null,null]' },
+    ].every(({ response, says }) => {
+      const whole = takeFrom(found, response);
+      return whole !== null && response.bodyUsed === (whole.body !== null) &&
+        JSON.stringify([whole.fields, whole.type, whole.body]) === says;
+    });
+    return isRight ? found : null;
+  } catch {
+    return null;
+  }
+}
+
+function takeFrom({ inner, text, type, isTextRead }: Places, of: Response): WholeResponse | null {
+  const kept = of as unknown as Kept;
+  const body = kept[text];
+  if (typeof body === "string") {
+    kept[isTextRead] = true;
+    return { fields: NO_FIELDS, type: kept[type] as string | null ?? PLAIN_TEXT, body };
+  }
+  const { headerList: fields, body: innerBody } = kept[inner] as Inner;
+  if (innerBody === null) return { fields, type: null, body: null };
+  const source = innerBody.streamOrStatic;
+  if (typeof source.body !== "string" && !(source.body instanceof Uint8Array)) return null;
+  source.consumed = true;
+  return { fields, type: null, body: source.body };
+}
+
+/** Takes all of `response`, which counts as read from here on; null where its body has to be waited for. */
+export function takeWhole(response: Response): WholeResponse | null {
+  if (places === undefined) places = findPlaces();
+  return places === null ? null : takeFrom(places, response);
+}
+
+/** The fields of a response. */
+export function fieldsOf(response: Response): Fields {
+  return places ? (response as unknown as Record<symbol, Inner>)[places.inner].headerList : [
+    ...response.headers,
+  ];
+}
+
+/** Whether the body of `response` is a stream that something else reads. */
+function isLocked(response: Response): boolean {
+  if (places === undefined) places = findPlaces();
+  if (places !== null) {
+    const kept = response as unknown as Kept;
+    if (typeof kept[places.text] === "string") return false;
+    const body = (kept[places.inner] as Inner).body?.streamOrStatic;
+    if (!(body instanceof ReadableStream)) return false;
+  }
+  return response.body?.locked ?? false;
+}
+
+/**
+ * Returns `value` if it is a `Response` that can be sent.
+ *
+ * @throws {TypeError} It is something else, or `Response.error()`, or its body was read or is being read.
+ */
+export function checkResponse(value: unknown): Response {
+  const problem = problemOf(value);
+  if (problem !== null) throw new TypeError(`Cannot send what the handler returned: ${problem}`);
+  return value as Response;
+}
+
+/** Whether {@linkcode checkResponse} takes `value`. */
+export function isSendable(value: unknown): boolean {
+  return problemOf(value) === null;
+}
+
+function problemOf(value: unknown): string | null {
+  if (!(value instanceof Response)) {
+    return `expected a Response, got ${value === null ? "null" : typeof value}`;
+  }
+  if (value.type === "error") return "it is an error response, as Response.error() makes";
+  // No constructor makes a 101.
+  if (value.status === 101) {
+    return "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: use ctx.upgrade()";
+  }
+  if (value.bodyUsed) return "the body of the Response was read before";
+  if (isLocked(value)) return "the body of the Response is locked to another reader";
+  return null;
+}

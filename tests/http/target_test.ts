@@ -1,0 +1,86 @@
+import { assertEquals } from "@std/assert";
+import { urlOf } from "../../http/target.ts";
+
+const CONN = {
+  localAddr: { transport: "tcp", hostname: "127.0.0.1", port: 8000 },
+} as Deno.Conn;
+
+const HOSTS = [
+  "localhost",
+  "LOCALHOST:8080",
+  "a.b:80",
+  "a:443",
+  "a:00081",
+  "a:",
+  "127.0.0.1:9",
+  "127.1",
+  "0x7f.1",
+  "[::1]:80",
+  "[::FFFF:1.2.3.4]",
+  "xn--bcher-kva.example",
+  "b%C3%BCcher.example",
+  "a_b",
+  "a..b",
+  "a@b",
+  "256.1.1.1",
+  "a:99999",
+  "%",
+  "a%2fb",
+];
+
+const TARGETS = [
+  "/",
+  "/a",
+  "/a/",
+  "//a",
+  "/a//b",
+  "/a/../b",
+  "/./a",
+  "/.",
+  "/..",
+  "/.a",
+  "/a/.b",
+  "/a.b",
+  "/%2e/a",
+  "/%2E%2e/a",
+  "/a%2e",
+  "/a/%2",
+  "/%zz",
+  "/a?b=c&d",
+  "/a?b=/../c",
+  "/a?b?c",
+  "/a?'",
+  "/'",
+  "/a\\b",
+  "/a|b",
+  "/{a}",
+  "/a^b",
+  "/`",
+  '/"',
+  "/<>",
+  "/a?{}|\\^`",
+  '/a?"<>',
+  "/a;b=c,d",
+  "/~!$&()*+,:@-_=",
+  "/a?",
+];
+
+Deno.test("a request's URL is the one that the URL parser makes of its host and target", () => {
+  for (const host of HOSTS) {
+    for (const target of TARGETS) {
+      const expected = URL.parse(`http://${host}${target}`)?.href ?? null;
+      assertEquals(urlOf(target, host, CONN), expected, `${host} ${target}`);
+    }
+  }
+});
+
+const ELSE: [what: string, target: string, host: string | null, url: string | null][] = [
+  ["an absolute-form is taken, whatever Host says", "http://b/c", "a", "http://b/c"],
+  ["that of HTTP/1.0 without Host has our address", "/a?b", null, "http://127.0.0.1:8000/a?b"],
+  ["that of * has the path /", "*", "a", "http://a/"],
+  ["a Host that makes no URL makes none", "/", "a b", null],
+];
+
+for (const [what, target, host, url] of ELSE) {
+  Deno.test(`a request's URL: ${what}`, () => assertEquals(urlOf(target, host, CONN), url));
+}
