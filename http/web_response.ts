@@ -101,17 +101,22 @@ export function fieldsOf(response: Response): Fields {
   ];
 }
 
-/** Whether the body of `response` is a stream that something else reads. */
-function isLocked(response: Response): boolean {
+/** What keeps the body of `response` from being sent; null for nothing. */
+function bodyProblemOf(response: Response): string | null {
   if (places === undefined) places = findPlaces();
   if (places !== null) {
     const kept = response as unknown as Kept;
-    if (typeof kept[places.text] === "string") return false;
-    const body = (kept[places.inner] as Inner).body?.streamOrStatic;
-    if (!(body instanceof ReadableStream)) return false;
+    const isText = typeof kept[places.text] === "string";
+    const source = isText ? null : (kept[places.inner] as Inner).body?.streamOrStatic;
+    if (!(source instanceof ReadableStream)) {
+      const isRead = isText ? kept[places.isTextRead] : source?.consumed;
+      return isRead ? WAS_READ : null;
+    }
   }
-  return response.body?.locked ?? false;
+  if (response.bodyUsed) return WAS_READ;
+  return response.body?.locked ? "the body of the Response is locked to another reader" : null;
 }
+const WAS_READ = "the body of the Response was read before";
 
 /**
  * Returns `value` if it is a `Response` that can be sent.
@@ -138,7 +143,5 @@ function problemOf(value: unknown): string | null {
   if (value.status === 101) {
     return "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: use ctx.upgrade()";
   }
-  if (value.bodyUsed) return "the body of the Response was read before";
-  if (isLocked(value)) return "the body of the Response is locked to another reader";
-  return null;
+  return bodyProblemOf(value);
 }
