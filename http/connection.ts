@@ -547,10 +547,13 @@ export class Connection implements ExchangeHost, Watched {
     this.#waitingSince = clock.now;
     this.#wait = "body";
     this.#readDeadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    const late = Promise.withResolvers<never>();
-    this.#bodyLate = late.reject;
+    const left = (exchange.contentLength ?? Infinity) - this.#bodyReceived;
+    const reading = this.#ahead ?? socket.readBody(left);
     try {
-      const data = await Promise.race([this.#ahead ?? socket.readBody(), late.promise]);
+      const data = await new Promise<Uint8Array | void>((resolve, reject) => {
+        this.#bodyLate = reject;
+        (reading as Promise<Uint8Array | void>).then(resolve, reject);
+      });
       // A handler that was given up may still wait here; what came is for the one who reads now.
       if (exchange.isOver) throw exchangeOver();
       if (data === undefined) return;

@@ -12,8 +12,10 @@ const IDLE_BUFFER = 2 * 1024;
 const HEAD_BUFFER = 16 * 1024;
 /** While a body flows, buffers of this size go to the one who reads it. */
 const BODY_BUFFER = 64 * 1024;
-/** Less room than this in a body's buffer is not worth a read. */
-const LEAST_ROOM = 16 * 1024;
+/** They grow to this size where each read fills one. */
+const BODY_BUFFER_MAX = 256 * 1024;
+/** Less than this part of a body's buffer is not worth a read. */
+const LEAST_ROOM = 1 / 4;
 /** Pieces up to this size are copied, to be written together with what comes before and after. */
 const COPY_MAX = 16 * 1024;
 
@@ -48,7 +50,8 @@ export class Socket {
   /** When the peer must have taken some of what was written; 0 while nothing waits for it. */
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
-  #body = new Uint8Array(0);
+  #body = NO_BYTES;
+  #bodySize = BODY_BUFFER;
   /** The read of the system that is under way. */
   #reading: Promise<Uint8Array> | null = null;
   /** Bytes that wait to be written. */
@@ -97,18 +100,28 @@ export class Socket {
     return buffer.subarray(0, count ?? 0);
   };
 
-  /** As `read`, with bytes that stay as they are, but for those of a read that was under way. */
-  readBody(): Promise<Uint8Array> {
+  /**
+   * As `read`, with bytes that stay as they are, but for those of a read that was under way.
+   *
+   * @param most Bytes that are wanted at most.
+   */
+  readBody(most: number): Promise<Uint8Array> {
     if (this.#reading !== null) return this.#reading;
-    if (this.#body.length < LEAST_ROOM) this.#body = new Uint8Array(BODY_BUFFER);
-    return this.#reading = this.conn.read(this.#body).then(this.#tookBody, this.#cannotRead);
+    const size = Math.min(most, this.#bodySize);
+    if (this.#body.length < size * LEAST_ROOM) this.#body = new Uint8Array(size);
+    const buffer = this.#body.length > most ? this.#body.subarray(0, most) : this.#body;
+    return this.#reading = this.conn.read(buffer).then(this.#tookBody, this.#cannotRead);
   }
 
   readonly #tookBody = (count: number | null): Uint8Array => {
     this.#reading = null;
     const buffer = this.#body;
-    this.#body = buffer.subarray(count ?? 0);
-    return buffer.subarray(0, count ?? 0);
+    if (count === null) return NO_BYTES;
+    // Each read costs, and a large buffer costs who keeps a small part of it.
+    if (count === buffer.length) this.#bodySize = Math.min(2 * this.#bodySize, BODY_BUFFER_MAX);
+    else if (count < BODY_BUFFER) this.#bodySize = BODY_BUFFER;
+    this.#body = buffer.subarray(count);
+    return buffer.subarray(0, count);
   };
 
   readonly #cannotRead = (cause: unknown): never => {
@@ -265,4 +278,5 @@ interface Piece {
   readonly area: Area | null;
 }
 
+const NO_BYTES = new Uint8Array(0);
 const DONE = Promise.resolve();
