@@ -20,22 +20,41 @@ const LEAST_ROOM = 1 / 4;
 const COPY_MAX = 16 * 1024;
 
 /**
- * An area in which small pieces are collected, those of all connections one after the other: an array of
- * its own for each answer costs more than writing the answer into it does. When nobody uses what is in it
- * any more, it is filled from its beginning again.
+ * Where pieces are put together to be written. Small ones of all connections stand in one area, one after the
+ * other: an array of its own for each answer costs more than writing the answer into it does. When nobody
+ * uses what is in it any more, it is filled from its beginning again.
  */
 class Area {
-  readonly bytes = new Uint8Array(AREA);
+  readonly bytes: Uint8Array;
   used = 0;
   /** Pieces in it that are being collected or written. */
   pieces = 0;
 
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+  }
+
+  append(bytes: Uint8Array): void {
+    this.bytes.set(bytes, this.used);
+    this.used += bytes.length;
+  }
+
   release(): void {
-    if (--this.pieces === 0) this.used = 0;
+    if (--this.pieces > 0) return;
+    this.used = 0;
+    if (this.bytes.length === LARGE_AREA && largeAreas.length < LARGE_AREAS_MAX) {
+      largeAreas.push(this);
+    }
   }
 }
 const AREA = 64 * 1024;
-let area = new Area();
+let area = new Area(AREA);
+
+/** Bytes of a large piece: 64 KiB, and what frames them. */
+const LARGE_AREA = 64 * 1024 + 512;
+/** Areas for one large piece each that nobody uses now. New ones would have to be cleared and collected. */
+const largeAreas: Area[] = [];
+const LARGE_AREAS_MAX = 64;
 
 /** The connection is gone: the peer closed or reset it, or we closed it. */
 export class ConnectionLost extends Error {
@@ -147,13 +166,36 @@ export class Socket {
     // Pieces of other connections may stand behind ours.
     if (this.#area !== area || this.#end !== area.used || this.#end + length > AREA) {
       this.#closePiece();
-      if (area.used + length > AREA) area = new Area();
+      if (area.used + length > AREA) area = new Area(AREA);
       area.pieces++;
       this.#area = area;
       this.#start = this.#end = area.used;
     }
     area.bytes.set(bytes, this.#end);
     this.#end = area.used += length;
+  }
+
+  /** Queues parts that belong together: in one write, where they have a large piece's size at most. */
+  writeTogether(parts: Uint8Array[]): void {
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    if (parts.length === 1 || length <= COPY_MAX || length > LARGE_AREA) {
+      for (const part of parts) this.write(part);
+      return;
+    }
+    if (this.#isClosed) return;
+    // To copy them costs less than more writes.
+    const large = largeAreas.pop() ?? new Area(LARGE_AREA);
+    large.pieces++;
+    const before = this.#area;
+    if (before !== null && this.#end - this.#start + length <= LARGE_AREA) {
+      large.append(before.bytes.subarray(this.#start, this.#end));
+      before.release();
+      this.#area = null;
+    }
+    this.#closePiece();
+    for (const part of parts) large.append(part);
+    this.queued += length;
+    this.#queue.push({ bytes: large.bytes.subarray(0, large.used), area: large });
   }
 
   /** Moves the piece that is being collected, if there is one, into the queue. */
