@@ -25,27 +25,62 @@ function serialOf(cid: string): number {
   return cidOf(serial) === cid ? serial : NaN;
 }
 
+/** How many places there are for contexts that live shortly; a power of two. */
+const PLACES = 1024;
+
 /** The contexts that are alive, by id, oldest first within those with ids given and made up. */
 export class Contexts<C extends Context> implements ReadonlyMap<string, C> {
   readonly #given = new Map<string, C>();
-  readonly #madeUp = new Map<number, C>();
+  // Most contexts live as long as one event, and a Map that is added to and deleted from all the time makes
+  // itself anew again and again. So a context stands at a place that its number tells, and only one whose
+  // place is taken, by one that lives longer, goes into the map.
+  readonly #places: (C | null)[] = Array(PLACES).fill(null);
+  readonly #numbers = new Float64Array(PLACES);
+  readonly #placeless = new Map<number, C>();
+  #placed = 0;
 
   add(ctx: C, id: string | number): void {
-    if (typeof id === "string") this.#given.set(id, ctx);
-    else this.#madeUp.set(id, ctx);
+    if (typeof id === "string") {
+      this.#given.set(id, ctx);
+      return;
+    }
+    const place = id & (PLACES - 1);
+    if (this.#places[place] !== null) {
+      this.#placeless.set(id, ctx);
+      return;
+    }
+    this.#places[place] = ctx;
+    this.#numbers[place] = id;
+    this.#placed++;
   }
 
   delete(id: string | number): void {
-    if (typeof id === "string") this.#given.delete(id);
-    else this.#madeUp.delete(id);
+    if (typeof id === "string") {
+      this.#given.delete(id);
+    } else if (this.#isPlaced(id)) {
+      this.#places[id & (PLACES - 1)] = null;
+      this.#placed--;
+    } else {
+      this.#placeless.delete(id);
+    }
+  }
+
+  #isPlaced(serial: number): boolean {
+    const place = serial & (PLACES - 1);
+    return this.#places[place] !== null && this.#numbers[place] === serial;
   }
 
   get size(): number {
-    return this.#given.size + this.#madeUp.size;
+    return this.#given.size + this.#placed + this.#placeless.size;
   }
 
   get(cid: string): C | undefined {
-    return this.#given.get(cid) ?? this.#madeUp.get(serialOf(cid));
+    const given = this.#given.get(cid);
+    if (given !== undefined) return given;
+    const serial = serialOf(cid);
+    return this.#isPlaced(serial)
+      ? this.#places[serial & (PLACES - 1)]!
+      : this.#placeless.get(serial);
   }
 
   has(cid: string): boolean {
@@ -54,7 +89,11 @@ export class Contexts<C extends Context> implements ReadonlyMap<string, C> {
 
   *values(): MapIterator<C> {
     yield* this.#given.values();
-    yield* this.#madeUp.values();
+    const madeUp = [...this.#placeless];
+    for (const [place, ctx] of this.#places.entries()) {
+      if (ctx !== null) madeUp.push([this.#numbers[place], ctx]);
+    }
+    for (const [, ctx] of madeUp.sort(([a], [b]) => a - b)) if (ctx.isAlive) yield ctx;
   }
 
   *entries(): MapIterator<[string, C]> {

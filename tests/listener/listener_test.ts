@@ -147,6 +147,23 @@ Deno.test("addConverter() refuses a name that is taken, or is no word", () => {
   assertThrows(() => new Listener().addConverter("a b", converter), RouteError, "must be letters");
 });
 
+Deno.test("contexts that live long stay among thousands that live shortly, oldest first", () => {
+  const app = new Listener();
+  const long = [];
+  for (let i = 0; i < 5_000; i++) {
+    const ctx = app.newCtx();
+    if (i % 1_000 === 7) long.push(ctx);
+    else ctx.drop();
+  }
+  const gone = app.newCtx();
+  gone.drop();
+  assertEquals([...app.ctxs.values()], long);
+  assertEquals(long.map(({ cid }) => app.ctxs.get(cid)), long);
+  assert(!app.ctxs.has(gone.cid));
+  for (const ctx of app.ctxs.values()) ctx.drop();
+  assertEquals(app.ctxs.size, 0);
+});
+
 Deno.test("newCtx() makes ids that differ, and takes one that is given", () => {
   const app = new Listener();
   const [a, b, c] = [app.newCtx(), app.newCtx(), app.newCtx({ cid: "c" })];
