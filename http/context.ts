@@ -131,22 +131,22 @@ export class HTTPContext extends Context {
       if (url === null) throw new HTTPError(400);
       if (IMPOSSIBLE.test(method)) throw new HTTPError(501);
       const normalized = NORMALIZED.test(method) ? method.toUpperCase() : method;
-      this.#request = webRequest(normalized, url, () => this.#makeRequest(url));
+      // A Request takes a method that is nearly GET for it, and has no body then.
+      const hasBody = !/^(GET|HEAD)$/i.test(method);
+      this.#request = webRequest(normalized, url, {
+        fields: () => webHeaders(this.headers),
+        takeBody: () => hasBody ? this.#bound.body.takeWhole() : null,
+        make: (headers, isRead) => {
+          // The first event is the request's; it runs already when its handler asks.
+          const signal = this.events.values().next().value?.[0].signal;
+          const body = isRead ? "" : hasBody ? this.body : null;
+          const request = new Request(url, { method, headers, body, signal });
+          if (isRead) void request.text();
+          return request;
+        },
+      });
     }
     return this.#request;
-  }
-
-  #makeRequest(url: string): Request {
-    const { method } = this;
-    // A Request takes a method that is nearly GET for it.
-    const hasBody = !/^(GET|HEAD)$/i.test(method);
-    return new Request(url, {
-      method,
-      headers: webHeaders(this.headers),
-      body: hasBody ? this.body : null,
-      // The first event is the request's; it runs already when its handler asks.
-      signal: this.events.values().next().value?.[0].signal,
-    });
   }
 
   /** The request's body as a stream, which reads from the socket as it is read. */
@@ -183,8 +183,9 @@ export class HTTPContext extends Context {
     try {
       const { body } = this.#bound;
       const whole = body.takeWhole();
-      if (whole !== null) return Promise.resolve(convert(whole));
-      return handled(body.bytes().then(convert));
+      if (whole === null) return handled(body.bytes().then(convert));
+      body.checkSize(whole.length);
+      return Promise.resolve(convert(whole));
     } catch (error) {
       return handled(Promise.reject(error));
     }

@@ -50,7 +50,6 @@ export class RequestBody {
    * All of the body, where it has come already, as most small ones have: bytes that stay until the caller
    * returns. Null where it has to be waited for.
    *
-   * @throws {HTTPError} 413: it is over `maxBodySize`.
    * @throws {TypeError} It was read before.
    */
   takeWhole(): Uint8Array<ArrayBuffer> | null {
@@ -59,14 +58,16 @@ export class RequestBody {
     const whole = this.#source.takeWholeBody();
     if (whole === null) return null;
     this.#isTaken = true;
-    this.#checkSize(whole.length);
     return whole;
   }
 
   /** The whole body. */
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
     const there = this.takeWhole();
-    if (there !== null) return there.slice();
+    if (there !== null) {
+      this.checkSize(there.length);
+      return there.slice();
+    }
     // A web Request made before reads from the stream; what it has not read, this may.
     const stream = this.#stream;
     if (stream !== null) {
@@ -89,7 +90,8 @@ export class RequestBody {
     this.#isTaken = true;
   }
 
-  #checkSize(length: number): void {
+  /** @throws {HTTPError} 413: `length` is over what the buffering readers take. */
+  checkSize(length: number): void {
     const { maxBodySize } = this.#source;
     if (maxBodySize > 0 && length > maxBodySize) throw this.#source.tooLarge();
   }
@@ -98,13 +100,13 @@ export class RequestBody {
     read: () => Promise<Uint8Array<ArrayBuffer> | null>,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const { contentLength } = this.#source;
-    if (contentLength !== null) this.#checkSize(contentLength);
+    if (contentLength !== null) this.checkSize(contentLength);
     let whole = await read() ?? new Uint8Array(0);
     let length = whole.length;
-    this.#checkSize(length);
+    this.checkSize(length);
     for (let part = await read(); part !== null; part = await read()) {
       const needed = length + part.length;
-      this.#checkSize(needed);
+      this.checkSize(needed);
       // Parts are copied together as they come: with a view kept for each, chunks of one byte would take a
       // hundred times their size in memory.
       if (needed > whole.length) {

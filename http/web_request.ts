@@ -5,24 +5,45 @@
 // is an object that is a `Request` to `instanceof`, answers for URL and method by itself, and makes the
 // real one for everything else.
 
+/** What a web request is made from. */
+export interface RequestSource {
+  /** The fields, as `Headers` takes them. */
+  fields(): [name: string, value: string][];
+  /**
+   * All of the body, where it has come already; bytes that stay until the caller returns. Null where it has
+   * to be waited for, or where a `Request` has none.
+   */
+  takeBody(): Uint8Array<ArrayBuffer> | null;
+  /** Makes the real request; `isRead` tells that `takeBody` has taken its body. */
+  make(headers: HeadersInit, isRead: boolean): Request;
+}
+
 /** The real request of a lazy one. */
 let real: (request: LazyRequest) => Request;
 
-/** A request that is made when more than its method and URL is asked for. */
+const decoder = new TextDecoder();
+
+/** A request that is made when more is asked of it than small exchanges ask. */
 class LazyRequest {
   readonly #method: string;
   readonly #url: string;
-  readonly #make: () => Request;
+  readonly #source: RequestSource;
+  #headers: Headers | null = null;
+  #isRead = false;
   #request: Request | null = null;
 
   static {
-    real = (request) => request.#request ??= request.#make();
+    real = (request) =>
+      request.#request ??= request.#source.make(
+        request.#headers ?? request.#source.fields(),
+        request.#isRead,
+      );
   }
 
-  constructor(method: string, url: string, make: () => Request) {
+  constructor(method: string, url: string, source: RequestSource) {
     this.#method = method;
     this.#url = url;
-    this.#make = make;
+    this.#source = source;
   }
 
   get method(): string {
@@ -32,11 +53,52 @@ class LazyRequest {
   get url(): string {
     return this.#url;
   }
+
+  get headers(): Headers {
+    if (this.#headers === null && this.#request !== null) return this.#request.headers;
+    return this.#headers ??= new Headers(this.#source.fields());
+  }
+
+  get bodyUsed(): boolean {
+    return this.#isRead || real(this).bodyUsed;
+  }
+
+  bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    const whole = this.#takeBody();
+    return whole === null ? real(this).bytes() : Promise.resolve(whole.slice());
+  }
+
+  arrayBuffer(): Promise<ArrayBuffer> {
+    const whole = this.#takeBody();
+    return whole === null ? real(this).arrayBuffer() : Promise.resolve(whole.slice().buffer);
+  }
+
+  text(): Promise<string> {
+    const whole = this.#takeBody();
+    return whole === null ? real(this).text() : Promise.resolve(decoder.decode(whole));
+  }
+
+  json(): Promise<unknown> {
+    const whole = this.#takeBody();
+    if (whole === null) return real(this).json();
+    try {
+      return Promise.resolve(JSON.parse(decoder.decode(whole)));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #takeBody(): Uint8Array<ArrayBuffer> | null {
+    if (this.#isRead || this.#request !== null) return null;
+    const whole = this.#source.takeBody();
+    this.#isRead = whole !== null;
+    return whole;
+  }
 }
 
 function delegate(of: object): void {
   for (const key of Reflect.ownKeys(of)) {
-    if (key === "method" || key === "url") continue;
+    if (key !== "constructor" && Object.hasOwn(LazyRequest.prototype, key)) continue;
     const { value } = Object.getOwnPropertyDescriptor(of, key)!;
     const isMethod = key !== "constructor" && typeof value === "function";
     Object.defineProperty(LazyRequest.prototype, key, {
@@ -71,8 +133,11 @@ function prepare(): boolean {
     delegate(new Request("http://localhost/"));
     Object.setPrototypeOf(LazyRequest.prototype, Request.prototype);
     const url = "http://localhost/a";
-    const make = (): Request => new Request(url, { method: "POST", headers: { a: "b" } });
-    const lazy = new LazyRequest("POST", url, make) as unknown as Request;
+    const lazy = new LazyRequest("POST", url, {
+      fields: () => [["a", "b"]],
+      takeBody: () => null,
+      make: (headers) => new Request(url, { method: "POST", headers }),
+    }) as unknown as Request;
     const copy = new Request(lazy);
     return lazy instanceof Request && copy.method === "POST" && copy.url === url &&
       copy.headers.get("a") === "b" && lazy.clone().headers.get("a") === "b";
@@ -84,12 +149,14 @@ function prepare(): boolean {
 let isTaken: boolean | null = null;
 
 /**
- * A web request that `make` makes, late where that works.
+ * The web request of `source`, made late where that works.
  *
  * @param method As the real request has it: upper case where `Request` normalizes it.
  * @param url As the real request has it: normalized.
  */
-export function webRequest(method: string, url: string, make: () => Request): Request {
+export function webRequest(method: string, url: string, source: RequestSource): Request {
   isTaken ??= prepare();
-  return isTaken ? new LazyRequest(method, url, make) as unknown as Request : make();
+  return isTaken
+    ? new LazyRequest(method, url, source) as unknown as Request
+    : source.make(source.fields(), false);
 }

@@ -25,6 +25,34 @@ const LOOKS: [what: string, look: (request: Request) => unknown, found: unknown]
   ["a field", (it) => it.headers.get("x"), "1"],
   ["its body as text", (it) => it.text(), "text"],
   ["its body as a stream", async (it) => (await Array.fromAsync(it.body!)).length, 1],
+  ["its body as bytes", async (it) => new TextDecoder().decode(await it.bytes()), "text"],
+  ["its body as an ArrayBuffer", async (it) => (await it.arrayBuffer()).byteLength, 4],
+  [
+    "the error of a body that is no JSON",
+    (it) => it.json().catch((error) => error.name),
+    "SyntaxError",
+  ],
+  ["its body not being used", (it) => it.bodyUsed, false],
+  ["its body being used when it was read", (it) => it.text().then(() => it.bodyUsed), true],
+  [
+    "its body being read once",
+    (it) => it.text().then(() => it.json()).catch((e) => e.name),
+    "TypeError",
+  ],
+  [
+    "no clone when it was read",
+    (it) => it.text().then(() => it.clone()).catch((e) => e.name),
+    "TypeError",
+  ],
+  ["its fields when its body was read", (it) => it.text().then(() => it.headers.get("x")), "1"],
+  [
+    "the same fields before and after the real one is made",
+    (it) => {
+      const { headers } = it;
+      return it.signal.aborted === false && it.headers === headers;
+    },
+    true,
+  ],
   ["its signal", (it) => it.signal.aborted, false],
   ["a clone", (it) => it.clone().text(), "text"],
   ["a request made of it", (it) => new Request(it).text(), "text"],
