@@ -15,7 +15,8 @@ import {
 import { FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
 import { methodName } from "./names.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
-import { type FieldRules, ReceivedFields, scanFields } from "./received_fields.ts";
+import { type FieldRules, place, readFields, type ReceivedFields } from "./received_fields.ts";
+import type { Slab } from "./slab.ts";
 import { decodeLatin1, quoteBytes } from "./text.ts";
 
 const LF = 0x0a, CR = 0x0d, SP = 0x20;
@@ -34,14 +35,31 @@ export interface SectionRules extends FieldRules {
   maxTargetSize: number;
 }
 
-/** Reads one kind of section from `bytes[start, end)`; null where it is not complete. */
+/** Reads one kind of section that was placed; null where it is not complete. */
 type Parser<S> = (
-  bytes: Uint8Array,
-  view: DataView,
+  area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
 ) => S | null;
+
+/** So many bytes are placed at first: nearly all sections are smaller, and what follows them is not placed. */
+const FIRST_SIZE = 4 * 1024;
+
+/** Reads a section at the front of `bytes[start, end)`; null where it is not complete. */
+function parseFront<S>(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  parse: Parser<S>,
+  how: SectionRules,
+): S | null {
+  for (let size = Math.min(end - start, FIRST_SIZE);; size = end - start) {
+    const area = place(bytes, start, start + size);
+    const section = parse(area, area.used, area.used + size, how);
+    if (section !== null || size === end - start) return section;
+  }
+}
 
 /**
  * Reads a section from the front of the buffer and uses it up; null where more has to come.
@@ -59,7 +77,7 @@ export function readSection<S extends { fields: ReceivedFields }>(
   if (how.rules === "strict") {
     // At the end of the stream the part that came is judged: what is wrong with it is the better answer.
     if (buffer.isUnseen || hasSectionEnd(buffer) || isOver || buffer.isClosed) {
-      section = parse(buffer.bytes, buffer.view, buffer.start, end, how);
+      section = parseFront(buffer.bytes, buffer.start, end, parse, how);
       if (section !== null) buffer.skip(section.fields.byteLength);
       else buffer.markSeen();
     }
@@ -98,7 +116,7 @@ function readLeniently<S extends { fields: ReceivedFields }>(
 ): S | null {
   if (buffer.isUnseen) {
     try {
-      const section = parse(buffer.bytes, buffer.view, buffer.start, end, how);
+      const section = parseFront(buffer.bytes, buffer.start, end, parse, how);
       if (section !== null) {
         buffer.skip(section.fields.byteLength);
         return section;
@@ -116,13 +134,7 @@ function readLeniently<S extends { fields: ReceivedFields }>(
     const before = at > start && bytes[at - 1] === CR ? at - 2 : at - 1;
     if (before >= start && bytes[before] !== LF) continue;
     const section = unfold(bytes, start, at + 1, how.trailers ? 1 : 2);
-    const result = parse(
-      section,
-      new DataView(section.buffer),
-      0,
-      section.length,
-      how,
-    );
+    const result = parseFront(section, 0, section.length, parse, how);
     buffer.skip(at + 1 - start);
     return result;
   }
@@ -163,14 +175,14 @@ function unfold(bytes: Uint8Array, start: number, end: number, first: number): U
 
 /** Reads a request line and the fields after it. */
 export function parseRequest(
-  bytes: Uint8Array,
-  view: DataView,
+  area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
 ): ReceivedRequest | null {
+  const { array: bytes, view } = area;
   let p = start;
-  while (p < end && TOKEN[bytes[p]] === 1) p++;
+  while (TOKEN[bytes[p]] === 1) p++;
   if (p - start > MAX_METHOD_SIZE) {
     throw new LocalProtocolError(
       `Cannot serve method ${quoteBytes(bytes, start, p)}: it is over ${MAX_METHOD_SIZE} bytes ` +
@@ -185,7 +197,7 @@ export function parseRequest(
   const method = methodName(bytes, start, p);
 
   const targetStart = ++p;
-  while (p < end && TARGET[bytes[p]] === 1) p++;
+  while (TARGET[bytes[p]] === 1) p++;
   const targetEnd = p;
   if (how.maxTargetSize !== 0 && targetEnd - targetStart > how.maxTargetSize) {
     throw new LocalProtocolError(
@@ -221,9 +233,8 @@ export function parseRequest(
   p = scanLineEnd("request", bytes, start, p, end);
   if (p < 0) return null;
 
-  p = scanFields(bytes, view, start, p, end, how);
-  if (p < 0) return null;
-  const fields = new ReceivedFields(bytes, start, p, true);
+  const fields = readFields(area, start, p, end, how);
+  if (fields === null) return null;
   const { framing } = fields;
   if (httpVersion === "1.0") {
     if (framing.chunked) {
@@ -246,12 +257,12 @@ export function parseRequest(
 
 /** Reads a status line and the fields after it. */
 export function parseResponse(
-  bytes: Uint8Array,
-  view: DataView,
+  area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
 ): ReceivedResponse | null {
+  const { array: bytes, view } = area;
   let p = scanVersion("status", bytes, view, start, start, end);
   if (p < 0) return null;
   const httpVersion = `1.${String.fromCharCode(bytes[p - 1])}`;
@@ -289,23 +300,21 @@ export function parseResponse(
   p = scanLineEnd("status", bytes, start, p, end);
   if (p < 0) return null;
 
-  p = scanFields(bytes, view, start, p, end, how);
-  if (p < 0) return null;
+  const fields = readFields(area, start, p, end, how, isAscii);
+  if (fields === null) return null;
   const reason = decodeLatin1(bytes, reasonStart, reasonEnd);
-  const fields = new ReceivedFields(bytes, start, p, isAscii);
   return new ReceivedResponse(statusCode, reason, httpVersion, fields);
 }
 
 /** Reads the fields of a trailer section. */
 export function parseTrailers(
-  bytes: Uint8Array,
-  view: DataView,
+  area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
 ): { fields: ReceivedFields } | null {
-  const p = scanFields(bytes, view, start, start, end, how);
-  return p < 0 ? null : { fields: new ReceivedFields(bytes, start, p, true) };
+  const fields = readFields(area, start, start, end, how);
+  return fields && { fields };
 }
 
 type Line = "request" | "status";
@@ -319,8 +328,7 @@ function scanVersion(
   p: number,
   end: number,
 ): number {
-  const at = bytes.byteOffset + p;
-  if (p + 8 <= end && view.getInt32(at) === HTTP && view.getInt32(at + 4) === SLASH_1_1) {
+  if (p + 8 <= end && view.getInt32(p) === HTTP && view.getInt32(p + 4) === SLASH_1_1) {
     return p + 8;
   }
   return scanUnusualVersion(line, bytes, start, p, end);
