@@ -4,7 +4,7 @@
 
 import { LocalProtocolError } from "./errors.ts";
 import { isHost, listMembers, parseDecimal, textConsistsOf, TOKEN, trim } from "./grammar.ts";
-import { KnownText } from "./names.ts";
+import { KnownText } from "./known_names.ts";
 import { encodeLatin1 } from "./output.ts";
 import { quote, quoteBytes } from "./text.ts";
 

@@ -2,7 +2,7 @@
 // becomes text when somebody reads it: most of what a client sends is never looked at.
 
 import { LocalProtocolError } from "./errors.ts";
-import { Framing, FRAMING_NAMES, mayFrame, noteField } from "./framing.ts";
+import { Framing, noteField } from "./framing.ts";
 import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
 import { type FieldName, fieldName } from "./names.ts";
 import { type Area, areaFor, cut, Piece, SECTION_END, writePiece, writeText } from "./output.ts";
@@ -132,10 +132,7 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
       }
       name.remember(value);
     }
-    const { lower } = name;
-    if (mayFrame(lower.length, lower.charCodeAt(0)) && FRAMING_NAMES.has(lower)) {
-      noteField(this.#framing, lower, value, "strict");
-    }
+    if (name.frames) noteField(this.#framing, name.lower, value, "strict");
     this.#size += name.lineLength(value);
     this.#names[i] = name;
     this.#values[i] = value;
@@ -167,26 +164,36 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 
   /** The values of the fields called `name` (in any case) joined by `", "`, or null for none. */
   get(name: string): string | null {
-    const values = this.getAll(name);
-    return values.length === 0 ? null : values.length === 1 ? values[0] : values.join(", ");
+    name = name.toLowerCase();
+    let i = this.#find(name, 0);
+    if (i < 0) return null;
+    let joined = this.#value(i);
+    while ((i = this.#find(name, i + 1)) >= 0) joined += `, ${this.#value(i)}`;
+    return joined;
   }
 
   /** The value of each field called `name` (in any case), in order. */
   getAll(name: string): string[] {
     name = name.toLowerCase();
     const values: string[] = [];
-    const received = this.#received;
-    for (let i = 0; i < this.length; i++) {
-      if (received === null) {
-        if (this.#names[i].lower === name) values.push(this.#values[i]);
-      } else if (received.isNamed(i, name)) values.push(received.value(i));
-    }
+    for (let i = -1; (i = this.#find(name, i + 1)) >= 0;) values.push(this.#value(i));
     return values;
   }
 
   /** Whether there is a field called `name` (in any case). */
   has(name: string): boolean {
-    return this.getAll(name).length > 0;
+    return this.#find(name.toLowerCase(), 0) >= 0;
+  }
+
+  /** The first field from `i` on that is called `name`, which is in lower case; -1 where there is none. */
+  #find(name: string, i: number): number {
+    if (this.#received !== null) return this.#received.find(name, i);
+    while (i < this.#names.length && this.#names[i].lower !== name) i++;
+    return i < this.#names.length ? i : -1;
+  }
+
+  #value(i: number): string {
+    return this.#received === null ? this.#values[i] : this.#received.value(i);
   }
 
   /** The fields with their names as they came, or were given. */

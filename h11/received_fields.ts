@@ -13,7 +13,8 @@ import {
   type Rules,
 } from "./framing.ts";
 import { FIELD_VALUE, TOKEN } from "./grammar.ts";
-import { isName, knownName, KnownText } from "./names.ts";
+import { knownName, KnownText } from "./known_names.ts";
+import { isName } from "./names.ts";
 import { Slab } from "./slab.ts";
 import { decodeAscii, decodeLatin1, quoteBytes } from "./text.ts";
 
@@ -306,11 +307,13 @@ export class ReceivedFields {
       : this.#text.slice(start, end);
   }
 
-  /** Whether field `i` is called `name`, which is in lower case. */
-  isNamed(i: number, name: string): boolean {
-    const at = this.#first + 4 * i;
-    const from = this.#start;
-    return isName(this.#bytes, from + this.#index[at], from + this.#index[at + 1], name);
+  /** The first field from `i` on that is called `name`, which is in lower case; -1 where there is none. */
+  find(name: string, i: number): number {
+    const index = this.#index, start = this.#start;
+    for (let at = this.#first + 4 * i; i < this.count; i++, at += 4) {
+      if (isName(this.#bytes, start + index[at], start + index[at + 1], name)) return i;
+    }
+    return -1;
   }
 
   /** All fields as pairs of lower-cased name and value. */
