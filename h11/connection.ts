@@ -191,17 +191,9 @@ export class Connection {
     }
     try {
       const event = this.#read();
-      if (event === NEED_DATA) {
-        if (this.#buffer.isClosed) {
-          throw new RemoteProtocolError(
-            `Cannot complete a ${
-              this.theirRole === CLIENT ? "request" : "response"
-            }: the peer closed`,
-          );
-        }
-      }
-      if (event === NEED_DATA || event === PAUSED) this.#buffer.keep();
-      else this.#process(this.theirRole, event);
+      if (typeof event !== "string") this.#process(this.theirRole, event);
+      else if (event === NEED_DATA && this.#buffer.isClosed) throw this.#peerClosed();
+      else this.#buffer.keep();
       return event;
     } catch (error) {
       this.#state.processError(this.theirRole);
@@ -209,6 +201,11 @@ export class Connection {
         ? new RemoteProtocolError(error.message, error.errorStatusHint)
         : error;
     }
+  }
+
+  #peerClosed(): RemoteProtocolError {
+    const what = this.theirRole === CLIENT ? "request" : "response";
+    return new RemoteProtocolError(`Cannot complete a ${what}: the peer closed`);
   }
 
   /**

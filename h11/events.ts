@@ -84,24 +84,7 @@ export class Request {
     this.httpVersion = toVersion(init.httpVersion);
     this.#received = null;
     this.#target = init.target;
-    if (!isText(TOKEN, this.method)) {
-      throw new LocalProtocolError(
-        `Cannot use method ${quote(String(this.method))}: expected a token (RFC 9110 9.1)`,
-      );
-    }
-    if (!isText(TARGET, init.target)) {
-      throw new LocalProtocolError(
-        `Cannot use target ${quote(String(init.target))}: expected visible ASCII without "#" ` +
-          "(RFC 9112 3.2)",
-      );
-    }
-    const target = encodeLatin1(init.target);
-    if (!isTargetFor(this.method, target, 0, target.length)) {
-      throw badTarget(init);
-    }
-    const framing = framingOf(this.headers);
-    if (framing.hosts === 0 && this.httpVersion !== "1.0") throw missingHost();
-    if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
+    checkRequest(this, init.target);
   }
 
   /** The request target as it was sent: not decoded, with its query. */
@@ -122,6 +105,28 @@ export class Request {
   }
 }
 
+// What is checked stands outside the constructors, which are small enough to be inlined without.
+function checkRequest({ method, headers, httpVersion }: Request, target: string): void {
+  if (!isText(TOKEN, method)) {
+    throw new LocalProtocolError(
+      `Cannot use method ${quote(String(method))}: expected a token (RFC 9110 9.1)`,
+    );
+  }
+  if (!isText(TARGET, target)) {
+    throw new LocalProtocolError(
+      `Cannot use target ${quote(String(target))}: expected visible ASCII without "#" ` +
+        "(RFC 9112 3.2)",
+    );
+  }
+  const bytes = encodeLatin1(target);
+  if (!isTargetFor(method, bytes, 0, bytes.length)) {
+    throw badTarget({ method, target });
+  }
+  const framing = framingOf(headers);
+  if (framing.hosts === 0 && httpVersion !== "1.0") throw missingHost();
+  if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
+}
+
 /** What a {@linkcode Response} or an {@linkcode InformationalResponse} is made from. */
 export interface ResponseInit {
   /** Three digits (RFC 9110 15). */
@@ -135,7 +140,7 @@ export interface ResponseInit {
 }
 
 /** What the two kinds of response have in common. */
-export abstract class AnyResponse {
+export interface AnyResponse {
   /** The status code. */
   readonly statusCode: number;
   /** The fields. */
@@ -144,55 +149,23 @@ export abstract class AnyResponse {
   readonly reason: string;
   /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
   readonly httpVersion: string;
-
-  /** @internal The two classes set the range of their status codes. */
-  constructor(
-    init: ResponseInit | ReceivedResponse,
-    lowest: number,
-    highest: number,
-  ) {
-    this.statusCode = init.statusCode;
-    if (init instanceof ReceivedResponse) {
-      this.headers = new Headers(init.fields);
-      this.reason = init.reason;
-      this.httpVersion = init.httpVersion;
-      return;
-    }
-    this.headers = toHeaders(init.headers ?? []);
-    this.reason = init.reason ?? "";
-    this.httpVersion = toVersion(init.httpVersion);
-    if (
-      !Number.isInteger(this.statusCode) || this.statusCode < lowest ||
-      this.statusCode > highest
-    ) {
-      throw new LocalProtocolError(
-        `Cannot use status code ${
-          String(this.statusCode)
-        }: expected an integer from ${lowest} to ` +
-          `${highest} (RFC 9110 15)`,
-      );
-    }
-    if (
-      typeof this.reason !== "string" ||
-      !textConsistsOf(FIELD_VALUE, this.reason)
-    ) {
-      throw new LocalProtocolError(
-        `Cannot use reason phrase ${
-          quote(String(this.reason))
-        }: expected text of latin-1 without ` +
-          "control characters (RFC 9112 4)",
-      );
-    }
-  }
 }
 
 /**
  * A response with a 1xx status: one or more of them may come before the response itself
  * (RFC 9110 15.2).
  */
-export class InformationalResponse extends AnyResponse {
+export class InformationalResponse implements AnyResponse {
   /** Tells the events apart. */
   readonly type = "InformationalResponse";
+  /** The status code. */
+  readonly statusCode: number;
+  /** The fields. */
+  readonly headers: Headers;
+  /** The reason phrase; may be empty. */
+  readonly reason: string;
+  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  readonly httpVersion: string;
 
   /**
    * Takes and checks the parts of a response.
@@ -203,7 +176,17 @@ export class InformationalResponse extends AnyResponse {
   /** @internal A response that was received, and judged. */
   constructor(init: ReceivedResponse);
   constructor(init: ResponseInit | ReceivedResponse) {
-    super(init, 100, 199);
+    this.statusCode = init.statusCode;
+    if (init instanceof ReceivedResponse) {
+      this.headers = new Headers(init.fields);
+      this.reason = init.reason;
+      this.httpVersion = init.httpVersion;
+    } else {
+      this.headers = toHeaders(init.headers);
+      this.reason = init.reason ?? "";
+      this.httpVersion = toVersion(init.httpVersion);
+      checkResponse(this, 100, 199);
+    }
   }
 }
 
@@ -217,9 +200,17 @@ export class InformationalResponse extends AnyResponse {
  * new Response({ statusCode: 200, reason: "OK", headers: { "Content-Length": "5" } });
  * ```
  */
-export class Response extends AnyResponse {
+export class Response implements AnyResponse {
   /** Tells the events apart. */
   readonly type = "Response";
+  /** The status code. */
+  readonly statusCode: number;
+  /** The fields. */
+  readonly headers: Headers;
+  /** The reason phrase; may be empty. */
+  readonly reason: string;
+  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  readonly httpVersion: string;
 
   /**
    * Takes and checks the parts of a response.
@@ -230,7 +221,32 @@ export class Response extends AnyResponse {
   /** @internal A response that was received, and judged. */
   constructor(init: ReceivedResponse);
   constructor(init: ResponseInit | ReceivedResponse) {
-    super(init, 200, 999);
+    this.statusCode = init.statusCode;
+    if (init instanceof ReceivedResponse) {
+      this.headers = new Headers(init.fields);
+      this.reason = init.reason;
+      this.httpVersion = init.httpVersion;
+    } else {
+      this.headers = toHeaders(init.headers);
+      this.reason = init.reason ?? "";
+      this.httpVersion = toVersion(init.httpVersion);
+      checkResponse(this, 200, 999);
+    }
+  }
+}
+
+function checkResponse({ statusCode, reason }: AnyResponse, lowest: number, highest: number): void {
+  if (!Number.isInteger(statusCode) || statusCode < lowest || statusCode > highest) {
+    throw new LocalProtocolError(
+      `Cannot use status code ${String(statusCode)}: expected an integer from ${lowest} to ` +
+        `${highest} (RFC 9110 15)`,
+    );
+  }
+  if (typeof reason !== "string" || !textConsistsOf(FIELD_VALUE, reason)) {
+    throw new LocalProtocolError(
+      `Cannot use reason phrase ${quote(String(reason))}: expected text of latin-1 without ` +
+        "control characters (RFC 9112 4)",
+    );
   }
 }
 
@@ -290,20 +306,23 @@ export class EndOfMessage {
   /** @internal Trailers that were received, and judged. */
   constructor(init: ReceivedTrailers);
   constructor(init?: EndOfMessageInit | ReceivedTrailers) {
-    if (init instanceof ReceivedTrailers) {
+    if (init === undefined) {
+      this.headers = NO_HEADERS;
+    } else if (init instanceof ReceivedTrailers) {
       this.headers = new Headers(init.fields);
-      return;
+    } else {
+      this.headers = toHeaders(init?.headers);
+      checkTrailers(this.headers);
     }
-    this.headers = init?.headers === undefined ? NO_HEADERS : toHeaders(init.headers);
-    if (this.headers.length === 0) return;
-    for (const [name] of this.headers) {
-      if (FORBIDDEN_TRAILERS.has(name)) {
-        throw new LocalProtocolError(
-          `Cannot use field ${
-            quote(name)
-          } as a trailer: it must stand in the head (RFC 9110 6.5.1)`,
-        );
-      }
+  }
+}
+
+function checkTrailers(headers: Headers): void {
+  for (const [name] of headers) {
+    if (FORBIDDEN_TRAILERS.has(name)) {
+      throw new LocalProtocolError(
+        `Cannot use field ${quote(name)} as a trailer: it must stand in the head (RFC 9110 6.5.1)`,
+      );
     }
   }
 }
@@ -359,19 +378,19 @@ export function twoFramings(): LocalProtocolError {
   );
 }
 
-function toHeaders(init: HeadersInit): Headers {
+function toHeaders(init: HeadersInit = NO_HEADERS): Headers {
   return init instanceof Headers ? init : new Headers(init);
 }
 
 function toVersion(version = "1.1"): string {
-  if (version !== "1.1" && !/^[0-9]\.[0-9]$/.test(version)) {
-    throw new LocalProtocolError(
-      `Cannot use HTTP version ${
-        quote(version)
-      }: expected a digit, a dot and a digit (RFC 9112 2.3)`,
-    );
-  }
+  if (version !== "1.1" && !/^[0-9]\.[0-9]$/.test(version)) throw badVersion(version);
   return version;
+}
+
+function badVersion(version: string): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot use HTTP version ${quote(version)}: expected a digit, a dot and a digit (RFC 9112 2.3)`,
+  );
 }
 
 function isText(members: Uint8Array, text: unknown): boolean {

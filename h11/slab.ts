@@ -10,19 +10,22 @@ export class Slab<A extends Uint8Array | Int32Array> {
   used = 0;
   readonly #make: (length: number) => A;
   readonly #size: number;
+  /** The length of `array`; to ask arrays of two kinds for theirs takes longer. */
+  #length: number;
 
   /** Makes areas of `size` elements, or of as many as are asked for at once. */
   constructor(make: (length: number) => A, size: number) {
     this.#make = make;
-    this.#size = size;
+    this.#size = this.#length = size;
     this.array = make(size);
     this.view = new DataView(this.array.buffer);
   }
 
   /** Where `length` free elements of `array` begin; `array` may be a new one. */
   find(length: number): number {
-    if (this.used + length > this.array.length) {
-      this.array = this.#make(Math.max(length, this.#size));
+    if (this.used + length > this.#length) {
+      this.#length = Math.max(length, this.#size);
+      this.array = this.#make(this.#length);
       this.view = new DataView(this.array.buffer);
       this.used = 0;
     }

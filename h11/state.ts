@@ -182,6 +182,8 @@ function numberOf(trigger: Trigger): number {
   }
 }
 
+const BOTH_IDLE = together(IDLE, IDLE);
+const BOTH_DONE = together(DONE, DONE);
 const CLIENT_MOVES = compileMoves(CLIENT);
 const SERVER_MOVES = compileMoves(SERVER);
 
@@ -241,7 +243,7 @@ function settle(
 
 /** The states of both roles, and what they share. */
 export class ConnectionState {
-  #situation = together(IDLE, IDLE);
+  #situation = BOTH_IDLE;
 
   get client(): State {
     return clientOf(this.#situation);
@@ -300,14 +302,15 @@ export class ConnectionState {
 
   /** Both sides begin again. @throws {LocalProtocolError} They are not both DONE. */
   startNextCycle(): void {
-    const { client, server } = this;
-    if (client !== DONE || server !== DONE) {
+    const situation = this.#situation;
+    if ((situation & BOTH_STATES) !== BOTH_DONE) {
+      const { client, server } = this;
       throw new LocalProtocolError(
         `Cannot start the next cycle with CLIENT in state ${client} and SERVER in state ` +
           `${server}: expected both in state DONE`,
       );
     }
-    this.#situation = this.#situation & ~BOTH_STATES | together(IDLE, IDLE);
+    this.#situation = situation & ~BOTH_STATES | BOTH_IDLE;
   }
 
   #settle(situation: number): void {
