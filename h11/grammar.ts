@@ -48,6 +48,16 @@ export function textConsistsOf(members: Uint8Array, text: string): boolean {
   return true;
 }
 
+/** Where the first byte from `p` on stands that is not in `members`: there must be one. */
+export function endOfRun(members: Uint8Array, bytes: Uint8Array, p: number): number {
+  for (;; p += 4) {
+    if (members[bytes[p]] === 0) return p;
+    if (members[bytes[p + 1]] === 0) return p + 1;
+    if (members[bytes[p + 2]] === 0) return p + 2;
+    if (members[bytes[p + 3]] === 0) return p + 3;
+  }
+}
+
 /** `uri-host [ ":" port ]` with a host that is not empty (RFC 9110 7.2, RFC 3986 3.2.2). */
 export function isHost(bytes: Uint8Array, start: number, end: number): boolean {
   const hostEnd = endOfHost(bytes, start, end);

@@ -12,7 +12,7 @@ import {
   ReceivedResponse,
   twoFramings,
 } from "./events.ts";
-import { FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
+import { endOfRun, FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
 import { methodName } from "./names.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
 import { type FieldRules, place, readFields, type ReceivedFields } from "./received_fields.ts";
@@ -181,8 +181,7 @@ export function parseRequest(
   how: SectionRules,
 ): ReceivedRequest | null {
   const { array: bytes, view } = area;
-  let p = start;
-  while (TOKEN[bytes[p]] === 1) p++;
+  let p = endOfRun(TOKEN, bytes, start);
   if (p - start > MAX_METHOD_SIZE) {
     throw new LocalProtocolError(
       `Cannot serve method ${quoteBytes(bytes, start, p)}: it is over ${MAX_METHOD_SIZE} bytes ` +
@@ -196,9 +195,8 @@ export function parseRequest(
   }
   const method = methodName(bytes, start, p);
 
-  const targetStart = ++p;
-  while (TARGET[bytes[p]] === 1) p++;
-  const targetEnd = p;
+  const targetStart = p + 1;
+  const targetEnd = p = endOfRun(TARGET, bytes, targetStart);
   if (how.maxTargetSize !== 0 && targetEnd - targetStart > how.maxTargetSize) {
     throw new LocalProtocolError(
       `Cannot read a target of over ${how.maxTargetSize} bytes (RFC 9112 3)`,

@@ -12,13 +12,14 @@ import {
   noteHost,
   type Rules,
 } from "./framing.ts";
-import { FIELD_VALUE, TOKEN } from "./grammar.ts";
+import { endOfRun, FIELD_VALUE, isBlank, TOKEN } from "./grammar.ts";
 import { knownName, KnownText } from "./known_names.ts";
 import { isName } from "./names.ts";
 import { Slab } from "./slab.ts";
 import { decodeAscii, decodeLatin1, quoteBytes } from "./text.ts";
 
 const HTAB = 0x09, LF = 0x0a, CR = 0x0d, SP = 0x20, COLON = 0x3a;
+const CRLF = 0x0d0a;
 
 /**
  * Fields that a trailer section may not have, as they frame the message, route it, or change how it
@@ -126,11 +127,10 @@ export function readFields(
   let count = 0;
   for (;;) {
     const nameStart = p;
-    let b = 0;
-    while (TOKEN[b = bytes[p]] === 1) p++;
-    if (p >= end) return null;
-    if (b !== COLON || p === nameStart) {
-      if (b !== CR || p !== nameStart) throw badName(bytes, nameStart, p);
+    p = endOfRun(TOKEN, bytes, p);
+    if (bytes[p] !== COLON || p === nameStart) {
+      if (p >= end) return null;
+      if (p > nameStart || bytes[p] !== CR) throw badName(bytes, nameStart, p);
       if (p + 1 >= end) return null;
       if (bytes[p + 1] !== LF) throw badLineEnd(bytes, nameStart, p);
       area.take(p + 2 - start);
@@ -138,7 +138,7 @@ export function readFields(
       return new ReceivedFields(area, start, p + 2, index, first, count, framing, isAscii);
     }
     const nameEnd = p++;
-    while ((b = bytes[p]) === SP || b === HTAB) p++;
+    while (isBlank(bytes[p])) p++;
     const valueStart = p;
     for (;;) {
       // Four bytes at a time while all of them are SP or VCHAR, which is when no byte has its high bit
@@ -157,12 +157,12 @@ export function readFields(
       if (kind === 2) isAscii = false;
       p++;
     }
-    if (p >= end) return null;
-    if (bytes[p] !== CR) throw badLineEnd(bytes, nameStart, p);
-    if (p + 1 >= end) return null;
-    if (bytes[p + 1] !== LF) throw badLineEnd(bytes, nameStart, p);
+    if (view.getUint16(p) !== CRLF) {
+      if (p >= end || (p + 1 >= end && bytes[p] === CR)) return null;
+      throw badLineEnd(bytes, nameStart, p);
+    }
     let valueEnd = p;
-    while (valueEnd > valueStart && ((b = bytes[valueEnd - 1]) === SP || b === HTAB)) valueEnd--;
+    while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1])) valueEnd--;
     p += 2;
 
     if (count === maxFields && maxFields !== 0) {
