@@ -8,9 +8,9 @@ import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import {
   ConnectionClosed,
   type Event,
-  InformationalResponse,
-  Request,
-  Response,
+  type InformationalResponse,
+  type Request,
+  type Response,
 } from "./events.ts";
 import type { Framing } from "./framing.ts";
 import { framingOf, Headers, writeSection } from "./headers.ts";
@@ -356,15 +356,12 @@ export class Connection {
         if (buffer.length === 0) return null;
       }
     }
-    const received = readSection(buffer, parseRequest, this.#head);
-    return received && new Request(received);
+    return readSection(buffer, parseRequest, this.#head);
   }
 
   #readResponse(): Response | InformationalResponse | null {
     if (this.#buffer.length === 0) return null;
-    const received = readSection(this.#buffer, parseResponse, this.#head);
-    if (received === null) return null;
-    return received.statusCode < 200 ? new InformationalResponse(received) : new Response(received);
+    return readSection(this.#buffer, parseResponse, this.#head);
   }
 
   /** The gate. @throws {LocalProtocolError} `role` may not send `event` in its state. */

@@ -4,30 +4,9 @@
 import { LocalProtocolError } from "./errors.ts";
 import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./grammar.ts";
 import { framingOf, Headers, type HeadersInit } from "./headers.ts";
-import { FORBIDDEN_TRAILERS, type ReceivedFields } from "./received_fields.ts";
+import { FORBIDDEN_TRAILERS, ReceivedFields } from "./received_fields.ts";
 import { encodeLatin1 } from "./output.ts";
 import { quote } from "./text.ts";
-
-/** The head of a request that was read and judged. */
-export class ReceivedRequest {
-  constructor(
-    readonly method: string,
-    readonly targetStart: number,
-    readonly targetEnd: number,
-    readonly httpVersion: string,
-    readonly fields: ReceivedFields,
-  ) {}
-}
-
-/** The head of a response that was read and judged. */
-export class ReceivedResponse {
-  constructor(
-    readonly statusCode: number,
-    readonly reason: string,
-    readonly httpVersion: string,
-    readonly fields: ReceivedFields,
-  ) {}
-}
 
 /** What a {@linkcode Request} is made from. */
 export interface RequestInit {
@@ -60,7 +39,9 @@ export class Request {
   readonly headers: Headers;
   /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
   readonly httpVersion: string;
-  readonly #received: ReceivedRequest | null;
+  readonly #received: ReceivedFields | null;
+  readonly #targetStart: number;
+  readonly #targetEnd: number;
   #target: string | null;
 
   /**
@@ -70,30 +51,41 @@ export class Request {
    */
   constructor(init: RequestInit);
   /** @internal A request that was received, and judged. */
-  constructor(init: ReceivedRequest);
-  constructor(init: RequestInit | ReceivedRequest) {
-    this.method = init.method;
-    if (init instanceof ReceivedRequest) {
-      this.headers = new Headers(init.fields);
-      this.httpVersion = init.httpVersion;
+  constructor(
+    fields: ReceivedFields,
+    method: string,
+    targetStart: number,
+    targetEnd: number,
+    httpVersion: string,
+  );
+  constructor(
+    init: RequestInit | ReceivedFields,
+    method = "",
+    targetStart = 0,
+    targetEnd = 0,
+    httpVersion = "",
+  ) {
+    this.#targetStart = targetStart;
+    this.#targetEnd = targetEnd;
+    if (init instanceof ReceivedFields) {
+      this.method = method;
+      this.headers = new Headers(init);
+      this.httpVersion = httpVersion;
       this.#received = init;
       this.#target = null;
-      return;
+    } else {
+      this.method = init.method;
+      this.headers = toHeaders(init.headers);
+      this.httpVersion = toVersion(init.httpVersion);
+      this.#received = null;
+      this.#target = init.target;
+      checkRequest(this, init.target);
     }
-    this.headers = toHeaders(init.headers);
-    this.httpVersion = toVersion(init.httpVersion);
-    this.#received = null;
-    this.#target = init.target;
-    checkRequest(this, init.target);
   }
 
   /** The request target as it was sent: not decoded, with its query. */
   get target(): string {
-    const received = this.#received;
-    return this.#target ??= received!.fields.slice(
-      received!.targetStart,
-      received!.targetEnd,
-    );
+    return this.#target ??= this.#received!.slice(this.#targetStart, this.#targetEnd);
   }
 
   /** Shows the request where an object is printed. */
@@ -174,14 +166,20 @@ export class InformationalResponse implements AnyResponse {
    */
   constructor(init: ResponseInit);
   /** @internal A response that was received, and judged. */
-  constructor(init: ReceivedResponse);
-  constructor(init: ResponseInit | ReceivedResponse) {
-    this.statusCode = init.statusCode;
-    if (init instanceof ReceivedResponse) {
-      this.headers = new Headers(init.fields);
-      this.reason = init.reason;
-      this.httpVersion = init.httpVersion;
+  constructor(fields: ReceivedFields, statusCode: number, reason: string, httpVersion: string);
+  constructor(
+    init: ResponseInit | ReceivedFields,
+    statusCode = 0,
+    reason = "",
+    httpVersion = "",
+  ) {
+    if (init instanceof ReceivedFields) {
+      this.statusCode = statusCode;
+      this.headers = new Headers(init);
+      this.reason = reason;
+      this.httpVersion = httpVersion;
     } else {
+      this.statusCode = init.statusCode;
       this.headers = toHeaders(init.headers);
       this.reason = init.reason ?? "";
       this.httpVersion = toVersion(init.httpVersion);
@@ -219,14 +217,20 @@ export class Response implements AnyResponse {
    */
   constructor(init: ResponseInit);
   /** @internal A response that was received, and judged. */
-  constructor(init: ReceivedResponse);
-  constructor(init: ResponseInit | ReceivedResponse) {
-    this.statusCode = init.statusCode;
-    if (init instanceof ReceivedResponse) {
-      this.headers = new Headers(init.fields);
-      this.reason = init.reason;
-      this.httpVersion = init.httpVersion;
+  constructor(fields: ReceivedFields, statusCode: number, reason: string, httpVersion: string);
+  constructor(
+    init: ResponseInit | ReceivedFields,
+    statusCode = 0,
+    reason = "",
+    httpVersion = "",
+  ) {
+    if (init instanceof ReceivedFields) {
+      this.statusCode = statusCode;
+      this.headers = new Headers(init);
+      this.reason = reason;
+      this.httpVersion = httpVersion;
     } else {
+      this.statusCode = init.statusCode;
       this.headers = toHeaders(init.headers);
       this.reason = init.reason ?? "";
       this.httpVersion = toVersion(init.httpVersion);
@@ -304,12 +308,12 @@ export class EndOfMessage {
    */
   constructor(init?: EndOfMessageInit);
   /** @internal Trailers that were received, and judged. */
-  constructor(init: ReceivedTrailers);
-  constructor(init?: EndOfMessageInit | ReceivedTrailers) {
+  constructor(fields: ReceivedFields);
+  constructor(init?: EndOfMessageInit | ReceivedFields) {
     if (init === undefined) {
       this.headers = NO_HEADERS;
-    } else if (init instanceof ReceivedTrailers) {
-      this.headers = new Headers(init.fields);
+    } else if (init instanceof ReceivedFields) {
+      this.headers = new Headers(init);
     } else {
       this.headers = toHeaders(init?.headers);
       checkTrailers(this.headers);
@@ -325,11 +329,6 @@ function checkTrailers(headers: Headers): void {
       );
     }
   }
-}
-
-/** The trailers of a message that were read and judged. */
-export class ReceivedTrailers {
-  constructor(readonly fields: ReceivedFields) {}
 }
 
 const NO_HEADERS = new Headers();

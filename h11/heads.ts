@@ -7,15 +7,18 @@
 import { LocalProtocolError } from "./errors.ts";
 import {
   badTarget,
+  EndOfMessage,
+  type Event,
+  InformationalResponse,
   missingHost,
-  ReceivedRequest,
-  ReceivedResponse,
+  Request,
+  Response,
   twoFramings,
 } from "./events.ts";
 import { endOfRun, FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
 import { methodName } from "./names.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
-import { type FieldRules, place, readFields, type ReceivedFields } from "./received_fields.ts";
+import { type FieldRules, place, readFields } from "./received_fields.ts";
 import type { Slab } from "./slab.ts";
 import { decodeLatin1, quoteBytes } from "./text.ts";
 
@@ -35,29 +38,32 @@ export interface SectionRules extends FieldRules {
   maxTargetSize: number;
 }
 
-/** Reads one kind of section that was placed; null where it is not complete. */
-type Parser<S> = (
+/** Reads one kind of section that was placed, and takes it; null where it is not complete. */
+type Parser<E> = (
   area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
-) => S | null;
+) => E | null;
 
 /** So many bytes are placed at first: nearly all sections are smaller, and what follows them is not placed. */
 const FIRST_SIZE = 4 * 1024;
 
 /** Reads a section at the front of `bytes[start, end)`; null where it is not complete. */
-function parseFront<S>(
+function parseFront<E>(
   bytes: Uint8Array,
   start: number,
   end: number,
-  parse: Parser<S>,
+  parse: Parser<E>,
   how: SectionRules,
-): S | null {
+  used: ReceiveBuffer | null = null,
+): E | null {
   for (let size = Math.min(end - start, FIRST_SIZE);; size = end - start) {
     const area = place(bytes, start, start + size);
-    const section = parse(area, area.used, area.used + size, how);
-    if (section !== null || size === end - start) return section;
+    const from = area.used;
+    const event = parse(area, from, from + size, how);
+    if (event !== null && used !== null) used.skip(area.used - from);
+    if (event !== null || size === end - start) return event;
   }
 }
 
@@ -66,20 +72,19 @@ function parseFront<S>(
  *
  * @throws {LocalProtocolError} It is not valid, or over `how.maxSize`.
  */
-export function readSection<S extends { fields: ReceivedFields }>(
+export function readSection<E extends Event>(
   buffer: ReceiveBuffer,
-  parse: Parser<S>,
+  parse: Parser<E>,
   how: SectionRules,
-): S | null {
+): E | null {
   const isOver = buffer.length > how.maxSize;
   const end = isOver ? buffer.start + how.maxSize : buffer.end;
-  let section: S | null = null;
+  let section: E | null = null;
   if (how.rules === "strict") {
     // At the end of the stream the part that came is judged: what is wrong with it is the better answer.
     if (buffer.isUnseen || hasSectionEnd(buffer) || isOver || buffer.isClosed) {
-      section = parseFront(buffer.bytes, buffer.start, end, parse, how);
-      if (section !== null) buffer.skip(section.fields.byteLength);
-      else buffer.markSeen();
+      section = parseFront(buffer.bytes, buffer.start, end, parse, how, buffer);
+      if (section === null) buffer.markSeen();
     }
   } else {
     section = readLeniently(buffer, parse, end, how);
@@ -108,19 +113,16 @@ function hasSectionEnd(buffer: ReceiveBuffer): boolean {
 }
 
 /** As a user agent reads: a bare LF ends a line, and a folded line is unfolded (RFC 9112 2.2, 5.2). */
-function readLeniently<S extends { fields: ReceivedFields }>(
+function readLeniently<E extends Event>(
   buffer: ReceiveBuffer,
-  parse: Parser<S>,
+  parse: Parser<E>,
   end: number,
   how: SectionRules,
-): S | null {
+): E | null {
   if (buffer.isUnseen) {
     try {
-      const section = parseFront(buffer.bytes, buffer.start, end, parse, how);
-      if (section !== null) {
-        buffer.skip(section.fields.byteLength);
-        return section;
-      }
+      const section = parseFront(buffer.bytes, buffer.start, end, parse, how, buffer);
+      if (section !== null) return section;
     } catch (error) {
       if (!(error instanceof LocalProtocolError)) throw error;
     }
@@ -179,7 +181,7 @@ export function parseRequest(
   start: number,
   end: number,
   how: SectionRules,
-): ReceivedRequest | null {
+): Request | null {
   const { array: bytes, view } = area;
   let p = endOfRun(TOKEN, bytes, start);
   if (p - start > MAX_METHOD_SIZE) {
@@ -244,13 +246,7 @@ export function parseRequest(
     throw missingHost();
   }
   if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
-  return new ReceivedRequest(
-    method,
-    targetStart - start,
-    targetEnd - start,
-    httpVersion,
-    fields,
-  );
+  return new Request(fields, method, targetStart - start, targetEnd - start, httpVersion);
 }
 
 /** Reads a status line and the fields after it. */
@@ -259,7 +255,7 @@ export function parseResponse(
   start: number,
   end: number,
   how: SectionRules,
-): ReceivedResponse | null {
+): Response | InformationalResponse | null {
   const { array: bytes, view } = area;
   let p = scanVersion("status", bytes, view, start, start, end);
   if (p < 0) return null;
@@ -301,7 +297,9 @@ export function parseResponse(
   const fields = readFields(area, start, p, end, how, isAscii);
   if (fields === null) return null;
   const reason = decodeLatin1(bytes, reasonStart, reasonEnd);
-  return new ReceivedResponse(statusCode, reason, httpVersion, fields);
+  return statusCode < 200
+    ? new InformationalResponse(fields, statusCode, reason, httpVersion)
+    : new Response(fields, statusCode, reason, httpVersion);
 }
 
 /** Reads the fields of a trailer section. */
@@ -310,9 +308,9 @@ export function parseTrailers(
   start: number,
   end: number,
   how: SectionRules,
-): { fields: ReceivedFields } | null {
+): EndOfMessage | null {
   const fields = readFields(area, start, start, end, how);
-  return fields && { fields };
+  return fields && new EndOfMessage(fields);
 }
 
 type Line = "request" | "status";

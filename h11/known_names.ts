@@ -45,11 +45,11 @@ export class KnownText {
   isIn(view: DataView, start: number, end: number): boolean {
     if (end - start !== this.text.length) return false;
     const words = this.#words;
-    for (let i = 0, at = start; i < words.length; i += 2) {
-      if ((view.getInt32(at, true) | words[i]) !== words[i + 1]) return false;
-      at = Math.min(at + 4, end - 4);
+    const last = words.length - 2;
+    for (let i = 0; i < last; i += 2, start += 4) {
+      if ((view.getInt32(start, true) | words[i]) !== words[i + 1]) return false;
     }
-    return true;
+    return (view.getInt32(end - 4, true) | words[last]) === words[last + 1];
   }
 }
 

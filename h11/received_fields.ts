@@ -266,13 +266,12 @@ function badLine(bytes: Uint8Array, start: number, p: number, why: string): Loca
 export class ReceivedFields {
   /** How many fields there are. */
   readonly count: number;
-  /** How many bytes the section has, with its start line and its end. */
-  readonly byteLength: number;
   /** What the fields say of the message's framing. */
   readonly framing: Framing;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #start: number;
+  readonly #end: number;
   readonly #index: Int32Array;
   readonly #first: number;
   readonly #isAscii: boolean;
@@ -290,11 +289,11 @@ export class ReceivedFields {
     isAscii: boolean,
   ) {
     this.count = count;
-    this.byteLength = end - start;
     this.framing = framing;
     this.#bytes = array;
     this.#view = view;
     this.#start = start;
+    this.#end = end;
     this.#index = index;
     this.#first = first;
     this.#isAscii = isAscii;
@@ -350,10 +349,9 @@ export class ReceivedFields {
    */
   #toText(): string {
     if (this.#text === null) {
-      const end = this.#start + this.byteLength;
       this.#text = this.#isAscii
-        ? decodeAscii(this.#bytes, this.#start, end)
-        : decodeLatin1(this.#bytes, this.#start, end);
+        ? decodeAscii(this.#bytes, this.#start, this.#end)
+        : decodeLatin1(this.#bytes, this.#start, this.#end);
     }
     return this.#text;
   }

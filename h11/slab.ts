@@ -4,6 +4,8 @@
 export class Slab<A extends Uint8Array | Int32Array> {
   /** The area that is being filled. */
   array: A;
+  /** What it is a view on: to ask an array for it takes longer. */
+  buffer: ArrayBuffer;
   /** The same bytes. */
   view: DataView;
   /** How many of its elements are taken. */
@@ -18,7 +20,8 @@ export class Slab<A extends Uint8Array | Int32Array> {
     this.#make = make;
     this.#size = this.#length = size;
     this.array = make(size);
-    this.view = new DataView(this.array.buffer);
+    this.buffer = this.array.buffer as ArrayBuffer;
+    this.view = new DataView(this.buffer);
   }
 
   /** Where `length` free elements of `array` begin; `array` may be a new one. */
@@ -26,7 +29,8 @@ export class Slab<A extends Uint8Array | Int32Array> {
     if (this.used + length > this.#length) {
       this.#length = Math.max(length, this.#size);
       this.array = this.#make(this.#length);
-      this.view = new DataView(this.array.buffer);
+      this.buffer = this.array.buffer as ArrayBuffer;
+      this.view = new DataView(this.buffer);
       this.used = 0;
     }
     return this.used;
