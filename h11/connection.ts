@@ -184,13 +184,14 @@ export class Connection {
    * @throws {RemoteProtocolError} The peer broke the protocol: its state is ERROR from here on.
    */
   nextEvent(): Event | typeof NEED_DATA | typeof PAUSED {
-    if (this.theirState === ERROR) {
+    const state = this.theirState;
+    if (state === ERROR) {
       throw new RemoteProtocolError(
         `Cannot read on: ${this.theirRole} broke the protocol before`,
       );
     }
     try {
-      const event = this.#read();
+      const event = this.#read(state);
       if (typeof event !== "string") this.#process(this.theirRole, event);
       else if (event === NEED_DATA && this.#buffer.isClosed) throw this.#peerClosed();
       else this.#buffer.keep();
@@ -311,9 +312,8 @@ export class Connection {
     this.#passedOverCRLF = false;
   }
 
-  #read(): Event | typeof NEED_DATA | typeof PAUSED {
+  #read(state: State): Event | typeof NEED_DATA | typeof PAUSED {
     const buffer = this.#buffer;
-    const state = this.theirState;
     let event: Event | null = null;
     switch (state) {
       case IDLE:
