@@ -25,10 +25,11 @@ export class BuiltFields {
     this.count = pairs.length;
     this.#names = new Array(pairs.length);
     this.#values = new Array(pairs.length);
+    let name: FieldName | null = null;
     for (let i = 0; i < pairs.length; i++) {
       // To destructure each pair takes longer.
       const value = pairs[i][1];
-      const name = checkField(this.framing, pairs[i][0], value);
+      name = checkField(this.framing, name, pairs[i][0], value);
       this.#names[i] = name;
       this.#values[i] = value;
       this.size += name.lineLength(value);
@@ -80,8 +81,13 @@ export class BuiltFields {
   }
 }
 
-function checkField(framing: Framing, rawName: string, value: string): FieldName {
-  const name = fieldName(rawName);
+function checkField(
+  framing: Framing,
+  before: FieldName | null,
+  rawName: string,
+  value: string,
+): FieldName {
+  const name = fieldName(rawName, before);
   if (name === null) {
     throw new LocalProtocolError(
       `Cannot use field name ${quote(String(rawName))}: expected a token (RFC 9110 5.1)`,

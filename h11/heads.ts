@@ -183,37 +183,19 @@ export function parseRequest(
   how: SectionRules,
 ): Request | null {
   const { array: bytes, view } = area;
-  let p = endOfRun(TOKEN, bytes, start);
-  if (p - start > MAX_METHOD_SIZE) {
-    throw new LocalProtocolError(
-      `Cannot serve method ${quoteBytes(bytes, start, p)}: it is over ${MAX_METHOD_SIZE} bytes ` +
-        "(RFC 9112 3)",
-      501,
-    );
-  }
+  const isGet = view.getInt32(start) === GET;
+  let p = isGet ? start + 3 : scanMethod(bytes, start, end);
   if (p >= end) return null;
-  if (bytes[p] !== SP || p === start) {
-    throw badStartLine("request", bytes, start, p, "a method and a space");
-  }
-  const method = methodName(bytes, start, p);
+  const method = isGet ? "GET" : methodName(bytes, start, p);
 
   const targetStart = p + 1;
   const targetEnd = p = endOfRun(TARGET, bytes, targetStart);
   if (how.maxTargetSize !== 0 && targetEnd - targetStart > how.maxTargetSize) {
-    throw new LocalProtocolError(
-      `Cannot read a target of over ${how.maxTargetSize} bytes (RFC 9112 3)`,
-      414,
-    );
+    throw targetTooLong(how.maxTargetSize);
   }
   if (p >= end) return null;
   if (bytes[p] !== SP || targetEnd === targetStart) {
-    throw badStartLine(
-      "request",
-      bytes,
-      start,
-      p,
-      "a target of visible ASCII and a space",
-    );
+    throw badStartLine("request", bytes, start, p, "a target of visible ASCII and a space");
   }
   if (!isTargetFor(method, bytes, targetStart, targetEnd)) {
     throw badTarget({
@@ -247,6 +229,29 @@ export function parseRequest(
   }
   if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
   return new Request(fields, method, targetStart - start, targetEnd - start, httpVersion);
+}
+
+/** "GET ", which most requests begin with. */
+const GET = 0x47455420;
+
+/** Where the method ends, before a space, or `end` where that comes first. */
+function scanMethod(bytes: Uint8Array, start: number, end: number): number {
+  const p = endOfRun(TOKEN, bytes, start);
+  if (p - start > MAX_METHOD_SIZE) {
+    throw new LocalProtocolError(
+      `Cannot serve method ${quoteBytes(bytes, start, p)}: it is over ${MAX_METHOD_SIZE} bytes ` +
+        "(RFC 9112 3)",
+      501,
+    );
+  }
+  if (p < end && (bytes[p] !== SP || p === start)) {
+    throw badStartLine("request", bytes, start, p, "a method and a space");
+  }
+  return p;
+}
+
+function targetTooLong(max: number): LocalProtocolError {
+  return new LocalProtocolError(`Cannot read a target of over ${max} bytes (RFC 9112 3)`, 414);
 }
 
 /** Reads a status line and the fields after it. */

@@ -33,6 +33,8 @@ export class FieldName {
   readonly lower: string;
   /** A field of that name frames the message. */
   readonly frames: boolean;
+  /** The name that came after it the last time. */
+  next: FieldName | null = null;
   readonly #start: Piece;
   #value: string | null = null;
   #line: Piece | null = null;
@@ -78,8 +80,18 @@ const REMEMBERED_MAX = 128;
 const checked = new Map<string, FieldName>();
 const CHECKED_MAX = 1024;
 
-/** Checks a name; null where it is not a token. */
-export function fieldName(raw: string): FieldName | null {
+/**
+ * Checks the name of the field after the one called `before`, or of the first one; null where it is not a
+ * token. Names that are sent come in the same order nearly always.
+ */
+export function fieldName(raw: string, before: FieldName | null): FieldName | null {
+  const previous = before ?? BEFORE_FIRST;
+  if (previous.next !== null && previous.next.raw === raw) return previous.next;
+  return previous.next = checkedName(raw);
+}
+const BEFORE_FIRST = new FieldName("first");
+
+function checkedName(raw: string): FieldName | null {
   const known = checked.get(raw);
   if (known !== undefined) return known;
   if (typeof raw !== "string" || raw === "" || !textConsistsOf(TOKEN, raw)) return null;
