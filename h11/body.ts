@@ -1,7 +1,7 @@
 // Message bodies (RFC 9112 6 and 7): the three ways to tell where one ends, read and written.
 
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
-import { Data, EndOfMessage, ReceivedTrailers } from "./events.ts";
+import { Data, EndOfMessage } from "./events.ts";
 import { FIELD_VALUE, HEX_VALUE, isBlank, TOKEN } from "./grammar.ts";
 import { type Headers, writeSection } from "./headers.ts";
 import { parseTrailers, readSection, type SectionRules } from "./heads.ts";
@@ -86,9 +86,7 @@ export class BodyReader {
       chunkStart = true;
     }
     if (this.#part === "trailers") {
-      const trailers = readSection(buffer, parseTrailers, this.#how);
-      if (trailers === null) return null;
-      return new EndOfMessage(new ReceivedTrailers(trailers.fields));
+      return readSection(buffer, parseTrailers, this.#how);
     }
     if (buffer.length === 0) {
       this.#chunkStarts ||= chunkStart;

@@ -8,9 +8,9 @@ import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import {
   ConnectionClosed,
   type Event,
-  InformationalResponse,
-  Request,
-  Response,
+  type InformationalResponse,
+  type Request,
+  type Response,
 } from "./events.ts";
 import type { Framing } from "./framing.ts";
 import { framingOf, Headers, writeSection } from "./headers.ts";
@@ -184,24 +184,17 @@ export class Connection {
    * @throws {RemoteProtocolError} The peer broke the protocol: its state is ERROR from here on.
    */
   nextEvent(): Event | typeof NEED_DATA | typeof PAUSED {
-    if (this.theirState === ERROR) {
+    const state = this.theirState;
+    if (state === ERROR) {
       throw new RemoteProtocolError(
         `Cannot read on: ${this.theirRole} broke the protocol before`,
       );
     }
     try {
-      const event = this.#read();
-      if (event === NEED_DATA) {
-        if (this.#buffer.isClosed) {
-          throw new RemoteProtocolError(
-            `Cannot complete a ${
-              this.theirRole === CLIENT ? "request" : "response"
-            }: the peer closed`,
-          );
-        }
-      }
-      if (event === NEED_DATA || event === PAUSED) this.#buffer.keep();
-      else this.#process(this.theirRole, event);
+      const event = this.#read(state);
+      if (typeof event !== "string") this.#process(this.theirRole, event);
+      else if (event === NEED_DATA && this.#buffer.isClosed) throw this.#peerClosed();
+      else this.#buffer.keep();
       return event;
     } catch (error) {
       this.#state.processError(this.theirRole);
@@ -209,6 +202,11 @@ export class Connection {
         ? new RemoteProtocolError(error.message, error.errorStatusHint)
         : error;
     }
+  }
+
+  #peerClosed(): RemoteProtocolError {
+    const what = this.theirRole === CLIENT ? "request" : "response";
+    return new RemoteProtocolError(`Cannot complete a ${what}: the peer closed`);
   }
 
   /**
@@ -314,9 +312,8 @@ export class Connection {
     this.#passedOverCRLF = false;
   }
 
-  #read(): Event | typeof NEED_DATA | typeof PAUSED {
+  #read(state: State): Event | typeof NEED_DATA | typeof PAUSED {
     const buffer = this.#buffer;
-    const state = this.theirState;
     let event: Event | null = null;
     switch (state) {
       case IDLE:
@@ -359,15 +356,12 @@ export class Connection {
         if (buffer.length === 0) return null;
       }
     }
-    const received = readSection(buffer, parseRequest, this.#head);
-    return received && new Request(received);
+    return readSection(buffer, parseRequest, this.#head);
   }
 
   #readResponse(): Response | InformationalResponse | null {
     if (this.#buffer.length === 0) return null;
-    const received = readSection(this.#buffer, parseResponse, this.#head);
-    if (received === null) return null;
-    return received.statusCode < 200 ? new InformationalResponse(received) : new Response(received);
+    return readSection(this.#buffer, parseResponse, this.#head);
   }
 
   /** The gate. @throws {LocalProtocolError} `role` may not send `event` in its state. */

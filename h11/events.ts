@@ -4,30 +4,9 @@
 import { LocalProtocolError } from "./errors.ts";
 import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./grammar.ts";
 import { framingOf, Headers, type HeadersInit } from "./headers.ts";
-import { FORBIDDEN_TRAILERS, type ReceivedFields } from "./received_fields.ts";
+import { FORBIDDEN_TRAILERS, ReceivedFields } from "./received_fields.ts";
 import { encodeLatin1 } from "./output.ts";
 import { quote } from "./text.ts";
-
-/** The head of a request that was read and judged. */
-export class ReceivedRequest {
-  constructor(
-    readonly method: string,
-    readonly targetStart: number,
-    readonly targetEnd: number,
-    readonly httpVersion: string,
-    readonly fields: ReceivedFields,
-  ) {}
-}
-
-/** The head of a response that was read and judged. */
-export class ReceivedResponse {
-  constructor(
-    readonly statusCode: number,
-    readonly reason: string,
-    readonly httpVersion: string,
-    readonly fields: ReceivedFields,
-  ) {}
-}
 
 /** What a {@linkcode Request} is made from. */
 export interface RequestInit {
@@ -60,7 +39,9 @@ export class Request {
   readonly headers: Headers;
   /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
   readonly httpVersion: string;
-  readonly #received: ReceivedRequest | null;
+  readonly #received: ReceivedFields | null;
+  readonly #targetStart: number;
+  readonly #targetEnd: number;
   #target: string | null;
 
   /**
@@ -70,47 +51,41 @@ export class Request {
    */
   constructor(init: RequestInit);
   /** @internal A request that was received, and judged. */
-  constructor(init: ReceivedRequest);
-  constructor(init: RequestInit | ReceivedRequest) {
-    this.method = init.method;
-    if (init instanceof ReceivedRequest) {
-      this.headers = new Headers(init.fields);
-      this.httpVersion = init.httpVersion;
+  constructor(
+    fields: ReceivedFields,
+    method: string,
+    targetStart: number,
+    targetEnd: number,
+    httpVersion: string,
+  );
+  constructor(
+    init: RequestInit | ReceivedFields,
+    method = "",
+    targetStart = 0,
+    targetEnd = 0,
+    httpVersion = "",
+  ) {
+    this.#targetStart = targetStart;
+    this.#targetEnd = targetEnd;
+    if (init instanceof ReceivedFields) {
+      this.method = method;
+      this.headers = new Headers(init);
+      this.httpVersion = httpVersion;
       this.#received = init;
       this.#target = null;
-      return;
+    } else {
+      this.method = init.method;
+      this.headers = toHeaders(init.headers);
+      this.httpVersion = toVersion(init.httpVersion);
+      this.#received = null;
+      this.#target = init.target;
+      checkRequest(this, init.target);
     }
-    this.headers = toHeaders(init.headers);
-    this.httpVersion = toVersion(init.httpVersion);
-    this.#received = null;
-    this.#target = init.target;
-    if (!isText(TOKEN, this.method)) {
-      throw new LocalProtocolError(
-        `Cannot use method ${quote(String(this.method))}: expected a token (RFC 9110 9.1)`,
-      );
-    }
-    if (!isText(TARGET, init.target)) {
-      throw new LocalProtocolError(
-        `Cannot use target ${quote(String(init.target))}: expected visible ASCII without "#" ` +
-          "(RFC 9112 3.2)",
-      );
-    }
-    const target = encodeLatin1(init.target);
-    if (!isTargetFor(this.method, target, 0, target.length)) {
-      throw badTarget(init);
-    }
-    const framing = framingOf(this.headers);
-    if (framing.hosts === 0 && this.httpVersion !== "1.0") throw missingHost();
-    if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
   }
 
   /** The request target as it was sent: not decoded, with its query. */
   get target(): string {
-    const received = this.#received;
-    return this.#target ??= received!.fields.slice(
-      received!.targetStart,
-      received!.targetEnd,
-    );
+    return this.#target ??= this.#received!.slice(this.#targetStart, this.#targetEnd);
   }
 
   /** Shows the request where an object is printed. */
@@ -120,6 +95,28 @@ export class Request {
     const { method, target, headers, httpVersion } = this;
     return `Request ${inspect({ method, target, headers, httpVersion })}`;
   }
+}
+
+// What is checked stands outside the constructors, which are small enough to be inlined without.
+function checkRequest({ method, headers, httpVersion }: Request, target: string): void {
+  if (!isText(TOKEN, method)) {
+    throw new LocalProtocolError(
+      `Cannot use method ${quote(String(method))}: expected a token (RFC 9110 9.1)`,
+    );
+  }
+  if (!isText(TARGET, target)) {
+    throw new LocalProtocolError(
+      `Cannot use target ${quote(String(target))}: expected visible ASCII without "#" ` +
+        "(RFC 9112 3.2)",
+    );
+  }
+  const bytes = encodeLatin1(target);
+  if (!isTargetFor(method, bytes, 0, bytes.length)) {
+    throw badTarget({ method, target });
+  }
+  const framing = framingOf(headers);
+  if (framing.hosts === 0 && httpVersion !== "1.0") throw missingHost();
+  if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
 }
 
 /** What a {@linkcode Response} or an {@linkcode InformationalResponse} is made from. */
@@ -135,7 +132,24 @@ export interface ResponseInit {
 }
 
 /** What the two kinds of response have in common. */
-export abstract class AnyResponse {
+export interface AnyResponse {
+  /** The status code. */
+  readonly statusCode: number;
+  /** The fields. */
+  readonly headers: Headers;
+  /** The reason phrase; may be empty. */
+  readonly reason: string;
+  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  readonly httpVersion: string;
+}
+
+/**
+ * A response with a 1xx status: one or more of them may come before the response itself
+ * (RFC 9110 15.2).
+ */
+export class InformationalResponse implements AnyResponse {
+  /** Tells the events apart. */
+  readonly type = "InformationalResponse";
   /** The status code. */
   readonly statusCode: number;
   /** The fields. */
@@ -145,55 +159,6 @@ export abstract class AnyResponse {
   /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
   readonly httpVersion: string;
 
-  /** @internal The two classes set the range of their status codes. */
-  constructor(
-    init: ResponseInit | ReceivedResponse,
-    lowest: number,
-    highest: number,
-  ) {
-    this.statusCode = init.statusCode;
-    if (init instanceof ReceivedResponse) {
-      this.headers = new Headers(init.fields);
-      this.reason = init.reason;
-      this.httpVersion = init.httpVersion;
-      return;
-    }
-    this.headers = toHeaders(init.headers ?? []);
-    this.reason = init.reason ?? "";
-    this.httpVersion = toVersion(init.httpVersion);
-    if (
-      !Number.isInteger(this.statusCode) || this.statusCode < lowest ||
-      this.statusCode > highest
-    ) {
-      throw new LocalProtocolError(
-        `Cannot use status code ${
-          String(this.statusCode)
-        }: expected an integer from ${lowest} to ` +
-          `${highest} (RFC 9110 15)`,
-      );
-    }
-    if (
-      typeof this.reason !== "string" ||
-      !textConsistsOf(FIELD_VALUE, this.reason)
-    ) {
-      throw new LocalProtocolError(
-        `Cannot use reason phrase ${
-          quote(String(this.reason))
-        }: expected text of latin-1 without ` +
-          "control characters (RFC 9112 4)",
-      );
-    }
-  }
-}
-
-/**
- * A response with a 1xx status: one or more of them may come before the response itself
- * (RFC 9110 15.2).
- */
-export class InformationalResponse extends AnyResponse {
-  /** Tells the events apart. */
-  readonly type = "InformationalResponse";
-
   /**
    * Takes and checks the parts of a response.
    *
@@ -201,9 +166,25 @@ export class InformationalResponse extends AnyResponse {
    */
   constructor(init: ResponseInit);
   /** @internal A response that was received, and judged. */
-  constructor(init: ReceivedResponse);
-  constructor(init: ResponseInit | ReceivedResponse) {
-    super(init, 100, 199);
+  constructor(fields: ReceivedFields, statusCode: number, reason: string, httpVersion: string);
+  constructor(
+    init: ResponseInit | ReceivedFields,
+    statusCode = 0,
+    reason = "",
+    httpVersion = "",
+  ) {
+    if (init instanceof ReceivedFields) {
+      this.statusCode = statusCode;
+      this.headers = new Headers(init);
+      this.reason = reason;
+      this.httpVersion = httpVersion;
+    } else {
+      this.statusCode = init.statusCode;
+      this.headers = toHeaders(init.headers);
+      this.reason = init.reason ?? "";
+      this.httpVersion = toVersion(init.httpVersion);
+      checkResponse(this, 100, 199);
+    }
   }
 }
 
@@ -217,9 +198,17 @@ export class InformationalResponse extends AnyResponse {
  * new Response({ statusCode: 200, reason: "OK", headers: { "Content-Length": "5" } });
  * ```
  */
-export class Response extends AnyResponse {
+export class Response implements AnyResponse {
   /** Tells the events apart. */
   readonly type = "Response";
+  /** The status code. */
+  readonly statusCode: number;
+  /** The fields. */
+  readonly headers: Headers;
+  /** The reason phrase; may be empty. */
+  readonly reason: string;
+  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  readonly httpVersion: string;
 
   /**
    * Takes and checks the parts of a response.
@@ -228,9 +217,40 @@ export class Response extends AnyResponse {
    */
   constructor(init: ResponseInit);
   /** @internal A response that was received, and judged. */
-  constructor(init: ReceivedResponse);
-  constructor(init: ResponseInit | ReceivedResponse) {
-    super(init, 200, 999);
+  constructor(fields: ReceivedFields, statusCode: number, reason: string, httpVersion: string);
+  constructor(
+    init: ResponseInit | ReceivedFields,
+    statusCode = 0,
+    reason = "",
+    httpVersion = "",
+  ) {
+    if (init instanceof ReceivedFields) {
+      this.statusCode = statusCode;
+      this.headers = new Headers(init);
+      this.reason = reason;
+      this.httpVersion = httpVersion;
+    } else {
+      this.statusCode = init.statusCode;
+      this.headers = toHeaders(init.headers);
+      this.reason = init.reason ?? "";
+      this.httpVersion = toVersion(init.httpVersion);
+      checkResponse(this, 200, 999);
+    }
+  }
+}
+
+function checkResponse({ statusCode, reason }: AnyResponse, lowest: number, highest: number): void {
+  if (!Number.isInteger(statusCode) || statusCode < lowest || statusCode > highest) {
+    throw new LocalProtocolError(
+      `Cannot use status code ${String(statusCode)}: expected an integer from ${lowest} to ` +
+        `${highest} (RFC 9110 15)`,
+    );
+  }
+  if (typeof reason !== "string" || !textConsistsOf(FIELD_VALUE, reason)) {
+    throw new LocalProtocolError(
+      `Cannot use reason phrase ${quote(String(reason))}: expected text of latin-1 without ` +
+        "control characters (RFC 9112 4)",
+    );
   }
 }
 
@@ -288,29 +308,27 @@ export class EndOfMessage {
    */
   constructor(init?: EndOfMessageInit);
   /** @internal Trailers that were received, and judged. */
-  constructor(init: ReceivedTrailers);
-  constructor(init?: EndOfMessageInit | ReceivedTrailers) {
-    if (init instanceof ReceivedTrailers) {
-      this.headers = new Headers(init.fields);
-      return;
-    }
-    this.headers = init?.headers === undefined ? NO_HEADERS : toHeaders(init.headers);
-    if (this.headers.length === 0) return;
-    for (const [name] of this.headers) {
-      if (FORBIDDEN_TRAILERS.has(name)) {
-        throw new LocalProtocolError(
-          `Cannot use field ${
-            quote(name)
-          } as a trailer: it must stand in the head (RFC 9110 6.5.1)`,
-        );
-      }
+  constructor(fields: ReceivedFields);
+  constructor(init?: EndOfMessageInit | ReceivedFields) {
+    if (init === undefined) {
+      this.headers = NO_HEADERS;
+    } else if (init instanceof ReceivedFields) {
+      this.headers = new Headers(init);
+    } else {
+      this.headers = toHeaders(init?.headers);
+      checkTrailers(this.headers);
     }
   }
 }
 
-/** The trailers of a message that were read and judged. */
-export class ReceivedTrailers {
-  constructor(readonly fields: ReceivedFields) {}
+function checkTrailers(headers: Headers): void {
+  for (const [name] of headers) {
+    if (FORBIDDEN_TRAILERS.has(name)) {
+      throw new LocalProtocolError(
+        `Cannot use field ${quote(name)} as a trailer: it must stand in the head (RFC 9110 6.5.1)`,
+      );
+    }
+  }
 }
 
 const NO_HEADERS = new Headers();
@@ -359,19 +377,19 @@ export function twoFramings(): LocalProtocolError {
   );
 }
 
-function toHeaders(init: HeadersInit): Headers {
+function toHeaders(init: HeadersInit = NO_HEADERS): Headers {
   return init instanceof Headers ? init : new Headers(init);
 }
 
 function toVersion(version = "1.1"): string {
-  if (version !== "1.1" && !/^[0-9]\.[0-9]$/.test(version)) {
-    throw new LocalProtocolError(
-      `Cannot use HTTP version ${
-        quote(version)
-      }: expected a digit, a dot and a digit (RFC 9112 2.3)`,
-    );
-  }
+  if (version !== "1.1" && !/^[0-9]\.[0-9]$/.test(version)) throw badVersion(version);
   return version;
+}
+
+function badVersion(version: string): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot use HTTP version ${quote(version)}: expected a digit, a dot and a digit (RFC 9112 2.3)`,
+  );
 }
 
 function isText(members: Uint8Array, text: unknown): boolean {

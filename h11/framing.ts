@@ -4,12 +4,19 @@
 
 import { LocalProtocolError } from "./errors.ts";
 import { isHost, listMembers, parseDecimal, textConsistsOf, TOKEN, trim } from "./grammar.ts";
-import { KnownText } from "./names.ts";
+import { KnownText } from "./known_names.ts";
 import { encodeLatin1 } from "./output.ts";
 import { quote, quoteBytes } from "./text.ts";
 
 /** How strictly a head is judged: ours and a server's are strict, a user agent takes more. */
 export type Rules = "strict" | "lenient";
+
+const CHUNKED = 1,
+  CLOSE = 2,
+  KEEP_ALIVE = 4,
+  UPGRADE_OPTION = 8,
+  UPGRADE = 16,
+  EXPECT_CONTINUE = 32;
 
 /** What the fields of one head say. */
 export class Framing {
@@ -17,18 +24,38 @@ export class Framing {
   hosts = 0;
   /** -1 where there is no Content-Length. */
   contentLength = -1;
+  /** Bits: there is one of these with each message, and most of them are 0. */
+  said = 0;
+
   /** `Transfer-Encoding: chunked`. */
-  chunked = false;
+  get chunked(): boolean {
+    return (this.said & CHUNKED) !== 0;
+  }
+
   /** `Connection: close`. */
-  close = false;
+  get close(): boolean {
+    return (this.said & CLOSE) !== 0;
+  }
+
   /** `Connection: keep-alive`. */
-  keepAlive = false;
+  get keepAlive(): boolean {
+    return (this.said & KEEP_ALIVE) !== 0;
+  }
+
   /** `Connection: upgrade`. */
-  upgradeOption = false;
+  get upgradeOption(): boolean {
+    return (this.said & UPGRADE_OPTION) !== 0;
+  }
+
   /** An Upgrade field that names a protocol. */
-  upgrade = false;
+  get upgrade(): boolean {
+    return (this.said & UPGRADE) !== 0;
+  }
+
   /** `Expect: 100-continue`. */
-  expectContinue = false;
+  get expectContinue(): boolean {
+    return (this.said & EXPECT_CONTINUE) !== 0;
+  }
 }
 
 /** The names that `noteField` has to be told of. */
@@ -88,7 +115,7 @@ export function noteField(
       }
       break;
     case "upgrade":
-      framing.upgrade ||= listMembers(value).length > 0;
+      if (listMembers(value).length > 0) framing.said |= UPGRADE;
       break;
     case "expect":
       // 100-continue is the only expectation there is, and one that is not understood may be refused
@@ -99,7 +126,7 @@ export function noteField(
           417,
         );
       }
-      framing.expectContinue = true;
+      framing.said |= EXPECT_CONTINUE;
   }
   return true;
 }
@@ -126,9 +153,9 @@ export function noteHost(
 
 /** Takes note of one connection option, in lower case (RFC 9110 7.6.1). */
 export function noteConnectionOption(framing: Framing, option: string): void {
-  if (option === "close") framing.close = true;
-  else if (option === "keep-alive") framing.keepAlive = true;
-  else if (option === "upgrade") framing.upgradeOption = true;
+  if (option === "close") framing.said |= CLOSE;
+  else if (option === "keep-alive") framing.said |= KEEP_ALIVE;
+  else if (option === "upgrade") framing.said |= UPGRADE_OPTION;
 }
 
 function noteContentLength(
@@ -187,5 +214,5 @@ function noteTransferEncoding(framing: Framing, value: string): void {
       501,
     );
   }
-  framing.chunked = true;
+  framing.said |= CHUNKED;
 }

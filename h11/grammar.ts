@@ -48,6 +48,16 @@ export function textConsistsOf(members: Uint8Array, text: string): boolean {
   return true;
 }
 
+/** Where the first byte from `p` on stands that is not in `members`, or the array ends. */
+export function endOfRun(members: Uint8Array, bytes: Uint8Array, p: number): number {
+  for (;; p += 4) {
+    if (members[bytes[p]] !== 1) return p;
+    if (members[bytes[p + 1]] !== 1) return p + 1;
+    if (members[bytes[p + 2]] !== 1) return p + 2;
+    if (members[bytes[p + 3]] !== 1) return p + 3;
+  }
+}
+
 /** `uri-host [ ":" port ]` with a host that is not empty (RFC 9110 7.2, RFC 3986 3.2.2). */
 export function isHost(bytes: Uint8Array, start: number, end: number): boolean {
   const hostEnd = endOfHost(bytes, start, end);
@@ -87,16 +97,12 @@ function endOfHost(bytes: Uint8Array, start: number, end: number): number {
     const close = bytes.subarray(p, Math.min(end, p + MAX_IP_LITERAL_SIZE)).indexOf(CLOSE_BRACKET);
     return close > 0 && isIpLiteral(decodeLatin1(bytes, p + 1, p + close)) ? p + close + 1 : -1;
   }
-  while (p < end) {
-    if (REG_NAME[bytes[p]] === 1) p++;
-    else if (bytes[p] !== PERCENT) return p;
-    else if (
-      p + 2 < end && HEX_VALUE[bytes[p + 1]] >= 0 &&
-      HEX_VALUE[bytes[p + 2]] >= 0
-    ) p += 3;
-    else return -1;
+  for (;;) {
+    p = endOfRun(REG_NAME, bytes, p);
+    if (p >= end || bytes[p] !== PERCENT) return Math.min(p, end);
+    if (p + 2 >= end || HEX_VALUE[bytes[p + 1]] < 0 || HEX_VALUE[bytes[p + 2]] < 0) return -1;
+    p += 3;
   }
-  return p;
 }
 
 /** What stands between the brackets: an IPv6 address or an IPvFuture (RFC 3986 3.2.2). */

@@ -1,13 +1,10 @@
 // The fields of a message, received or built. A received head is kept as bytes with an index, and
 // becomes text when somebody reads it: most of what a client sends is never looked at.
 
-import { LocalProtocolError } from "./errors.ts";
-import { Framing, FRAMING_NAMES, mayFrame, noteField } from "./framing.ts";
-import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
-import { type FieldName, fieldName } from "./names.ts";
-import { type Area, areaFor, cut, Piece, SECTION_END, writePiece, writeText } from "./output.ts";
+import { BuiltFields } from "./built_fields.ts";
+import type { Framing } from "./framing.ts";
+import { areaFor, cut, type Piece, SECTION_END, writePiece, writeText } from "./output.ts";
 import { ReceivedFields } from "./received_fields.ts";
-import { quote } from "./text.ts";
 
 /** What headers can be made from: pairs (an array, a web `Headers`, a `Map` …) or a record. */
 export type HeadersInit =
@@ -51,31 +48,24 @@ const NO_BYTES = new Uint8Array(0);
  * ```
  */
 export class Headers implements Iterable<readonly [name: string, value: string]> {
-  readonly #framing: Framing;
-  readonly #received: ReceivedFields | null;
-  // Those of headers that were built.
-  readonly #names: FieldName[];
-  readonly #values: string[];
-  /** Bytes of their lines. */
-  #size = 0;
-  #wasSent = false;
-  #lines: Piece | null = null;
+  readonly #fields: ReceivedFields | BuiltFields;
   #pairs: (readonly [string, string])[] | null = null;
 
   static {
-    framingOf = (headers) => headers.#framing;
+    framingOf = (headers) => headers.#fields.framing;
     writeSection = (start, headers, without = NONE, added = "", body = NO_BYTES) => {
-      if (headers.#received !== null) headers = new Headers(headers.rawItems());
-      const lines = without.length === 0 ? headers.#keptLines() : null;
-      const size = start.length + headers.#size + added.length + SECTION_END.length + body.length;
+      const fields = headers.#fields instanceof BuiltFields
+        ? headers.#fields
+        : new BuiltFields(headers.rawItems());
+      const size = start.length + fields.size + added.length + SECTION_END.length + body.length;
       const area = areaFor(size);
       let at = typeof start === "string"
         ? writeText(area, start, area.used)
         : writePiece(area, start, area.used);
-      at = lines === null ? headers.#writeLines(area, without, at) : writePiece(area, lines, at);
+      at = fields.write(area, without, at);
       if (added !== "") at = writeText(area, added, at);
       at = writePiece(area, SECTION_END, at);
-      area.array.set(body, at);
+      if (body.length > 0) area.array.set(body, at);
       return cut(area, at + body.length);
     };
   }
@@ -91,119 +81,52 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
   /** @internal Fields that were received, and judged. */
   constructor(init: ReceivedFields);
   constructor(init: HeadersInit | ReceivedFields = []) {
-    if (init instanceof ReceivedFields) {
-      this.#framing = init.framing;
-      this.#received = init;
-      this.#names = NO_NAMES;
-      this.#values = NO_VALUES;
-    } else if (init instanceof Headers) {
-      this.#framing = init.#framing;
-      this.#received = init.#received;
-      this.#names = init.#names;
-      this.#values = init.#values;
-      this.#size = init.#size;
-    } else {
-      this.#framing = new Framing();
-      this.#received = null;
-      const pairs = toPairs(init);
-      this.#names = new Array(pairs.length);
-      this.#values = new Array(pairs.length);
-      // To destructure each pair takes longer.
-      for (let i = 0; i < pairs.length; i++) this.#set(i, pairs[i][0], pairs[i][1]);
-    }
-  }
-
-  #set(i: number, rawName: string, value: string): void {
-    const name = fieldName(rawName);
-    if (name === null) {
-      throw new LocalProtocolError(
-        `Cannot use field name ${quote(String(rawName))}: expected a token (RFC 9110 5.1)`,
-      );
-    }
-    if (!name.remembers(value)) {
-      if (
-        typeof value !== "string" || !textConsistsOf(FIELD_VALUE, value) ||
-        isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1))
-      ) {
-        throw new LocalProtocolError(
-          `Cannot use value ${quote(String(value))} of field ${quote(rawName)}: expected text of ` +
-            "latin-1 without control characters and without space around it (RFC 9110 5.5)",
-        );
-      }
-      name.remember(value);
-    }
-    const { lower } = name;
-    if (mayFrame(lower.length, lower.charCodeAt(0)) && FRAMING_NAMES.has(lower)) {
-      noteField(this.#framing, lower, value, "strict");
-    }
-    this.#size += name.lineLength(value);
-    this.#names[i] = name;
-    this.#values[i] = value;
-  }
-
-  /** All lines in one piece, for headers that are sent again; null where they are sent for the first time. */
-  #keptLines(): Piece | null {
-    if (this.#lines === null && this.#wasSent) {
-      const names = this.#names, values = this.#values;
-      this.#lines = new Piece(names.map(({ raw }, i) => `\r\n${raw}: ${values[i]}`).join(""));
-    }
-    this.#wasSent = true;
-    return this.#lines;
-  }
-
-  #writeLines(area: Area, without: readonly string[], at: number): number {
-    const names = this.#names, values = this.#values;
-    for (let i = 0; i < names.length; i++) {
-      if (without.length > 0 && without.includes(names[i].lower)) continue;
-      at = names[i].write(area, values[i], at);
-    }
-    return at;
+    this.#fields = init instanceof ReceivedFields
+      ? init
+      : init instanceof Headers
+      ? init.#fields
+      : new BuiltFields(toPairs(init));
   }
 
   /** How many fields there are. */
   get length(): number {
-    return this.#received?.count ?? this.#names.length;
+    return this.#fields.count;
   }
 
   /** The values of the fields called `name` (in any case) joined by `", "`, or null for none. */
   get(name: string): string | null {
-    const values = this.getAll(name);
-    return values.length === 0 ? null : values.length === 1 ? values[0] : values.join(", ");
+    const fields = this.#fields;
+    name = name.toLowerCase();
+    let i = fields.find(name, 0);
+    if (i < 0) return null;
+    let joined = fields.value(i);
+    while ((i = fields.find(name, i + 1)) >= 0) joined += `, ${fields.value(i)}`;
+    return joined;
   }
 
   /** The value of each field called `name` (in any case), in order. */
   getAll(name: string): string[] {
+    const fields = this.#fields;
     name = name.toLowerCase();
     const values: string[] = [];
-    const received = this.#received;
-    for (let i = 0; i < this.length; i++) {
-      if (received === null) {
-        if (this.#names[i].lower === name) values.push(this.#values[i]);
-      } else if (received.isNamed(i, name)) values.push(received.value(i));
-    }
+    for (let i = -1; (i = fields.find(name, i + 1)) >= 0;) values.push(fields.value(i));
     return values;
   }
 
   /** Whether there is a field called `name` (in any case). */
   has(name: string): boolean {
-    return this.getAll(name).length > 0;
+    return this.#fields.find(name.toLowerCase(), 0) >= 0;
   }
 
   /** The fields with their names as they came, or were given. */
   rawItems(): [name: string, value: string][] {
-    const received = this.#received;
-    return Array.from({ length: this.length }, (_, i) => {
-      return received === null
-        ? [this.#names[i].raw, this.#values[i]]
-        : [received.rawName(i), received.value(i)];
-    });
+    const fields = this.#fields;
+    return Array.from({ length: fields.count }, (_, i) => [fields.rawName(i), fields.value(i)]);
   }
 
   /** The fields as pairs of lower-cased name and value. */
   [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]> {
-    this.#pairs ??= this.#received === null
-      ? this.#names.map(({ lower }, i) => [lower, this.#values[i]])
-      : this.#received.pairs();
+    this.#pairs ??= this.#fields.pairs();
     return this.#pairs[Symbol.iterator]();
   }
 
@@ -214,9 +137,6 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     return `Headers ${inspect(this.rawItems())}`;
   }
 }
-
-const NO_NAMES: FieldName[] = [];
-const NO_VALUES: string[] = [];
 
 function toPairs(
   init: Exclude<HeadersInit, Headers>,

@@ -7,15 +7,19 @@
 import { LocalProtocolError } from "./errors.ts";
 import {
   badTarget,
+  EndOfMessage,
+  type Event,
+  InformationalResponse,
   missingHost,
-  ReceivedRequest,
-  ReceivedResponse,
+  Request,
+  Response,
   twoFramings,
 } from "./events.ts";
-import { FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
+import { endOfRun, FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
 import { methodName } from "./names.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
-import { type FieldRules, ReceivedFields, scanFields } from "./received_fields.ts";
+import { type FieldRules, place, readFields } from "./received_fields.ts";
+import type { Slab } from "./slab.ts";
 import { decodeLatin1, quoteBytes } from "./text.ts";
 
 const LF = 0x0a, CR = 0x0d, SP = 0x20;
@@ -34,34 +38,53 @@ export interface SectionRules extends FieldRules {
   maxTargetSize: number;
 }
 
-/** Reads one kind of section from `bytes[start, end)`; null where it is not complete. */
-type Parser<S> = (
-  bytes: Uint8Array,
-  view: DataView,
+/** Reads one kind of section that was placed, and takes it; null where it is not complete. */
+type Parser<E> = (
+  area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
-) => S | null;
+) => E | null;
+
+/** So many bytes are placed at first: nearly all sections are smaller, and what follows them is not placed. */
+const FIRST_SIZE = 4 * 1024;
+
+/** Reads a section at the front of `bytes[start, end)`; null where it is not complete. */
+function parseFront<E>(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  parse: Parser<E>,
+  how: SectionRules,
+  used: ReceiveBuffer | null = null,
+): E | null {
+  for (let size = Math.min(end - start, FIRST_SIZE);; size = end - start) {
+    const area = place(bytes, start, start + size);
+    const from = area.used;
+    const event = parse(area, from, from + size, how);
+    if (event !== null && used !== null) used.skip(area.used - from);
+    if (event !== null || size === end - start) return event;
+  }
+}
 
 /**
  * Reads a section from the front of the buffer and uses it up; null where more has to come.
  *
  * @throws {LocalProtocolError} It is not valid, or over `how.maxSize`.
  */
-export function readSection<S extends { fields: ReceivedFields }>(
+export function readSection<E extends Event>(
   buffer: ReceiveBuffer,
-  parse: Parser<S>,
+  parse: Parser<E>,
   how: SectionRules,
-): S | null {
+): E | null {
   const isOver = buffer.length > how.maxSize;
   const end = isOver ? buffer.start + how.maxSize : buffer.end;
-  let section: S | null = null;
+  let section: E | null = null;
   if (how.rules === "strict") {
     // At the end of the stream the part that came is judged: what is wrong with it is the better answer.
     if (buffer.isUnseen || hasSectionEnd(buffer) || isOver || buffer.isClosed) {
-      section = parse(buffer.bytes, buffer.view, buffer.start, end, how);
-      if (section !== null) buffer.skip(section.fields.byteLength);
-      else buffer.markSeen();
+      section = parseFront(buffer.bytes, buffer.start, end, parse, how, buffer);
+      if (section === null) buffer.markSeen();
     }
   } else {
     section = readLeniently(buffer, parse, end, how);
@@ -90,19 +113,16 @@ function hasSectionEnd(buffer: ReceiveBuffer): boolean {
 }
 
 /** As a user agent reads: a bare LF ends a line, and a folded line is unfolded (RFC 9112 2.2, 5.2). */
-function readLeniently<S extends { fields: ReceivedFields }>(
+function readLeniently<E extends Event>(
   buffer: ReceiveBuffer,
-  parse: Parser<S>,
+  parse: Parser<E>,
   end: number,
   how: SectionRules,
-): S | null {
+): E | null {
   if (buffer.isUnseen) {
     try {
-      const section = parse(buffer.bytes, buffer.view, buffer.start, end, how);
-      if (section !== null) {
-        buffer.skip(section.fields.byteLength);
-        return section;
-      }
+      const section = parseFront(buffer.bytes, buffer.start, end, parse, how, buffer);
+      if (section !== null) return section;
     } catch (error) {
       if (!(error instanceof LocalProtocolError)) throw error;
     }
@@ -116,13 +136,7 @@ function readLeniently<S extends { fields: ReceivedFields }>(
     const before = at > start && bytes[at - 1] === CR ? at - 2 : at - 1;
     if (before >= start && bytes[before] !== LF) continue;
     const section = unfold(bytes, start, at + 1, how.trailers ? 1 : 2);
-    const result = parse(
-      section,
-      new DataView(section.buffer),
-      0,
-      section.length,
-      how,
-    );
+    const result = parseFront(section, 0, section.length, parse, how);
     buffer.skip(at + 1 - start);
     return result;
   }
@@ -163,45 +177,25 @@ function unfold(bytes: Uint8Array, start: number, end: number, first: number): U
 
 /** Reads a request line and the fields after it. */
 export function parseRequest(
-  bytes: Uint8Array,
-  view: DataView,
+  area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
-): ReceivedRequest | null {
-  let p = start;
-  while (p < end && TOKEN[bytes[p]] === 1) p++;
-  if (p - start > MAX_METHOD_SIZE) {
-    throw new LocalProtocolError(
-      `Cannot serve method ${quoteBytes(bytes, start, p)}: it is over ${MAX_METHOD_SIZE} bytes ` +
-        "(RFC 9112 3)",
-      501,
-    );
-  }
+): Request | null {
+  const { array: bytes, view } = area;
+  const isGet = view.getInt32(start) === GET;
+  let p = isGet ? start + 3 : scanMethod(bytes, start, end);
   if (p >= end) return null;
-  if (bytes[p] !== SP || p === start) {
-    throw badStartLine("request", bytes, start, p, "a method and a space");
-  }
-  const method = methodName(bytes, start, p);
+  const method = isGet ? "GET" : methodName(bytes, start, p);
 
-  const targetStart = ++p;
-  while (p < end && TARGET[bytes[p]] === 1) p++;
-  const targetEnd = p;
+  const targetStart = p + 1;
+  const targetEnd = p = endOfRun(TARGET, bytes, targetStart);
   if (how.maxTargetSize !== 0 && targetEnd - targetStart > how.maxTargetSize) {
-    throw new LocalProtocolError(
-      `Cannot read a target of over ${how.maxTargetSize} bytes (RFC 9112 3)`,
-      414,
-    );
+    throw targetTooLong(how.maxTargetSize);
   }
   if (p >= end) return null;
   if (bytes[p] !== SP || targetEnd === targetStart) {
-    throw badStartLine(
-      "request",
-      bytes,
-      start,
-      p,
-      "a target of visible ASCII and a space",
-    );
+    throw badStartLine("request", bytes, start, p, "a target of visible ASCII and a space");
   }
   if (!isTargetFor(method, bytes, targetStart, targetEnd)) {
     throw badTarget({
@@ -221,9 +215,8 @@ export function parseRequest(
   p = scanLineEnd("request", bytes, start, p, end);
   if (p < 0) return null;
 
-  p = scanFields(bytes, view, start, p, end, how);
-  if (p < 0) return null;
-  const fields = new ReceivedFields(bytes, start, p, true);
+  const fields = readFields(area, start, p, end, how);
+  if (fields === null) return null;
   const { framing } = fields;
   if (httpVersion === "1.0") {
     if (framing.chunked) {
@@ -235,23 +228,40 @@ export function parseRequest(
     throw missingHost();
   }
   if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
-  return new ReceivedRequest(
-    method,
-    targetStart - start,
-    targetEnd - start,
-    httpVersion,
-    fields,
-  );
+  return new Request(fields, method, targetStart - start, targetEnd - start, httpVersion);
+}
+
+/** "GET ", which most requests begin with. */
+const GET = 0x47455420;
+
+/** Where the method ends, before a space, or `end` where that comes first. */
+function scanMethod(bytes: Uint8Array, start: number, end: number): number {
+  const p = endOfRun(TOKEN, bytes, start);
+  if (p - start > MAX_METHOD_SIZE) {
+    throw new LocalProtocolError(
+      `Cannot serve method ${quoteBytes(bytes, start, p)}: it is over ${MAX_METHOD_SIZE} bytes ` +
+        "(RFC 9112 3)",
+      501,
+    );
+  }
+  if (p < end && (bytes[p] !== SP || p === start)) {
+    throw badStartLine("request", bytes, start, p, "a method and a space");
+  }
+  return p;
+}
+
+function targetTooLong(max: number): LocalProtocolError {
+  return new LocalProtocolError(`Cannot read a target of over ${max} bytes (RFC 9112 3)`, 414);
 }
 
 /** Reads a status line and the fields after it. */
 export function parseResponse(
-  bytes: Uint8Array,
-  view: DataView,
+  area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
-): ReceivedResponse | null {
+): Response | InformationalResponse | null {
+  const { array: bytes, view } = area;
   let p = scanVersion("status", bytes, view, start, start, end);
   if (p < 0) return null;
   const httpVersion = `1.${String.fromCharCode(bytes[p - 1])}`;
@@ -289,23 +299,23 @@ export function parseResponse(
   p = scanLineEnd("status", bytes, start, p, end);
   if (p < 0) return null;
 
-  p = scanFields(bytes, view, start, p, end, how);
-  if (p < 0) return null;
+  const fields = readFields(area, start, p, end, how, isAscii);
+  if (fields === null) return null;
   const reason = decodeLatin1(bytes, reasonStart, reasonEnd);
-  const fields = new ReceivedFields(bytes, start, p, isAscii);
-  return new ReceivedResponse(statusCode, reason, httpVersion, fields);
+  return statusCode < 200
+    ? new InformationalResponse(fields, statusCode, reason, httpVersion)
+    : new Response(fields, statusCode, reason, httpVersion);
 }
 
 /** Reads the fields of a trailer section. */
 export function parseTrailers(
-  bytes: Uint8Array,
-  view: DataView,
+  area: Slab<Uint8Array>,
   start: number,
   end: number,
   how: SectionRules,
-): { fields: ReceivedFields } | null {
-  const p = scanFields(bytes, view, start, start, end, how);
-  return p < 0 ? null : { fields: new ReceivedFields(bytes, start, p, true) };
+): EndOfMessage | null {
+  const fields = readFields(area, start, start, end, how);
+  return fields && new EndOfMessage(fields);
 }
 
 type Line = "request" | "status";
@@ -319,8 +329,7 @@ function scanVersion(
   p: number,
   end: number,
 ): number {
-  const at = bytes.byteOffset + p;
-  if (p + 8 <= end && view.getInt32(at) === HTTP && view.getInt32(at + 4) === SLASH_1_1) {
+  if (p + 8 <= end && view.getInt32(p) === HTTP && view.getInt32(p + 4) === SLASH_1_1) {
     return p + 8;
   }
   return scanUnusualVersion(line, bytes, start, p, end);

@@ -69,7 +69,7 @@ export type Area = Slab<Uint8Array>;
 export function cut(area: Area, end: number): Uint8Array {
   const start = area.used;
   area.take(end - start);
-  return area.array.subarray(start, end);
+  return new Uint8Array(area.buffer, start, end - start);
 }
 
 /** Writes a piece at `at`. @returns Where it ends. */

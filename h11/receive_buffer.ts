@@ -7,7 +7,6 @@
 
 const NOTHING = new Uint8Array(0);
 const SMALLEST = 512;
-const SMALLEST_LARGE = 64 * 1024;
 const LF = 0x0a;
 
 /** The bytes `[start, end)` of an array that may change with each call of `append`. */
@@ -15,7 +14,6 @@ export class ReceiveBuffer {
   bytes: Uint8Array = NOTHING;
   start = 0;
   end = 0;
-  #view: DataView | null = null;
   /** Whether `bytes` is our area, not the caller's array. */
   #isOurs = false;
   /** Up to here there is no line end that was not seen. */
@@ -33,13 +31,6 @@ export class ReceiveBuffer {
   /** Whether no line end has been looked for since the last one that was used. */
   get isUnseen(): boolean {
     return this.#searched === this.start;
-  }
-
-  /** A view on the array's buffer. A program that reads into one array all the time gets one view. */
-  get view(): DataView {
-    const { buffer } = this.bytes;
-    if (this.#view?.buffer !== buffer) this.#view = new DataView(buffer);
-    return this.#view!;
   }
 
   append(data: Uint8Array): void {
@@ -63,10 +54,6 @@ export class ReceiveBuffer {
     if (this.start === this.end) {
       this.bytes = NOTHING;
       this.start = this.end = this.#searched = 0;
-      // An idle connection holds on to nothing large.
-      if (this.#view !== null && this.#view.byteLength > SMALLEST_LARGE) {
-        this.#view = null;
-      }
     } else if (!this.#isOurs) {
       this.#move(0);
     }

@@ -12,12 +12,14 @@ import {
   noteHost,
   type Rules,
 } from "./framing.ts";
-import { FIELD_VALUE, TOKEN } from "./grammar.ts";
-import { isName, knownName, KnownText } from "./names.ts";
+import { endOfRun, FIELD_VALUE, isBlank, TOKEN } from "./grammar.ts";
+import { knownName, KnownText } from "./known_names.ts";
+import { isName } from "./names.ts";
 import { Slab } from "./slab.ts";
 import { decodeAscii, decodeLatin1, quoteBytes } from "./text.ts";
 
 const HTAB = 0x09, LF = 0x0a, CR = 0x0d, SP = 0x20, COLON = 0x3a;
+const CRLF = 0x0d0a;
 
 /**
  * Fields that a trailer section may not have, as they frame the message, route it, or change how it
@@ -73,13 +75,23 @@ const heads = new Slab((length) => new Uint8Array(length), 32 * 1024);
 const indexes = new Slab((length) => new Int32Array(length), 4 * 1024);
 /** Room for so many fields is found before a section is read; more move to a larger area. */
 const USUAL_FIELDS = 32;
+/** Bytes after what is read that are looked at with it, and of no effect. */
+const SLACK = 8;
 
-// What the last `scanFields` found. Reading a section never waits, so one set serves all connections.
-let index = indexes.array;
-let first = 0;
-let count = 0;
-let framing = new Framing();
-let isAscii = true;
+/**
+ * Copies bytes to where a section that is read from them stays, and ends them with a zero. No part of a
+ * section has one, so the loops that read need not look for the end.
+ *
+ * @returns The area. They stand where its free bytes begin, and are its own when a section takes them.
+ */
+export function place(bytes: Uint8Array, start: number, end: number): Slab<Uint8Array> {
+  const size = end - start;
+  const at = heads.find(size + SLACK);
+  const isAll = start === 0 && end === bytes.length;
+  heads.array.set(isAll ? bytes : bytes.subarray(start, end), at);
+  heads.array[at + size] = 0;
+  return heads;
+}
 
 /** How a field section is read. */
 export interface FieldRules {
@@ -91,138 +103,132 @@ export interface FieldRules {
 }
 
 /**
- * Reads a field section and the empty line that ends it.
+ * Reads a field section and the empty line that ends it, in bytes that `place` returned.
  *
- * @param view A view on the array's buffer.
  * @param start Where the section begins, with its start line.
  * @param p Where its fields begin.
- * @returns Where it ended, or -1 where `end` came first.
+ * @returns The fields, or null where `end` came first.
  * @throws {LocalProtocolError} A line breaks a rule.
  */
-export function scanFields(
-  bytes: Uint8Array,
-  view: DataView,
+export function readFields(
+  area: Slab<Uint8Array>,
   start: number,
   p: number,
   end: number,
   how: FieldRules,
-): number {
-  const { rules, trailers } = how;
-  const maxFields = how.maxFields === 0 ? Infinity : how.maxFields;
-  const offset = bytes.byteOffset;
-  first = indexes.find(4 * USUAL_FIELDS);
-  let entries = index = indexes.array;
+  isAscii = true,
+): ReceivedFields | null {
+  const { array: bytes, view } = area;
+  const { rules, trailers, maxFields } = how;
+  const framing = new Framing();
+  let first = indexes.find(4 * USUAL_FIELDS);
+  let index = indexes.array;
   let at = first;
-  count = 0;
-  isAscii = true;
-  framing = new Framing();
+  let count = 0;
   for (;;) {
     const nameStart = p;
-    let b = 0;
-    while (p < end && TOKEN[b = bytes[p]] === 1) p++;
-    if (p >= end) return -1;
-    if (b !== COLON || p === nameStart) {
-      if (b !== CR || p !== nameStart) throw badName(bytes, nameStart, p);
-      if (p + 1 >= end) return -1;
+    p = endOfRun(TOKEN, bytes, p);
+    if (bytes[p] !== COLON || p === nameStart) {
+      if (p >= end) return null;
+      if (p > nameStart || bytes[p] !== CR) throw badName(bytes, nameStart, p);
+      if (p + 1 >= end) return null;
       if (bytes[p + 1] !== LF) throw badLineEnd(bytes, nameStart, p);
-      return p + 2;
+      area.take(p + 2 - start);
+      indexes.take(at - first);
+      return new ReceivedFields(area, start, p + 2, index, first, count, framing, isAscii);
     }
     const nameEnd = p++;
-    while (p < end && ((b = bytes[p]) === SP || b === HTAB)) p++;
+    while (isBlank(bytes[p])) p++;
     const valueStart = p;
     for (;;) {
       // Four bytes at a time while all of them are SP or VCHAR, which is when no byte has its high bit
-      // set: as it is, with 0x20 taken away, or with 1 added. The lowest one that has is where to look
+      // set with 0x20 taken away, nor with 1 added. The lowest one that has is where to look
       // (a cycle took 15 % less time than byte by byte).
       let high = 0;
-      while (p + 4 <= end) {
-        const four = view.getInt32(offset + p, true);
-        high = (four | (four - 0x20202020) | (four + 0x01010101)) & 0x80808080;
+      for (;;) {
+        const four = view.getInt32(p, true);
+        high = ((four - 0x20202020) | (four + 0x01010101)) & 0x80808080;
         if (high !== 0) break;
         p += 4;
       }
-      if (high !== 0) p += (31 - Math.clz32(high & -high)) >> 3;
-      else if (p >= end) return -1;
+      p += (31 - Math.clz32(high & -high)) >> 3;
       const kind = FIELD_VALUE[bytes[p]];
       if (kind === 0) break;
       if (kind === 2) isAscii = false;
       p++;
     }
-    if (bytes[p] !== CR) throw badLineEnd(bytes, nameStart, p);
-    if (p + 1 >= end) return -1;
-    if (bytes[p + 1] !== LF) throw badLineEnd(bytes, nameStart, p);
+    if (view.getUint16(p) !== CRLF) {
+      if (p >= end || (p + 1 >= end && bytes[p] === CR)) return null;
+      throw badLineEnd(bytes, nameStart, p);
+    }
     let valueEnd = p;
-    while (valueEnd > valueStart && ((b = bytes[valueEnd - 1]) === SP || b === HTAB)) valueEnd--;
+    while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1])) valueEnd--;
     p += 2;
 
-    if (count >= maxFields) {
+    if (count === maxFields && maxFields !== 0) {
       throw new LocalProtocolError(
         `Cannot read more fields: expected at most ${how.maxFields} in one section`,
         431,
       );
     }
-    if (at + 4 > entries.length) {
-      at = move();
-      entries = index;
+    if (at + 4 > index.length) {
+      const fields = index.subarray(first, at);
+      first = indexes.find(2 * fields.length);
+      index = indexes.array;
+      index.set(fields, first);
+      at = first + fields.length;
     }
-    entries[at] = nameStart - start;
-    entries[at + 1] = nameEnd - start;
-    entries[at + 2] = valueStart - start;
-    entries[at + 3] = valueEnd - start;
-    const keeps = trailers
-      ? rules === "lenient" || !FORBIDDEN_TRAILERS.has(knownName(bytes, view, nameStart, nameEnd))
-      : !mayFrame(nameEnd - nameStart, bytes[nameStart] | 0x20) ||
-        keepsField(bytes, view, nameStart, nameEnd, valueStart, valueEnd, rules);
-    if (keeps) {
-      at += 4;
-      count++;
+    if (trailers) {
+      const name = knownName(bytes, view, nameStart, nameEnd);
+      if (rules === "strict" && FORBIDDEN_TRAILERS.has(name)) continue;
+    } else if (mayFrame(nameEnd - nameStart, bytes[nameStart] | 0x20)) {
+      const known = framingName(nameEnd - nameStart);
+      if (known.isIn(view, nameStart, nameEnd)) {
+        valueEnd = noteBytes(framing, known.text, bytes, view, valueStart, valueEnd, rules);
+        if (valueEnd < 0) continue;
+      }
     }
+    index[at] = nameStart - start;
+    index[at + 1] = nameEnd - start;
+    index[at + 2] = valueStart - start;
+    index[at + 3] = valueEnd - start;
+    at += 4;
+    count++;
   }
-}
-
-/** Moves the fields read so far to an area that is twice as large. @returns Where they end. */
-function move(): number {
-  const fields = index.subarray(first, first + 4 * count);
-  first = indexes.find(2 * fields.length);
-  index = indexes.array;
-  index.set(fields, first);
-  return first + fields.length;
 }
 
 const KEEP_ALIVE = new KnownText("keep-alive");
 
-/** Takes note of a field that may frame the message. @returns Whether the field is kept. */
-function keepsField(
+/**
+ * Takes note of a field that frames the message.
+ *
+ * @returns Where the value ends that is kept, or -1 where the field is not.
+ */
+function noteBytes(
+  framing: Framing,
+  name: string,
   bytes: Uint8Array,
   view: DataView,
-  nameStart: number,
-  nameEnd: number,
   start: number,
   end: number,
   rules: Rules,
-): boolean {
-  const offset = bytes.byteOffset;
-  const known = framingName(nameEnd - nameStart);
-  if (!known.isIn(view, offset + nameStart, offset + nameEnd)) return true;
-  const name = known.text;
+): number {
   // What is sent most is judged without making text of it.
   if (name === "host") {
     if (rules === "strict") noteHost(framing, bytes, start, end);
-    return true;
+    return end;
   }
-  if (name === "connection" && KEEP_ALIVE.isIn(view, offset + start, offset + end)) {
+  if (name === "connection" && KEEP_ALIVE.isIn(view, start, end)) {
     noteConnectionOption(framing, "keep-alive");
-    return true;
+    return end;
   }
   // A user agent has no use for an expectation of the server's.
-  if (rules === "lenient" && name === "expect") return true;
+  if (rules === "lenient" && name === "expect") return end;
   const value = decodeLatin1(bytes, start, end);
-  const isNew = noteField(framing, name, value, rules);
-  if (rules === "lenient" && name === "content-length") {
-    const at = first + 4 * count;
-    index[at + 3] = index[at + 2] + firstOfEqual(value)!.length;
-  }
-  return isNew;
+  if (!noteField(framing, name, value, rules)) return -1;
+  return rules === "lenient" && name === "content-length"
+    ? start + firstOfEqual(value)!.length
+    : end;
 }
 
 function badName(bytes: Uint8Array, start: number, p: number): LocalProtocolError {
@@ -256,42 +262,41 @@ function badLine(bytes: Uint8Array, start: number, p: number, why: string): Loca
   return new LocalProtocolError(`Cannot read field line ${line}: ${why}`);
 }
 
-/** The fields of one section: a copy of its bytes, and where the fields stand in it. */
+/** The fields of one section: its bytes, and where the fields stand in them. */
 export class ReceivedFields {
   /** How many fields there are. */
   readonly count: number;
-  /** How many bytes the section has, with its start line and its end. */
-  readonly byteLength: number;
   /** What the fields say of the message's framing. */
   readonly framing: Framing;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #start: number;
+  readonly #end: number;
   readonly #index: Int32Array;
   readonly #first: number;
   readonly #isAscii: boolean;
   #text: string | null = null;
 
-  /**
-   * Keeps what `scanFields` has just read.
-   *
-   * @param start Where the section begins, as `scanFields` was told.
-   * @param end What it returned.
-   */
-  constructor(bytes: Uint8Array, start: number, end: number, startLineIsAscii: boolean) {
+  /** Keeps what `readFields` has read: it takes the section's bytes, and the index. */
+  constructor(
+    { array, view }: Slab<Uint8Array>,
+    start: number,
+    end: number,
+    index: Int32Array,
+    first: number,
+    count: number,
+    framing: Framing,
+    isAscii: boolean,
+  ) {
     this.count = count;
-    this.byteLength = end - start;
     this.framing = framing;
-    this.#start = heads.find(end - start);
-    this.#bytes = heads.array;
-    this.#view = heads.view;
-    const isAll = start === 0 && end === bytes.length;
-    heads.array.set(isAll ? bytes : bytes.subarray(start, end), this.#start);
-    heads.take(end - start);
+    this.#bytes = array;
+    this.#view = view;
+    this.#start = start;
+    this.#end = end;
     this.#index = index;
     this.#first = first;
-    indexes.take(4 * count);
-    this.#isAscii = isAscii && startLineIsAscii;
+    this.#isAscii = isAscii;
   }
 
   /** Bytes `[start, end)` of the section as text. */
@@ -301,11 +306,13 @@ export class ReceivedFields {
       : this.#text.slice(start, end);
   }
 
-  /** Whether field `i` is called `name`, which is in lower case. */
-  isNamed(i: number, name: string): boolean {
-    const at = this.#first + 4 * i;
-    const from = this.#start;
-    return isName(this.#bytes, from + this.#index[at], from + this.#index[at + 1], name);
+  /** The first field from `i` on that is called `name`, which is in lower case; -1 where there is none. */
+  find(name: string, i: number): number {
+    const index = this.#index, start = this.#start;
+    for (let at = this.#first + 4 * i; i < this.count; i++, at += 4) {
+      if (isName(this.#bytes, start + index[at], start + index[at + 1], name)) return i;
+    }
+    return -1;
   }
 
   /** All fields as pairs of lower-cased name and value. */
@@ -342,10 +349,9 @@ export class ReceivedFields {
    */
   #toText(): string {
     if (this.#text === null) {
-      const end = this.#start + this.byteLength;
       this.#text = this.#isAscii
-        ? decodeAscii(this.#bytes, this.#start, end)
-        : decodeLatin1(this.#bytes, this.#start, end);
+        ? decodeAscii(this.#bytes, this.#start, this.#end)
+        : decodeLatin1(this.#bytes, this.#start, this.#end);
     }
     return this.#text;
   }

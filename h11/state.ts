@@ -182,26 +182,38 @@ function numberOf(trigger: Trigger): number {
   }
 }
 
+/** What the client has to have asked for before each trigger. */
+const ASKED = Uint16Array.from(
+  TRIGGERS,
+  (trigger) =>
+    trigger === "101 to Upgrade"
+      ? UPGRADE_PROPOSED
+      : trigger === "2xx to CONNECT"
+      ? CONNECT_PROPOSED
+      : 0,
+);
+
+const BOTH_IDLE = together(IDLE, IDLE);
+const BOTH_DONE = together(DONE, DONE);
 const CLIENT_MOVES = compileMoves(CLIENT);
 const SERVER_MOVES = compileMoves(SERVER);
 
-/** Where an event of `role` moves the two states: -1 for not allowed. */
-function compileMoves(role: Role): readonly Int16Array[] {
-  return TRIGGERS.map((trigger) =>
-    Int16Array.from({ length: BOTH_STATES + 1 }, (_, both) => {
-      const [client, server] = [clientOf(both), serverOf(both)];
-      if (role === SERVER) {
-        const next = EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.[trigger];
-        return next === undefined ? -1 : together(client, next);
-      }
-      const next = EVENT_TRIGGERED_TRANSITIONS.CLIENT[client]?.[trigger];
-      // The client's request moves the server too.
-      const other = trigger === "Request"
-        ? EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.["Request from CLIENT"]
-        : server;
-      return next === undefined || other === undefined ? -1 : together(next, other);
-    })
-  );
+/** Where an event of `role` moves the two states, by trigger and both states: -1 for not allowed. */
+function compileMoves(role: Role): Int16Array {
+  return Int16Array.from({ length: TRIGGERS.length << 8 }, (_, i) => {
+    const trigger = TRIGGERS[i >> 8];
+    const [client, server] = [clientOf(i & BOTH_STATES), serverOf(i & BOTH_STATES)];
+    if (role === SERVER) {
+      const next = EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.[trigger];
+      return next === undefined ? -1 : together(client, next);
+    }
+    const next = EVENT_TRIGGERED_TRANSITIONS.CLIENT[client]?.[trigger];
+    // The client's request moves the server too.
+    const other = trigger === "Request"
+      ? EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.["Request from CLIENT"]
+      : server;
+    return next === undefined || other === undefined ? -1 : together(next, other);
+  });
 }
 
 /** Where each situation settles. */
@@ -241,7 +253,7 @@ function settle(
 
 /** The states of both roles, and what they share. */
 export class ConnectionState {
-  #situation = together(IDLE, IDLE);
+  #situation = BOTH_IDLE;
 
   get client(): State {
     return clientOf(this.#situation);
@@ -263,11 +275,9 @@ export class ConnectionState {
 
   /** `role` sent an event. @throws {LocalProtocolError} It may not, in its state. */
   processEvent(role: Role, trigger: Trigger): void {
+    const number = numberOf(trigger);
     let situation = this.#situation;
-    if (
-      (trigger === "101 to Upgrade" && (situation & UPGRADE_PROPOSED) === 0) ||
-      (trigger === "2xx to CONNECT" && (situation & CONNECT_PROPOSED) === 0)
-    ) {
+    if ((situation & ASKED[number]) !== ASKED[number]) {
       throw new LocalProtocolError(
         `Cannot send ${trigger} as SERVER: the client did not ask for it`,
       );
@@ -275,7 +285,7 @@ export class ConnectionState {
     // A response that does not switch protocols declines what was proposed.
     if (trigger === "Response") situation &= ~(UPGRADE_PROPOSED | CONNECT_PROPOSED);
     const moves = role === CLIENT ? CLIENT_MOVES : SERVER_MOVES;
-    const next = moves[numberOf(trigger)][situation & BOTH_STATES];
+    const next = moves[number << 8 | situation & BOTH_STATES];
     if (next < 0) throw notAllowed(role, situation, trigger);
     this.#settle(situation & ~BOTH_STATES | next);
   }
@@ -300,14 +310,15 @@ export class ConnectionState {
 
   /** Both sides begin again. @throws {LocalProtocolError} They are not both DONE. */
   startNextCycle(): void {
-    const { client, server } = this;
-    if (client !== DONE || server !== DONE) {
+    const situation = this.#situation;
+    if ((situation & BOTH_STATES) !== BOTH_DONE) {
+      const { client, server } = this;
       throw new LocalProtocolError(
         `Cannot start the next cycle with CLIENT in state ${client} and SERVER in state ` +
           `${server}: expected both in state DONE`,
       );
     }
-    this.#situation = this.#situation & ~BOTH_STATES | together(IDLE, IDLE);
+    this.#situation = situation & ~BOTH_STATES | BOTH_IDLE;
   }
 
   #settle(situation: number): void {

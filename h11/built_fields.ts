@@ -1,0 +1,112 @@
+// Field sections that a program builds: checked when they are built, and written when they are sent.
+
+import { LocalProtocolError } from "./errors.ts";
+import { Framing, noteField } from "./framing.ts";
+import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
+import { type FieldName, fieldName } from "./names.ts";
+import { type Area, Piece, writePiece } from "./output.ts";
+import { quote } from "./text.ts";
+
+/** The fields of one section that was built. */
+export class BuiltFields {
+  /** How many fields there are. */
+  readonly count: number;
+  /** What the fields say of the message's framing. */
+  readonly framing: Framing = new Framing();
+  /** Bytes of their lines. */
+  size = 0;
+  readonly #names: FieldName[];
+  readonly #values: string[];
+  #wasSent = false;
+  #lines: Piece | null = null;
+
+  /** @throws {LocalProtocolError} A field is not valid. */
+  constructor(pairs: readonly (readonly [name: string, value: string])[]) {
+    this.count = pairs.length;
+    this.#names = new Array(pairs.length);
+    this.#values = new Array(pairs.length);
+    let name: FieldName | null = null;
+    for (let i = 0; i < pairs.length; i++) {
+      // To destructure each pair takes longer.
+      const value = pairs[i][1];
+      name = checkField(this.framing, name, pairs[i][0], value);
+      this.#names[i] = name;
+      this.#values[i] = value;
+      this.size += name.lineLength(value);
+    }
+  }
+
+  /** The first field from `i` on that is called `name`, which is in lower case; -1 where there is none. */
+  find(name: string, i: number): number {
+    while (i < this.count && this.#names[i].lower !== name) i++;
+    return i < this.count ? i : -1;
+  }
+
+  /** The name of field `i` as it was given. */
+  rawName(i: number): string {
+    return this.#names[i].raw;
+  }
+
+  /** The value of field `i`. */
+  value(i: number): string {
+    return this.#values[i];
+  }
+
+  /** All fields as pairs of lower-cased name and value. */
+  pairs(): [name: string, value: string][] {
+    return this.#names.map(({ lower }, i) => [lower, this.#values[i]]);
+  }
+
+  /**
+   * Writes the lines at `at`, each with the CRLF before it, but for the fields whose lower-cased names are
+   * in `without`.
+   *
+   * @returns Where they end.
+   */
+  write(area: Area, without: readonly string[], at: number): number {
+    const names = this.#names, values = this.#values;
+    if (without.length === 0) {
+      // What is sent again is kept in one piece.
+      if (this.#lines !== null) return writePiece(area, this.#lines, at);
+      if (this.#wasSent) {
+        this.#lines = new Piece(names.map(({ raw }, i) => `\r\n${raw}: ${values[i]}`).join(""));
+      }
+      this.#wasSent = true;
+    }
+    for (let i = 0; i < names.length; i++) {
+      if (without.length > 0 && without.includes(names[i].lower)) continue;
+      at = names[i].write(area, values[i], at);
+    }
+    return at;
+  }
+}
+
+function checkField(
+  framing: Framing,
+  before: FieldName | null,
+  rawName: string,
+  value: string,
+): FieldName {
+  const name = fieldName(rawName, before);
+  if (name === null) {
+    throw new LocalProtocolError(
+      `Cannot use field name ${quote(String(rawName))}: expected a token (RFC 9110 5.1)`,
+    );
+  }
+  if (!name.remembers(value)) {
+    if (!isFieldValue(value)) {
+      throw new LocalProtocolError(
+        `Cannot use value ${quote(String(value))} of field ${quote(rawName)}: expected text of ` +
+          "latin-1 without control characters and without space around it (RFC 9110 5.5)",
+      );
+    }
+    name.remember(value);
+  }
+  if (name.frames) noteField(framing, name.lower, value, "strict");
+  return name;
+}
+
+function isFieldValue(value: string): boolean {
+  return typeof value === "string" && textConsistsOf(FIELD_VALUE, value) &&
+    !isBlank(value.charCodeAt(0)) && !isBlank(value.charCodeAt(value.length - 1));
+}

@@ -1,0 +1,79 @@
+// Field names that everybody sends. They are recognised in the bytes, four of them at a time, so that
+// reading them makes no new string.
+
+import { decodeLatin1 } from "./text.ts";
+
+/** In lower case. All of them have four letters or more. */
+const KNOWN_NAMES = `
+  accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-origin
+  access-control-request-headers access-control-request-method allow alt-svc authorization
+  cache-control connection content-disposition content-encoding content-language content-length content-location content-range
+  content-security-policy content-type cookie date etag expect expires forwarded from host if-match
+  if-modified-since if-none-match if-range if-unmodified-since keep-alive last-modified link location
+  max-forwards origin pragma priority proxy-authenticate proxy-authorization range referer
+  referrer-policy retry-after sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest
+  sec-fetch-mode sec-fetch-site sec-fetch-user sec-websocket-extensions sec-websocket-key
+  sec-websocket-protocol sec-websocket-version server set-cookie strict-transport-security traceparent
+  tracestate trailer transfer-encoding upgrade upgrade-insecure-requests user-agent vary warning www-authenticate
+  x-content-type-options x-forwarded-for x-forwarded-host x-forwarded-proto x-frame-options x-real-ip
+  x-request-id x-requested-with
+`.trim().split(/\s+/);
+
+/** A text of four bytes or more, in lower case, that is recognised in any case. */
+export class KnownText {
+  /** The text. */
+  readonly text: string;
+  /**
+   * For each four bytes 0x20 where a letter stands, and what they are with that set. The last four
+   * begin where they have to, so that nothing after them is read.
+   */
+  readonly #words: Int32Array;
+
+  constructor(text: string) {
+    this.text = text;
+    const view = new DataView(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer);
+    const letters = new DataView(
+      Uint8Array.from(text, (c) => /[a-z]/.test(c) ? 0x20 : 0).buffer,
+    );
+    this.#words = Int32Array.from({ length: 2 * Math.ceil(text.length / 4) }, (_, i) => {
+      const at = Math.min(2 * (i & ~1), text.length - 4);
+      return (i % 2 === 0 ? letters : view).getInt32(at, true);
+    });
+  }
+
+  /** Whether bytes `[start, end)` of the buffer that is viewed are this text. */
+  isIn(view: DataView, start: number, end: number): boolean {
+    if (end - start !== this.text.length) return false;
+    const words = this.#words;
+    const last = words.length - 2;
+    for (let i = 0; i < last; i += 2, start += 4) {
+      if ((view.getInt32(start, true) | words[i]) !== words[i + 1]) return false;
+    }
+    return (view.getInt32(end - 4, true) | words[last]) === words[last + 1];
+  }
+}
+
+/** By hash; a name whose place is taken has the next one. */
+const slots = new Array<KnownText | null>(1024).fill(null);
+for (const name of KNOWN_NAMES) {
+  const lastFour = Uint8Array.from(name.slice(-4), (c) => c.charCodeAt(0));
+  let slot = slotOf(name.length, new DataView(lastFour.buffer).getInt32(0, true));
+  while (slots[slot] !== null) slot = (slot + 1) % slots.length;
+  slots[slot] = new KnownText(name);
+}
+
+function slotOf(length: number, lastFour: number): number {
+  return Math.imul((lastFour | 0x20202020) + length, 0x9e3779b1) >>> 22;
+}
+
+/** The name in `bytes[start, end)` in lower case; `view` is one of the whole array. */
+export function knownName(bytes: Uint8Array, view: DataView, start: number, end: number): string {
+  if (end - start >= 4) {
+    let slot = slotOf(end - start, view.getInt32(end - 4, true));
+    for (let known = slots[slot]; known !== null; known = slots[slot]) {
+      if (known.isIn(view, start, end)) return known.text;
+      slot = (slot + 1) % slots.length;
+    }
+  }
+  return decodeLatin1(bytes, start, end).toLowerCase();
+}
