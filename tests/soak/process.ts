@@ -31,8 +31,8 @@ export class ServerProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #stdout: Promise<void>;
   readonly #stderr: Promise<string>;
-  /** Lines of the log that came so far. */
-  lines = 0;
+  /** The lines of its log that came so far. */
+  readonly log: string[] = [];
 
   private constructor(child: Deno.ChildProcess, listening: (port: number) => void) {
     this.#child = child;
@@ -44,10 +44,11 @@ export class ServerProcess implements AsyncDisposable {
   static async start(options: ServerProcessOptions = {}): Promise<ServerProcess> {
     const { files, program = "tests/soak/target.ts", ...server } = options;
     const limit = files === undefined ? "" : `ulimit -n ${files} && `;
+    const unstable = server.reusePort ? "--unstable-net " : "";
     const child = new Deno.Command("/bin/sh", {
       args: [
         "-c",
-        `${limit}exec "$0" run --no-prompt --allow-net --v8-flags=--expose-gc "$1" "$2"`,
+        `${limit}exec "$0" run --no-prompt ${unstable}--allow-net --v8-flags=--expose-gc "$1" "$2"`,
         Deno.execPath(),
         program,
         JSON.stringify(server),
@@ -66,15 +67,14 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   async #readLog(listening: (port: number) => void): Promise<void> {
-    let first: string | null = "";
+    let rest = "";
     for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
-      this.lines += text.split("\n").length - 1;
-      if (first === null) continue;
-      first += text;
-      const port = /^(\d+)\n/m.exec(first);
-      if (port === null) continue;
-      listening(Number(port[1]));
-      first = null;
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        if (/^\d+$/.test(line)) listening(Number(line));
+        else this.log.push(line);
+      }
     }
     // It ended without a port; after one, this does nothing.
     listening(0);
