@@ -21,6 +21,11 @@ const DRAIN_MAX = 64 * 1024;
 const LINGER = 1_000;
 /** Milliseconds in all before that close: a client may send all it has before it reads its last answer. */
 const LINGER_MAX = 5_000;
+/**
+ * Milliseconds that a connection may still bring a request when the server stops. One that is on its way as
+ * the connection is closed would be lost, and a client that has just connected has not sent one yet.
+ */
+const LAST_CALL = 100;
 /** Bytes that are read ahead while a handler works. */
 const READ_AHEAD_MAX = 16 * 1024;
 /** So many bytes of a request that is refused are logged. */
@@ -71,8 +76,8 @@ export class Connection implements ExchangeHost, Watched {
   #bodyReceived = 0;
   /** The client was too late with a head or a body: the connection ends. */
   #timedOut: HTTPError | null = null;
-  /** The answer to a head that came too late, which is sent while the loop still reads. */
-  #refusing: Promise<void> | null = null;
+  /** The end of the connection while the loop still waits for a request, or for the rest of its head. */
+  #leaving: Promise<void> | null = null;
   /** Rejected when a body comes too late. */
   #bodyLate: (error: HTTPError) => void = ignore;
   /** When the connection became idle, by the clock; 0 while it is not. */
@@ -137,6 +142,11 @@ export class Connection implements ExchangeHost, Watched {
     };
   }
 
+  /** Whether the server is stopping. */
+  get isStopping(): boolean {
+    return this.#host.isClosing;
+  }
+
   /** Whether the exchange under way is the last. */
   get isClosing(): boolean {
     const { maxRequestsPerConnection } = this.#host.settings;
@@ -152,15 +162,26 @@ export class Connection implements ExchangeHost, Watched {
     return protocol.theyAreWaitingFor100Continue || length - this.#bodyReceived > DRAIN_MAX;
   }
 
-  /** Takes no more requests: closes now where none is under way, else after its answer. */
-  close(): void {
-    if (this.#exchange === null) {
-      if (!this.#isEnding) this.socket.close();
-    } else if (this.#exchange.sending !== null) {
-      // A stream may have no end of its own: its handler is told, and ends it.
-      this.#exchange.event?.abort(new DOMException("The server stops", "AbortError"));
-    }
+  /** Closes the connection at once, which is idle. */
+  shed(): void {
+    this.socket.close();
   }
+
+  /** The server stops: what is under way is answered, and so is a request that comes soon. */
+  stop(): void {
+    if (this.#exchange === null) this.#callLast();
+    else if (this.#exchange.sending !== null) this.#exchange.endStream();
+  }
+
+  #callLast(): void {
+    this.#lastCall ??= setTimeout(() => {
+      this.#lastCall = null;
+      // A head that has begun is read to its end, and answered.
+      const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0;
+      if (isIdle && !this.#isEnding) this.#leaving ??= this.#end().catch(ignore);
+    }, LAST_CALL);
+  }
+  #lastCall: ReturnType<typeof setTimeout> | null = null;
 
   /** Ends the connection at once. */
   abort(reason: unknown): void {
@@ -185,7 +206,7 @@ export class Connection implements ExchangeHost, Watched {
     } else if (this.#wait === "head" && isLate) {
       counters.headerTimeouts++;
       this.#timedOut = requestTimeout("head");
-      this.#refusing = this.#refuse(this.#timedOut).catch(ignore);
+      this.#leaving = this.#refuse(this.#timedOut).catch(ignore);
       this.#waitForNothing();
     } else if (this.#wait === "body" && (isLate || this.#isDribbling(now))) {
       counters.bodyTimeouts++;
@@ -220,6 +241,7 @@ export class Connection implements ExchangeHost, Watched {
       }
     } finally {
       clock.unwatch(this);
+      if (this.#lastCall !== null) clearTimeout(this.#lastCall);
       this.socket.close();
       this.#exchange?.end();
     }
@@ -235,7 +257,8 @@ export class Connection implements ExchangeHost, Watched {
     let received = new Uint8Array(0);
     for (;;) {
       const data = await socket.read();
-      if (data.length === 0) return false;
+      if (this.#leaving !== null) await this.#leaving;
+      if (data.length === 0 || this.#leaving !== null) return false;
       const joined = new Uint8Array(received.length + data.length);
       joined.set(received);
       joined.set(data, received.length);
@@ -274,7 +297,7 @@ export class Connection implements ExchangeHost, Watched {
         if (socket.queued > CORK_MAX) await socket.drained();
         this.#waitForHead();
         await this.#receive();
-        if (this.#refusing !== null) return await this.#refusing;
+        if (this.#leaving !== null) return await this.#leaving;
         this.#waitForNothing();
         continue;
       }
@@ -284,6 +307,7 @@ export class Connection implements ExchangeHost, Watched {
       const exchange = new Exchange(this, event);
       this.#exchange = exchange;
       this.#requests++;
+      const isLast = this.isClosing;
       this.isCorked = true;
       const running = host.handle(exchange);
       this.isCorked = false;
@@ -297,7 +321,9 @@ export class Connection implements ExchangeHost, Watched {
       host.logAnswer(exchange);
       if (exchange.isUpgraded) return;
       if (!this.#isReusable() && !await this.#drain()) return await this.#end();
-      if (this.isClosing) return await this.#end();
+      // An answer that had begun before the server stops has not told that the connection ends: the client
+      // may have sent another request meanwhile.
+      if (isLast || this.#timedOut !== null) return await this.#end();
       this.#exchange = null;
       if (socket.queued > CORK_MAX) await socket.drained();
       protocol.startNextCycle();
@@ -320,6 +346,7 @@ export class Connection implements ExchangeHost, Watched {
       this.#readDeadline = settings.idleTimeout > 0 ? clock.after(settings.idleTimeout) : 0;
       this.idleSince = clock.now;
       this.#host.becameIdle();
+      if (this.#host.isClosing) this.#callLast();
     }
   }
 

@@ -13,6 +13,8 @@ import type { Settings } from "./options.ts";
 /** Milliseconds to wait before accepting again after a failure: twice as long each time, up to a bound. */
 const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
+/** Milliseconds for accepting those who wait for it when the server stops: more and more may come. */
+const BACKLOG_MAX = 100;
 /** Milliseconds between two lines about an outage. */
 const OUTAGE_TOLD_EVERY = 10_000;
 
@@ -45,6 +47,7 @@ export class Server implements ConnectionHost {
   #refusals = { second: 0, count: 0 };
   readonly #aborted = Promise.withResolvers<void>();
   #isRef = true;
+  #isListening = true;
   isClosing = false;
 
   /** @throws {ListenError} It cannot listen on its address. */
@@ -81,12 +84,12 @@ export class Server implements ConnectionHost {
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
   async serve(): Promise<void> {
     const serving = new Set<Promise<void>>();
-    while (!this.isClosing) {
+    while (this.#isListening) {
       let conn: Deno.Conn;
       try {
         conn = await this.#listener.accept();
       } catch (error) {
-        if (this.isClosing) break;
+        if (!this.#isListening) break;
         if (hasLeft(error)) this.counters.acceptFailures++;
         else await this.#recover(error);
         continue;
@@ -143,7 +146,7 @@ export class Server implements ConnectionHost {
   async #makeRoom(): Promise<void> {
     // One turn of the event loop, in which what has come is read: else those that flood the server with
     // connections would have all others shed before their requests are looked at.
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await turn();
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
       this.#shed();
@@ -160,7 +163,7 @@ export class Server implements ConnectionHost {
     }
     if (oldest === null) return;
     this.counters.shed++;
-    oldest.close();
+    oldest.shed();
   }
 
   /** After a failure to accept, for want of descriptors say: makes room and waits a little. */
@@ -207,17 +210,39 @@ export class Server implements ConnectionHost {
   /** Accepts no more; connections end when they have answered what is under way. */
   close(): void {
     this.isClosing = true;
-    this.#listener.close();
     this.#roomMade?.resolve();
     this.#tellMissedRefusals();
-    for (const connection of this.#connections) connection.close();
+    for (const connection of this.#connections) connection.stop();
+    void this.#emptyBacklog().finally(() => this.#stopListening());
+  }
+
+  /** Accepts those who wait for it: for all they know they are connected, and a close would reset them. */
+  async #emptyBacklog(): Promise<void> {
+    const end = performance.now() + BACKLOG_MAX;
+    let accepted: number;
+    do {
+      ({ accepted } = this.counters);
+      await turn();
+    } while (this.counters.accepted > accepted && performance.now() < end);
+  }
+
+  #stopListening(): void {
+    if (!this.#isListening) return;
+    this.#isListening = false;
+    this.#listener.close();
   }
 
   /** Ends all connections at once. */
   abort(reason: unknown): void {
+    this.#stopListening();
     for (const connection of this.#connections) connection.abort(reason);
     this.#aborted.resolve();
   }
+}
+
+/** Resolves when the event loop has gone round once. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /**
