@@ -158,13 +158,17 @@ export class ExactLoad implements Account {
   async #converse(connection: RawClient, kind: Kind): Promise<void> {
     using client = connection;
     for (let isUsed = false; !this.#isEnding; isUsed = true) {
+      // As clients do that keep connections, it looks whether the server has closed before it sends.
+      const answers = client.answers();
+      await pause(Math.random() * kind.idle);
+      if (await Promise.race([answers, turn()]) === false) return;
       const first = this.#number;
       this.#number += kind.pipelined;
       const requests = Array.from({ length: kind.pipelined }, (_, i) => kind.make(first + i));
       // Where the server is gone, its answers tell.
       const sent = client.send(requests.map((it) => it.sent).join("")).catch(ignoreGone);
       for (const [i, { body }] of requests.entries()) {
-        if (!await client.answers()) {
+        if (!await (i === 0 ? answers : client.answers())) {
           const lost = isUsed || i > 0 ? this.crossed : this.unheard;
           for (let at = i; at < requests.length; at++) lost.add(first + at);
           return;
@@ -180,7 +184,6 @@ export class ExactLoad implements Account {
         }
       }
       await sent;
-      if (kind.idle > 0) await pause(Math.random() * kind.idle);
     }
   }
 }
@@ -200,6 +203,11 @@ function isGone(error: unknown): boolean {
 
 function ignoreGone(error: unknown): void {
   if (!isGone(error)) throw error;
+}
+
+/** Resolves when the event loop has gone round once. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function pause(milliseconds: number): Promise<void> {
