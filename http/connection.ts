@@ -173,12 +173,15 @@ export class Connection implements ExchangeHost, Watched {
     else if (this.#exchange.sending !== null) this.#exchange.endStream();
   }
 
+  /** Ends the connection when no request comes for a while. */
   #callLast(): void {
     this.#lastCall ??= setTimeout(() => {
-      this.#lastCall = null;
-      // A head that has begun is read to its end, and answered.
-      const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0;
-      if (isIdle && !this.#isEnding) this.#leaving ??= this.#end().catch(ignore);
+      // A server at work may come to its timers before it has read what came meanwhile.
+      this.#lastCall = setTimeout(() => {
+        // A head that has begun is read to its end, and answered.
+        const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0;
+        if (isIdle && !this.#isEnding) this.#leaving ??= this.#end().catch(ignore);
+      }, 1);
     }, LAST_CALL);
   }
   #lastCall: ReturnType<typeof setTimeout> | null = null;

@@ -98,6 +98,7 @@ export class Server implements ConnectionHost {
       const served = this.#serveOne(conn).finally(() => serving.delete(served));
       serving.add(served);
     }
+    await this.#emptied;
     // Handlers that go on when they are told to end are not waited for.
     await Promise.race([Promise.all(serving), this.#aborted.promise]);
     await log.flush();
@@ -146,7 +147,7 @@ export class Server implements ConnectionHost {
   async #makeRoom(): Promise<void> {
     // One turn of the event loop, in which what has come is read: else those that flood the server with
     // connections would have all others shed before their requests are looked at.
-    await turn();
+    await new Promise<void>((resolve) => setImmediate(resolve));
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
       this.#shed();
@@ -213,7 +214,7 @@ export class Server implements ConnectionHost {
     this.#roomMade?.resolve();
     this.#tellMissedRefusals();
     for (const connection of this.#connections) connection.stop();
-    void this.#emptyBacklog().finally(() => this.#stopListening());
+    this.#emptied = this.#emptyBacklog();
   }
 
   /** Accepts those who wait for it: for all they know they are connected, and a close would reset them. */
@@ -222,9 +223,12 @@ export class Server implements ConnectionHost {
     let accepted: number;
     do {
       ({ accepted } = this.counters);
-      await turn();
+      // An immediate would come before the event loop has looked at its sockets.
+      await new Promise((resolve) => setTimeout(resolve, 1));
     } while (this.counters.accepted > accepted && performance.now() < end);
+    this.#stopListening();
   }
+  #emptied: Promise<void> | null = null;
 
   #stopListening(): void {
     if (!this.#isListening) return;
@@ -238,11 +242,6 @@ export class Server implements ConnectionHost {
     for (const connection of this.#connections) connection.abort(reason);
     this.#aborted.resolve();
   }
-}
-
-/** Resolves when the event loop has gone round once. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /**

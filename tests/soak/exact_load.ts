@@ -36,8 +36,8 @@ const hello = (number: number, more = ""): Numbered => ({
   body: `Hello, ${number}!`,
 });
 
-/** Text that no other request has, of some 100 KB. */
-const long = (number: number): string => `${number},`.repeat(100_000 / (`${number},`.length));
+/** Text that no other request has, of some 50 KB. */
+const long = (number: number): string => `${number},`.repeat(50_000 / (`${number},`.length));
 
 const KINDS: readonly Kind[] = [
   { what: "keeps its connection", pipelined: 1, idle: 0, make: hello },
@@ -48,7 +48,7 @@ const KINDS: readonly Kind[] = [
     idle: 0,
     make: (number) => hello(number, "Connection: close\r\n"),
   },
-  { what: "pipelines", pipelined: 8, idle: 5, make: hello },
+  { what: "pipelines", pipelined: 8, idle: 20, make: hello },
   {
     what: "waits for a handler",
     pipelined: 1,
@@ -58,7 +58,7 @@ const KINDS: readonly Kind[] = [
   {
     what: "uploads",
     pipelined: 1,
-    idle: 5,
+    idle: 20,
     make: (number) => {
       const body = long(number);
       return { sent: post(number, `Content-Length: ${body.length}\r\n`, body), body };
@@ -67,7 +67,7 @@ const KINDS: readonly Kind[] = [
   {
     what: "uploads in chunks",
     pipelined: 1,
-    idle: 5,
+    idle: 20,
     make: (number) => {
       const body = long(number);
       const chunks = body.match(/.{1,10000}/g)!.map((it) => `${it.length.toString(16)}\r\n${it}\r\n`);
@@ -78,14 +78,14 @@ const KINDS: readonly Kind[] = [
   {
     what: "downloads",
     pipelined: 1,
-    idle: 5,
-    make: (number) => ({ sent: get("/large/500000", number), body: "a".repeat(500_000) }),
+    idle: 20,
+    make: (number) => ({ sent: get("/large/100000", number), body: "a".repeat(100_000) }),
   },
   {
     what: "downloads chunks",
     pipelined: 1,
-    idle: 5,
-    make: (number) => ({ sent: get("/chunks/500000", number), body: "a".repeat(500_000) }),
+    idle: 20,
+    make: (number) => ({ sent: get("/chunks/100000", number), body: "a".repeat(100_000) }),
   },
   {
     what: "follows events",
@@ -160,8 +160,8 @@ export class ExactLoad implements Account {
     for (let isUsed = false; !this.#isEnding; isUsed = true) {
       // As clients do that keep connections, it looks whether the server has closed before it sends.
       const answers = client.answers();
-      await pause(Math.random() * kind.idle);
-      if (await Promise.race([answers, turn()]) === false) return;
+      const isOpen = pause(1 + Math.random() * kind.idle).then(() => true);
+      if (await Promise.race([answers, isOpen]) === false) return;
       const first = this.#number;
       this.#number += kind.pipelined;
       const requests = Array.from({ length: kind.pipelined }, (_, i) => kind.make(first + i));
@@ -203,11 +203,6 @@ function isGone(error: unknown): boolean {
 
 function ignoreGone(error: unknown): void {
   if (!isGone(error)) throw error;
-}
-
-/** Resolves when the event loop has gone round once. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function pause(milliseconds: number): Promise<void> {
