@@ -10,7 +10,7 @@ import { bind } from "./listen.ts";
 import { formatAddr, log } from "./log.ts";
 import type { Settings } from "./options.ts";
 
-/** Milliseconds to wait before accepting again after a failure: twice as long each time, up to a bound. */
+/** Milliseconds to wait at most before accepting again after a failure: twice as long each time, up to a bound. */
 const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
 /** Milliseconds for accepting those who wait for it when the server stops: more and more may come. */
@@ -135,6 +135,7 @@ export class Server implements ConnectionHost {
       if (left === 0) this.#perAddress.delete(address);
       else this.#perAddress.set(address, left);
       this.#roomMade?.resolve();
+      this.#endPause();
     }
   }
 
@@ -181,9 +182,17 @@ export class Server implements ConnectionHost {
       console.error(`ERROR: Cannot accept connections for now: ${why}`);
     }
     this.#shed();
-    await new Promise((resolve) => setTimeout(resolve, failures.pause));
+    // Where a connection ends, there is a descriptor again.
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, failures.pause);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
     failures.pause = Math.min(2 * failures.pause, ACCEPT_PAUSE_MAX);
   }
+  #endPause = (): void => {};
 
   becameIdle(): void {
     this.#roomMade?.resolve();
@@ -234,6 +243,7 @@ export class Server implements ConnectionHost {
     if (!this.#isListening) return;
     this.#isListening = false;
     this.#listener.close();
+    this.#endPause();
   }
 
   /** Ends all connections at once. */

@@ -70,7 +70,9 @@ const KINDS: readonly Kind[] = [
     idle: 20,
     make: (number) => {
       const body = long(number);
-      const chunks = body.match(/.{1,10000}/g)!.map((it) => `${it.length.toString(16)}\r\n${it}\r\n`);
+      const chunks = body.match(/.{1,10000}/g)!.map((it) =>
+        `${it.length.toString(16)}\r\n${it}\r\n`
+      );
       const sent = post(number, "Transfer-Encoding: chunked\r\n", `${chunks.join("")}0\r\n\r\n`);
       return { sent, body };
     },
@@ -161,7 +163,7 @@ export class ExactLoad implements Account {
       // As clients do that keep connections, it looks whether the server has closed before it sends.
       const answers = client.answers();
       const isOpen = pause(1 + Math.random() * kind.idle).then(() => true);
-      if (await Promise.race([answers, isOpen]) === false) return;
+      if (await Promise.race([answers, isOpen]) === false || this.#isEnding) return;
       const first = this.#number;
       this.#number += kind.pipelined;
       const requests = Array.from({ length: kind.pipelined }, (_, i) => kind.make(first + i));

@@ -110,6 +110,20 @@ export class ServerProcess implements AsyncDisposable {
     return { status, body, took: performance.now() - start };
   }
 
+  /** Connects `count` clients that begin a request each, as far as the server lets them. */
+  async crowd(count: number): Promise<RawClient[]> {
+    const clients: RawClient[] = [];
+    while (clients.length < count) {
+      // One that cannot connect finds the server at its end: it refuses, resets or hangs up.
+      const client = await RawClient.connect(this).catch(() => null);
+      if (client === null) break;
+      clients.push(client);
+      // Where the server closed it again, the next may fare better.
+      await client.send("GET / HTTP/1.1\r\n").catch(() => {});
+    }
+    return clients;
+  }
+
   async state(): Promise<State> {
     return JSON.parse((await this.ask("/state")).body);
   }

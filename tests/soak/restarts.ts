@@ -1,67 +1,161 @@
-// SIGTERM under load, again and again: every request that the server took is answered, byte for byte, and
-// one that it did not take was never handled.
+// SIGTERM under load, again and again: every request that a server took is answered, byte for byte, and one
+// that it did not take was never handled.
 //
 //   deno run -A tests/soak/restarts.ts --restarts 100
 
 import { assertEquals } from "@std/assert";
 import { freePort } from "../conformance/peers.ts";
+import { configuration } from "../deployment_page.ts";
+import { type Front, startFront } from "../smuggling/front.ts";
 import { type Account, ExactLoad } from "./exact_load.ts";
 import { argument, ServerProcess } from "./process.ts";
 
+/** What restarts behind it need. */
+export const HAPROXY = "/usr/sbin/haproxy";
+
+/** Milliseconds of load between two restarts. */
+const BETWEEN = 200;
+
+/** How many restarts there are, and how many clients of each kind. */
+export interface Restarts {
+  restarts: number;
+  each: number;
+}
+
 /** What was measured. */
 export interface RestartsReport {
-  restarts: number;
   account: Account;
-  /** Milliseconds that a stop took at most. */
+  /** Milliseconds that the slowest stop took. */
   slowest: number;
 }
 
-/** How long the load goes on between two restarts, in milliseconds. */
-const BETWEEN = 300;
+/** Servers that are stopped under load. */
+class Trial {
+  readonly #load: ExactLoad;
+  /** The numbers of the requests that were handled. */
+  readonly #handled: number[] = [];
+  #slowest = 0;
 
-/** The numbers of the requests that a server has handled, and logged. */
-function handled(server: ServerProcess): number[] {
-  return server.log.flatMap((line) => {
-    const number = /\?(\d+)- HTTP\/1\.1" 200$/.exec(line)?.[1];
-    return number === undefined ? [] : [Number(number)];
+  constructor(port: number, each: number) {
+    this.#load = new ExactLoad(port, each);
+  }
+
+  /** Stops a server, which must end cleanly. */
+  async stop(server: ServerProcess): Promise<void> {
+    const start = performance.now();
+    await server.stop();
+    this.#slowest = Math.max(this.#slowest, performance.now() - start);
+    for (const line of server.log) {
+      const number = /\?(\d+)- HTTP\/1\.1" 200$/.exec(line)?.[1];
+      if (number !== undefined) this.#handled.push(Number(number));
+    }
+  }
+
+  /** Ends load and servers, and holds what clients saw against what was handled. */
+  async end(...servers: ServerProcess[]): Promise<RestartsReport> {
+    await pause(BETWEEN);
+    const ended = this.#load.end();
+    for (const server of servers) await this.stop(server);
+    await ended;
+    const { answered } = this.#load;
+    const handled = this.#handled;
+    assertEquals(new Set(handled).size, handled.length, "requests were handled twice");
+    const lost = handled.filter((number) => !answered.has(number));
+    assertEquals(lost, [], "requests were handled whose answers did not come");
+    assertEquals(answered.size, handled.length, "answers came to requests that were not handled");
+    return { account: this.#load, slowest: this.#slowest };
+  }
+}
+
+function start(port: number, reusePort = false): Promise<ServerProcess> {
+  return ServerProcess.start({ port, reusePort, accessLog: "default" });
+}
+
+/** A server is stopped and started again; between the two nobody listens. */
+export async function restartAlone({ restarts, each }: Restarts): Promise<RestartsReport> {
+  const port = freePort();
+  let server = await start(port);
+  const trial = new Trial(port, each);
+  for (let i = 1; i < restarts; i++) {
+    await pause(BETWEEN);
+    await trial.stop(server);
+    server = await start(port);
+  }
+  return await trial.end(server);
+}
+
+/** A server is stopped when another one listens on its port. */
+export async function restartOverlapping({ restarts, each }: Restarts): Promise<RestartsReport> {
+  const port = freePort();
+  let server = await start(port, true);
+  const trial = new Trial(port, each);
+  for (let i = 1; i < restarts; i++) {
+    const next = await start(port, true);
+    await trial.stop(server);
+    server = next;
+  }
+  return await trial.end(server);
+}
+
+/** Two servers behind HAProxy are restarted one after the other: clients must not notice. */
+export async function restartBehindHaproxy(
+  { restarts, each }: Restarts,
+): Promise<RestartsReport> {
+  const servers = [await start(freePort()), await start(freePort())];
+  await using front = await startHaproxy(servers.map(({ port }) => port));
+  const trial = new Trial(front.port, each);
+  for (let i = 2; i < restarts; i++) {
+    await pause(BETWEEN);
+    const { port } = servers[i % 2];
+    await trial.stop(servers[i % 2]);
+    servers[i % 2] = await start(port);
+  }
+  const report = await trial.end(...servers);
+  const { crossed, unheard, refused } = report.account;
+  assertEquals([crossed.size, unheard.size, refused], [0, 0, 0], "requests failed");
+  return report;
+}
+
+/** HAProxy as docs/deployment.md has it for two servers, but for TLS. */
+async function startHaproxy([one, two]: number[]): Promise<Front> {
+  const port = freePort();
+  const front = await configuration("haproxy", [
+    [":443 ssl crt /etc/ssl/site/both.pem alpn h2,http/1.1", `127.0.0.1:${port}`],
+  ]);
+  const back = await configuration("haproxy", [
+    ["/healthz", "/"],
+    ["127.0.0.1:8000 check", `127.0.0.1:${one} check inter 100`],
+    ["127.0.0.1:8001 check", `127.0.0.1:${two} check inter 100`],
+  ], 1);
+  const directory = await Deno.makeTempDir();
+  const file = `${directory}/haproxy.cfg`;
+  await Deno.writeTextFile(file, front.slice(0, front.indexOf("\nbackend app") + 1) + back);
+  return await startFront(port, directory, "SIGUSR1", {
+    program: HAPROXY,
+    args: ["-f", file],
+    log: () => Promise.resolve([]),
   });
 }
 
-/** Every answered request was handled once, and no other one at all. */
-function check({ answered }: Account, all: number[]): void {
-  assertEquals(new Set(all).size, all.length, "a request was handled twice");
-  const unanswered = all.filter((number) => !answered.has(number));
-  assertEquals(unanswered, [], "requests were handled whose answers did not come");
-  assertEquals(answered.size, all.length, "requests were answered that were not handled");
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** Stops and starts the server on a port while load goes on. */
-export async function restart(restarts: number, each: number): Promise<RestartsReport> {
-  const options = { port: freePort(), accessLog: "default" as const };
-  const all: number[] = [];
-  let slowest = 0;
-  let server = await ServerProcess.start(options);
-  const load = new ExactLoad(options.port, each);
-  for (let i = 1; i <= restarts; i++) {
-    await new Promise((resolve) => setTimeout(resolve, BETWEEN));
-    const start = performance.now();
-    const isLast = i === restarts;
-    const ended = isLast ? load.end() : undefined;
-    await server.stop();
-    await ended;
-    slowest = Math.max(slowest, performance.now() - start);
-    for (const number of handled(server)) all.push(number);
-    if (!isLast) server = await ServerProcess.start(options);
-  }
-  check(load, all);
-  return { restarts, account: load, slowest };
-}
+const WAYS: [what: string, restart: (restarts: Restarts) => Promise<RestartsReport>][] = [
+  ["alone", restartAlone],
+  ["overlapping", restartOverlapping],
+  ["behind HAProxy", restartBehindHaproxy],
+];
 
 if (import.meta.main) {
-  const { restarts, account, slowest } = await restart(argument("restarts", 100), argument("each", 2));
-  console.log(
-    `${restarts} restarts: ${account.answered.size} requests answered, ${account.crossed.size} crossed a close, ` +
-      `${account.unheard.size} not heard, ${account.behind.size} behind a last answer, ` +
-      `${account.refused} connections refused; a stop took ${slowest.toFixed()} ms at most`,
-  );
+  const restarts = argument("restarts", 100), each = argument("each", 3);
+  for (const [what, restart] of WAYS) {
+    const { account, slowest } = await restart({ restarts, each });
+    console.log(
+      `${restarts} ${what}: ${account.answered.size} requests answered; not handled: ${account.crossed.size} ` +
+        `that crossed a close, ${account.unheard.size} on connections that nobody accepted, ` +
+        `${account.behind.size} behind a last answer; ${account.refused} connections refused; ` +
+        `the slowest stop took ${slowest.toFixed()} ms`,
+    );
+  }
 }
