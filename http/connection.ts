@@ -22,10 +22,11 @@ const LINGER = 1_000;
 /** Milliseconds in all before that close: a client may send all it has before it reads its last answer. */
 const LINGER_MAX = 5_000;
 /**
- * Milliseconds that a connection may still bring a request when the server stops. One that is on its way as
- * the connection is closed would be lost, and a client that has just connected has not sent one yet.
+ * Turns of the event loop, as `Server` has them, in which a connection may bring a last request when the
+ * server stops. One that is on its way as the connection is closed would be lost, and a client that has just
+ * connected has not sent one yet. Turns and not time, as a busy server may not have read for a while.
  */
-const LAST_CALL = 100;
+const LAST_TURNS = 10;
 /** Bytes that are read ahead while a handler works. */
 const READ_AHEAD_MAX = 16 * 1024;
 /** So many bytes of a request that is refused are logged. */
@@ -167,24 +168,19 @@ export class Connection implements ExchangeHost, Watched {
     this.socket.close();
   }
 
-  /** The server stops: what is under way is answered, and so is a request that comes soon. */
+  /** The server stops: a stream that is under way is to end. */
   stop(): void {
-    if (this.#exchange === null) this.#callLast();
-    else if (this.#exchange.sending !== null) this.#exchange.endStream();
+    if (this.#exchange !== null && this.#exchange.sending !== null) this.#exchange.endStream();
   }
 
-  /** Ends the connection when no request comes for a while. */
-  #callLast(): void {
-    this.#lastCall ??= setTimeout(() => {
-      // A server at work may come to its timers before it has read what came meanwhile.
-      this.#lastCall = setTimeout(() => {
-        // A head that has begun is read to its end, and answered.
-        const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0;
-        if (isIdle && !this.#isEnding) this.#leaving ??= this.#end().catch(ignore);
-      }, 1);
-    }, LAST_CALL);
+  /** The server stops and has looked for what has come: a connection that stays idle ends. */
+  countTurn(): void {
+    // A head that has begun is read to its end, and answered.
+    const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.#isEnding;
+    this.#idleTurns = isIdle ? this.#idleTurns + 1 : 0;
+    if (this.#idleTurns > LAST_TURNS) this.#leaving ??= this.#end().catch(ignore);
   }
-  #lastCall: ReturnType<typeof setTimeout> | null = null;
+  #idleTurns = 0;
 
   /** Ends the connection at once. */
   abort(reason: unknown): void {
@@ -244,7 +240,6 @@ export class Connection implements ExchangeHost, Watched {
       }
     } finally {
       clock.unwatch(this);
-      if (this.#lastCall !== null) clearTimeout(this.#lastCall);
       this.socket.close();
       this.#exchange?.end();
     }
@@ -349,7 +344,6 @@ export class Connection implements ExchangeHost, Watched {
       this.#readDeadline = settings.idleTimeout > 0 ? clock.after(settings.idleTimeout) : 0;
       this.idleSince = clock.now;
       this.#host.becameIdle();
-      if (this.#host.isClosing) this.#callLast();
     }
   }
 

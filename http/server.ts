@@ -13,8 +13,12 @@ import type { Settings } from "./options.ts";
 /** Milliseconds to wait at most before accepting again after a failure: twice as long each time, up to a bound. */
 const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
-/** Milliseconds for accepting those who wait for it when the server stops: more and more may come. */
-const BACKLOG_MAX = 100;
+/** Turns of the event loop for accepting those who wait for it when the server stops: more may come. */
+const BACKLOG_TURNS = 100;
+/** Turns without one to accept, after which nobody waits. */
+const QUIET = 3;
+/** Milliseconds between two looks at which connections are idle when the server stops. */
+const TURN = 10;
 /** Milliseconds between two lines about an outage. */
 const OUTAGE_TOLD_EVERY = 10_000;
 
@@ -101,6 +105,7 @@ export class Server implements ConnectionHost {
     await this.#emptied;
     // Handlers that go on when they are told to end are not waited for.
     await Promise.race([Promise.all(serving), this.#aborted.promise]);
+    clearInterval(this.#turns);
     await log.flush();
   }
 
@@ -223,21 +228,25 @@ export class Server implements ConnectionHost {
     this.#roomMade?.resolve();
     this.#tellMissedRefusals();
     for (const connection of this.#connections) connection.stop();
+    this.#turns = setInterval(() => {
+      for (const connection of this.#connections) connection.countTurn();
+    }, TURN);
     this.#emptied = this.#emptyBacklog();
   }
 
   /** Accepts those who wait for it: for all they know they are connected, and a close would reset them. */
   async #emptyBacklog(): Promise<void> {
-    const end = performance.now() + BACKLOG_MAX;
-    let accepted: number;
-    do {
-      ({ accepted } = this.counters);
-      // An immediate would come before the event loop has looked at its sockets.
+    let { accepted } = this.counters;
+    for (let turn = 0, quiet = 0; turn < BACKLOG_TURNS && quiet < QUIET; turn++) {
+      // The event loop looks at its sockets when it waits for a timer, not before each immediate.
       await new Promise((resolve) => setTimeout(resolve, 1));
-    } while (this.counters.accepted > accepted && performance.now() < end);
+      quiet = this.counters.accepted === accepted ? quiet + 1 : 0;
+      ({ accepted } = this.counters);
+    }
     this.#stopListening();
   }
   #emptied: Promise<void> | null = null;
+  #turns: ReturnType<typeof setInterval> | undefined;
 
   #stopListening(): void {
     if (!this.#isListening) return;

@@ -8,13 +8,16 @@ import { freePort } from "../conformance/peers.ts";
 import { configuration } from "../deployment_page.ts";
 import { type Front, startFront } from "../smuggling/front.ts";
 import { type Account, ExactLoad } from "./exact_load.ts";
-import { argument, ServerProcess } from "./process.ts";
+import { argument, ServerProcess, until } from "./process.ts";
 
 /** What restarts behind it need. */
 export const HAPROXY = "/usr/sbin/haproxy";
 
 /** Milliseconds of load between two restarts. */
 const BETWEEN = 200;
+
+/** With its third check, HAProxy has seen two that were well, and takes a server for up. */
+const UP_AFTER = 3;
 
 /** How many restarts there are, and how many clients of each kind. */
 export interface Restarts {
@@ -103,17 +106,25 @@ export async function restartBehindHaproxy(
 ): Promise<RestartsReport> {
   const servers = [await start(freePort()), await start(freePort())];
   await using front = await startHaproxy(servers.map(({ port }) => port));
+  for (const server of servers) {
+    await until(() => checks(server) >= UP_AFTER, 10_000, "HAProxy looks at the server");
+  }
   const trial = new Trial(front.port, each);
   for (let i = 2; i < restarts; i++) {
-    await pause(BETWEEN);
-    const { port } = servers[i % 2];
-    await trial.stop(servers[i % 2]);
-    servers[i % 2] = await start(port);
+    const at = i % 2;
+    await trial.stop(servers[at]);
+    const server = servers[at] = await start(servers[at].port);
+    await until(() => checks(server) >= UP_AFTER, 10_000, "HAProxy has the server back");
   }
   const report = await trial.end(...servers);
   const { crossed, unheard, refused } = report.account;
   assertEquals([crossed.size, unheard.size, refused], [0, 0, 0], "requests failed");
   return report;
+}
+
+/** How often HAProxy has looked whether a server is up. */
+function checks({ log }: ServerProcess): number {
+  return log.filter((line) => line.endsWith('"GET / HTTP/1.1" 200')).length;
 }
 
 /** HAProxy as docs/deployment.md has it for two servers, but for TLS. */
