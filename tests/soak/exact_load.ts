@@ -89,13 +89,15 @@ const KINDS: readonly Kind[] = [
     idle: 20,
     make: (number) => ({ sent: get("/chunks/100000", number), body: "a".repeat(100_000) }),
   },
-  {
-    what: "follows events",
-    pipelined: 1,
-    idle: 0,
-    make: (number) => ({ sent: get("/events", number), body: /^(data: \d+\n\n)*data: bye\n\n$/ }),
-  },
 ];
+
+/** Its answers end when the server is stopped. */
+const FOLLOWER: Kind = {
+  what: "follows events",
+  pipelined: 1,
+  idle: 0,
+  make: (number) => ({ sent: get("/events", number), body: /^(data: \d+\n\n)*data: bye\n\n$/ }),
+};
 
 /** What became of all requests. */
 export interface Account {
@@ -119,23 +121,35 @@ export class ExactLoad implements Account {
   readonly behind: Set<number> = new Set();
   refused = 0;
   readonly #port: number;
-  readonly #done: Promise<void>;
+  readonly #followers: Promise<unknown>;
+  readonly #others: Promise<unknown>;
   #number = 0;
   #isEnding = false;
 
   /** Starts `each` clients of each kind. */
   constructor(port: number, each: number) {
     this.#port = port;
-    const clients = KINDS.flatMap((kind) => Array.from({ length: each }, () => this.#live(kind)));
-    this.#done = Promise.all(clients).then(() => {});
-    // Who waits for something else now is told later.
-    this.#done.catch(() => {});
+    const start = (kinds: readonly Kind[]): Promise<unknown> => {
+      const clients = kinds.flatMap((kind) => Array.from({ length: each }, () => this.#live(kind)));
+      const done = Promise.all(clients);
+      // Who waits for something else now is told later.
+      done.catch(() => {});
+      return done;
+    };
+    this.#others = start(KINDS);
+    this.#followers = start([FOLLOWER]);
   }
 
-  /** Lets each client end its exchange. @throws {Error} An answer was not what it should be. */
-  async end(): Promise<void> {
+  /** Begins no more requests, and waits for the answers under way, but for those without an end. */
+  async calm(): Promise<void> {
     this.#isEnding = true;
-    await this.#done;
+    await this.#others;
+  }
+
+  /** Waits for all answers. @throws {Error} One of them was not what it should be. */
+  async end(): Promise<void> {
+    await this.calm();
+    await this.#followers;
   }
 
   async #live(kind: Kind): Promise<void> {
