@@ -10,7 +10,7 @@ import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
 import { Exchange, type ExchangeHost, httpDate } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
-import { formatAddr } from "./log.ts";
+import { formatAddr, logError } from "./log.ts";
 import { BODY_RATE_AFTER, LEAST_BODY_RATE, type Settings } from "./options.ts";
 import { parseProxyHeader, ProxyProtocolError } from "./proxy_protocol.ts";
 import { ConnectionLost, Socket } from "./socket.ts";
@@ -236,7 +236,7 @@ export class Connection implements ExchangeHost, Watched {
           this.#logRefusal(`closed: it does not speak TLS (${cause.message})`);
         }
       } else {
-        console.error(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
+        logError(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
       }
     } finally {
       clock.unwatch(this);

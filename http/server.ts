@@ -7,7 +7,7 @@ import type { ConnectionInfo } from "./connection_info.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
 import { bind } from "./listen.ts";
-import { formatAddr, log } from "./log.ts";
+import { formatAddr, log, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
 
 /** Milliseconds to wait at most before accepting again after a failure: twice as long each time, up to a bound. */
@@ -184,7 +184,7 @@ export class Server implements ConnectionHost {
     if (now - failures.told > OUTAGE_TOLD_EVERY) {
       failures.told = now;
       const why = error instanceof Error ? error.message : String(error);
-      console.error(`ERROR: Cannot accept connections for now: ${why}`);
+      logError(`ERROR: Cannot accept connections for now: ${why}`);
     }
     this.#shed();
     // Where a connection ends, there is a descriptor again.
