@@ -173,11 +173,15 @@ export class Connection implements ExchangeHost, Watched {
     if (this.#exchange !== null && this.#exchange.sending !== null) this.#exchange.endStream();
   }
 
-  /** The server stops and has looked for what has come: a connection that stays idle ends. */
-  countTurn(): void {
+  /**
+   * The server stops and has looked for what has come: a connection that stays idle ends.
+   *
+   * @param isBusy Others still bring requests.
+   */
+  countTurn(isBusy: boolean): void {
     // A head that has begun is read to its end, and answered.
     const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.#isEnding;
-    this.#idleTurns = isIdle ? this.#idleTurns + 1 : 0;
+    this.#idleTurns = isIdle && !isBusy ? this.#idleTurns + 1 : 0;
     if (this.#idleTurns > LAST_TURNS) this.#leaving ??= this.#end().catch(ignore);
   }
   #idleTurns = 0;

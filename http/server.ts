@@ -19,6 +19,8 @@ const BACKLOG_TURNS = 100;
 const QUIET = 3;
 /** Milliseconds between two looks at which connections are idle when the server stops. */
 const TURN = 10;
+/** So many of these looks wait for more requests at most while some come. */
+const BUSY_TURNS = 100;
 /** Milliseconds between two lines about an outage. */
 const OUTAGE_TOLD_EVERY = 10_000;
 
@@ -228,8 +230,12 @@ export class Server implements ConnectionHost {
     this.#roomMade?.resolve();
     this.#tellMissedRefusals();
     for (const connection of this.#connections) connection.stop();
+    let turn = 0, { requests } = this.counters;
     this.#turns = setInterval(() => {
-      for (const connection of this.#connections) connection.countTurn();
+      // While others bring requests, an idle connection is likely to bring one, too.
+      const isBusy = this.counters.requests > requests && turn++ < BUSY_TURNS;
+      ({ requests } = this.counters);
+      for (const connection of this.#connections) connection.countTurn(isBusy);
     }, TURN);
     this.#emptied = this.#emptyBacklog();
   }
