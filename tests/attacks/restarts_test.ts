@@ -30,7 +30,7 @@ test(
   "a rolling restart behind docs/deployment.md's HAProxy is noticed by no client",
   { permissions: [...PROCESS.permissions!, "write"], programs: ["/bin/sh", HAPROXY] },
   async () => {
-    const { account } = await restartBehindHaproxy(FEW);
+    const { account } = await restartBehindHaproxy(FEW, true);
     assert(account.answered.size > 100, `${account.answered.size} answers`);
   },
 );
