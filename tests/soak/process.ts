@@ -22,6 +22,8 @@ export interface ServerProcessOptions extends ServerOptions {
   files?: number;
   /** The program, from the repository's root. */
   program?: string;
+  /** Variables of its environment. */
+  env?: Record<string, string>;
 }
 
 /** A server in a process of its own, killed at the end of the scope that uses it. */
@@ -42,19 +44,22 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Starts it, and resolves when it listens. */
   static async start(options: ServerProcessOptions = {}): Promise<ServerProcess> {
-    const { files, program = "tests/soak/target.ts", ...server } = options;
+    const { files, program = "tests/soak/target.ts", env, ...server } = options;
     const limit = files === undefined ? "" : `ulimit -n ${files} && `;
-    const unstable = server.reusePort ? "--unstable-net " : "";
+    const shared = server.reusePort ? "--unstable-net " : "";
+    const workers = server.workers === undefined
+      ? ""
+      : "--unstable-net --allow-run --allow-env=TINY_LISTENER_SUPERVISOR ";
     const child = new Deno.Command("/bin/sh", {
       args: [
         "-c",
-        `${limit}exec "$0" run --no-prompt ${unstable}--allow-net --v8-flags=--expose-gc "$1" "$2"`,
+        `${limit}exec "$0" run --no-prompt ${shared}${workers}--allow-net --v8-flags=--expose-gc "$1" "$2"`,
         Deno.execPath(),
         program,
         JSON.stringify(server),
       ],
       cwd: new URL("../..", import.meta.url),
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -72,8 +77,9 @@ export class ServerProcess implements AsyncDisposable {
       const lines = (rest + text).split("\n");
       rest = lines.pop()!;
       for (const line of lines) {
-        if (/^\d+$/.test(line)) listening(Number(line));
-        else this.log.push(line);
+        const port = /(?:^| running on \S+:)(\d+)$/.exec(line);
+        if (port !== null) listening(Number(port[1]));
+        this.log.push(line);
       }
     }
     // It ended without a port; after one, this does nothing.
@@ -82,6 +88,12 @@ export class ServerProcess implements AsyncDisposable {
 
   get pid(): number {
     return this.#child.pid;
+  }
+
+  /** The processes that it has started. */
+  get children(): number[] {
+    const children = this.#shell(`cat /proc/${this.pid}/task/*/children`).trim();
+    return children === "" ? [] : children.split(/\s+/).map(Number);
   }
 
   /** Descriptors that the process has open. */
