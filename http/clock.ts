@@ -11,7 +11,10 @@ export interface Watched {
 
 /** Tells what it watches of the time, every {@linkcode TICK} while there is anything to watch. */
 export class Clock {
-  /** Milliseconds, as of the last tick. It goes on whatever the wall clock does. */
+  /**
+   * Milliseconds, as of the last tick. It goes on whatever the wall clock does, but not while the process is
+   * stopped or at other work: nobody is late whom the server has not looked at.
+   */
   now: number = performance.now();
   readonly #watched = new Set<Watched>();
   #timer: ReturnType<typeof setInterval> | null = null;
@@ -47,7 +50,12 @@ export class Clock {
 
   /** What makes the clock tick; a test that does it by hand overrides it. */
   protected startTimer(): ReturnType<typeof setInterval> | null {
-    const timer = setInterval(() => this.tick(performance.now()), TICK);
+    let last = performance.now();
+    const timer = setInterval(() => {
+      const passed = performance.now() - last;
+      last += passed;
+      this.tick(this.now + (passed > 2 * TICK ? TICK : passed));
+    }, TICK);
     // What is watched keeps the process alive by itself, where it is to.
     Deno.unrefTimer(timer as unknown as number);
     return timer;

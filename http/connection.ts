@@ -10,7 +10,7 @@ import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
 import { Exchange, type ExchangeHost, httpDate } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
-import { formatAddr } from "./log.ts";
+import { formatAddr, logError } from "./log.ts";
 import { BODY_RATE_AFTER, LEAST_BODY_RATE, type Settings } from "./options.ts";
 import { parseProxyHeader, ProxyProtocolError } from "./proxy_protocol.ts";
 import { ConnectionLost, Socket } from "./socket.ts";
@@ -21,6 +21,12 @@ const DRAIN_MAX = 64 * 1024;
 const LINGER = 1_000;
 /** Milliseconds in all before that close: a client may send all it has before it reads its last answer. */
 const LINGER_MAX = 5_000;
+/**
+ * Turns of the event loop, as `Server` has them, in which a connection may bring a last request when the
+ * server stops. One that is on its way as the connection is closed would be lost, and a client that has just
+ * connected has not sent one yet. Turns and not time, as a busy server may not have read for a while.
+ */
+const LAST_TURNS = 10;
 /** Bytes that are read ahead while a handler works. */
 const READ_AHEAD_MAX = 16 * 1024;
 /** So many bytes of a request that is refused are logged. */
@@ -71,8 +77,8 @@ export class Connection implements ExchangeHost, Watched {
   #bodyReceived = 0;
   /** The client was too late with a head or a body: the connection ends. */
   #timedOut: HTTPError | null = null;
-  /** The answer to a head that came too late, which is sent while the loop still reads. */
-  #refusing: Promise<void> | null = null;
+  /** The end of the connection while the loop still waits for a request, or for the rest of its head. */
+  #leaving: Promise<void> | null = null;
   /** Rejected when a body comes too late. */
   #bodyLate: (error: HTTPError) => void = ignore;
   /** When the connection became idle, by the clock; 0 while it is not. */
@@ -137,6 +143,11 @@ export class Connection implements ExchangeHost, Watched {
     };
   }
 
+  /** Whether the server is stopping. */
+  get isStopping(): boolean {
+    return this.#host.isClosing;
+  }
+
   /** Whether the exchange under way is the last. */
   get isClosing(): boolean {
     const { maxRequestsPerConnection } = this.#host.settings;
@@ -152,15 +163,28 @@ export class Connection implements ExchangeHost, Watched {
     return protocol.theyAreWaitingFor100Continue || length - this.#bodyReceived > DRAIN_MAX;
   }
 
-  /** Takes no more requests: closes now where none is under way, else after its answer. */
-  close(): void {
-    if (this.#exchange === null) {
-      if (!this.#isEnding) this.socket.close();
-    } else if (this.#exchange.sending !== null) {
-      // A stream may have no end of its own: its handler is told, and ends it.
-      this.#exchange.event?.abort(new DOMException("The server stops", "AbortError"));
-    }
+  /** Closes the connection at once, which is idle. */
+  shed(): void {
+    this.socket.close();
   }
+
+  /** The server stops: a stream that is under way is to end. */
+  stop(): void {
+    if (this.#exchange !== null && this.#exchange.sending !== null) this.#exchange.endStream();
+  }
+
+  /**
+   * The server stops and has looked for what has come: a connection that stays idle ends.
+   *
+   * @param isBusy Others still bring requests.
+   */
+  countTurn(isBusy: boolean): void {
+    // A head that has begun is read to its end, and answered.
+    const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.#isEnding;
+    this.#idleTurns = isIdle && !isBusy ? this.#idleTurns + 1 : 0;
+    if (this.#idleTurns > LAST_TURNS) this.#leaving ??= this.#end().catch(ignore);
+  }
+  #idleTurns = 0;
 
   /** Ends the connection at once. */
   abort(reason: unknown): void {
@@ -185,7 +209,7 @@ export class Connection implements ExchangeHost, Watched {
     } else if (this.#wait === "head" && isLate) {
       counters.headerTimeouts++;
       this.#timedOut = requestTimeout("head");
-      this.#refusing = this.#refuse(this.#timedOut).catch(ignore);
+      this.#leaving = this.#refuse(this.#timedOut).catch(ignore);
       this.#waitForNothing();
     } else if (this.#wait === "body" && (isLate || this.#isDribbling(now))) {
       counters.bodyTimeouts++;
@@ -216,7 +240,7 @@ export class Connection implements ExchangeHost, Watched {
           this.#logRefusal(`closed: it does not speak TLS (${cause.message})`);
         }
       } else {
-        console.error(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
+        logError(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
       }
     } finally {
       clock.unwatch(this);
@@ -235,7 +259,8 @@ export class Connection implements ExchangeHost, Watched {
     let received = new Uint8Array(0);
     for (;;) {
       const data = await socket.read();
-      if (data.length === 0) return false;
+      if (this.#leaving !== null) await this.#leaving;
+      if (data.length === 0 || this.#leaving !== null) return false;
       const joined = new Uint8Array(received.length + data.length);
       joined.set(received);
       joined.set(data, received.length);
@@ -274,7 +299,7 @@ export class Connection implements ExchangeHost, Watched {
         if (socket.queued > CORK_MAX) await socket.drained();
         this.#waitForHead();
         await this.#receive();
-        if (this.#refusing !== null) return await this.#refusing;
+        if (this.#leaving !== null) return await this.#leaving;
         this.#waitForNothing();
         continue;
       }
@@ -284,6 +309,7 @@ export class Connection implements ExchangeHost, Watched {
       const exchange = new Exchange(this, event);
       this.#exchange = exchange;
       this.#requests++;
+      const isLast = this.isClosing;
       this.isCorked = true;
       const running = host.handle(exchange);
       this.isCorked = false;
@@ -297,7 +323,9 @@ export class Connection implements ExchangeHost, Watched {
       host.logAnswer(exchange);
       if (exchange.isUpgraded) return;
       if (!this.#isReusable() && !await this.#drain()) return await this.#end();
-      if (this.isClosing) return await this.#end();
+      // An answer that had begun before the server stops has not told that the connection ends: the client
+      // may have sent another request meanwhile.
+      if (isLast || this.#timedOut !== null) return await this.#end();
       this.#exchange = null;
       if (socket.queued > CORK_MAX) await socket.drained();
       protocol.startNextCycle();

@@ -39,6 +39,8 @@ export interface ExchangeHost {
   readonly remoteAddr: Deno.Addr;
   /** Who is believed what it says of its client; null for nobody. */
   readonly trustedProxies: TrustedProxies | null;
+  /** Whether the server is stopping. */
+  readonly isStopping: boolean;
   /** Whether this exchange is the connection's last. */
   readonly isClosing: boolean;
   /** Whether the connection cannot be used again unless the handler reads the body. */
@@ -347,6 +349,11 @@ export class Exchange implements BodySource {
   ): Promise<void> {
     const { protocol, socket } = this.host;
     const parts = body instanceof ReadableStream ? partsOf(body) : body[Symbol.asyncIterator]();
+    if (this.host.isStopping) {
+      // The event is known here when the first step of the handler is over.
+      await undefined;
+      this.endStream();
+    }
     try {
       for (;;) {
         const { done, value } = await this.#nextOf(parts);
@@ -378,6 +385,11 @@ export class Exchange implements BodySource {
   }
   #rejectPart: (reason: ConnectionLost) => void = () => {};
   #lost: ConnectionLost | null = null;
+
+  /** Tells the handler that the server stops: a stream may have no end of its own. */
+  endStream(): void {
+    this.event?.abort(new DOMException("The server stops", "AbortError"));
+  }
 
   /** Ends the sending of a body: there is nobody to send it to. */
   cancel(cause: unknown): void {

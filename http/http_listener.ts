@@ -9,7 +9,7 @@ import { type Exchange, toHTTPError } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
-import { formatAddr, log } from "./log.ts";
+import { formatAddr, log, logError } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
 import { route } from "./routing.ts";
 import { Server } from "./server.ts";
@@ -248,12 +248,24 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       await super.run();
     } catch (error) {
       if (!(error instanceof ListenError)) throw error;
-      console.error(`ERROR: ${error.message}`);
+      logError(`ERROR: ${error.message}`);
       Deno.exit(1);
     } finally {
       unwatch();
     }
-    await log.flush();
+    if (!await log.flush()) this.#endInTime();
+  }
+
+  /**
+   * Ends the process after the grace if the log is still stuck then: the write that waits for a reader who
+   * reads nothing cannot be taken back, and would keep the process alive for ever.
+   */
+  #endInTime(): void {
+    const timer = setTimeout(async () => {
+      if (!await log.flush(0)) Deno.exit();
+    }, this.#settings.shutdownGrace);
+    // What is left is kept alive by nothing else, mostly.
+    Deno.unrefTimer(timer as unknown as number);
   }
 
   async #supervise(): Promise<never> {
@@ -372,7 +384,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     const { method, target } = exchange.request;
     const why = `the ${name()} ended without a response; call ctx.response()`;
     exchange.error = new TypeError(`Cannot answer: ${why}`);
-    console.error(`Cannot answer "${method} ${target}": ${why}`);
+    logError(`Cannot answer "${method} ${target}": ${why}`);
     exchange.respond(500, "Internal Server Error", []);
   }
 
@@ -383,17 +395,17 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     // The event's own timeout aborts its signal with the error it fails with.
     if (error instanceof TimeoutError && event?.signal.reason === error) {
       exchange.host.counters.handlerTimeouts++;
-      console.error(`Cannot answer "${method} ${target}": ${error.message}`);
+      logError(`Cannot answer "${method} ${target}": ${error.message}`);
       error = new HTTPError(503, undefined, { cause: error });
     } else if (!(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
-      console.error(`Cannot answer "${method} ${target}":`, error);
+      logError(`Cannot answer "${method} ${target}":`, error);
     }
     if (exchange.isResponded || exchange.isOver) return;
     const { status, message, headers } = toHTTPError(error);
     try {
       exchange.respond(status, message, headers);
     } catch (error) {
-      console.error(`Cannot answer "${method} ${target}" with ${status}:`, error);
+      logError(`Cannot answer "${method} ${target}" with ${status}:`, error);
       exchange.respond(500, reasonPhrase(500), []);
     }
   }

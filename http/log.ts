@@ -123,6 +123,15 @@ function escape(text: string): string {
 /** The server's log. */
 export const log = new Log();
 
+/** Tells on standard error what went wrong. A full disk behind that is no reason to stop serving. */
+export function logError(...what: unknown[]): void {
+  try {
+    console.error(...what);
+  } catch {
+    // There is nobody left to tell.
+  }
+}
+
 /**
  * `host:port` of a TCP address, or the path of a Unix one. A client's port that is not known, as that of
  * one behind a proxy, is 0 and left out.

@@ -3,6 +3,7 @@
 import type { Source } from "../listener.ts";
 import { HTTPListener } from "./http_listener.ts";
 import { ListenError } from "./listen.ts";
+import { logError } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
 import type { HTTPContext } from "./context.ts";
 import { checkResponse, isSendable } from "./web_response.ts";
@@ -207,9 +208,9 @@ class FetchListener extends HTTPListener {
 
 /** Prints where the server listens, in a form that can be opened: on standard error, as Deno.serve does. */
 function printAddr(addr: Deno.NetAddr | Deno.UnixAddr, isTls: boolean): void {
-  if ("path" in addr) return console.error(`Listening on ${addr.path}`);
+  if ("path" in addr) return logError(`Listening on ${addr.path}`);
   const { hostname } = addr;
   const url = (host: string): string => `${isTls ? "https" : "http"}://${host}:${addr.port}/`;
   const here = hostname === "0.0.0.0" || hostname === "::" ? ` (${url("localhost")})` : "";
-  console.error(`Listening on ${url(hostname.includes(":") ? `[${hostname}]` : hostname)}${here}`);
+  logError(`Listening on ${url(hostname.includes(":") ? `[${hostname}]` : hostname)}${here}`);
 }

@@ -7,12 +7,22 @@ import type { ConnectionInfo } from "./connection_info.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
 import { bind } from "./listen.ts";
-import { formatAddr, log } from "./log.ts";
+import { formatAddr, log, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
 
-/** Milliseconds to wait before accepting again after a failure: twice as long each time, up to a bound. */
+/** Milliseconds to wait at most before accepting again after a failure: twice as long each time, up to a bound. */
 const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
+/** Turns of the event loop for accepting those who wait for it when the server stops: more may come. */
+const BACKLOG_TURNS = 100;
+/** Turns without one to accept, after which nobody waits. */
+const QUIET = 3;
+/** Milliseconds after which a timer of one is late: Deno rounds up to two. */
+const LATE = 3;
+/** Milliseconds between two looks at which connections are idle when the server stops. */
+const TURN = 10;
+/** So many of these looks wait for more requests at most while some come. */
+const BUSY_TURNS = 100;
 /** Milliseconds between two lines about an outage. */
 const OUTAGE_TOLD_EVERY = 10_000;
 
@@ -45,6 +55,7 @@ export class Server implements ConnectionHost {
   #refusals = { second: 0, count: 0 };
   readonly #aborted = Promise.withResolvers<void>();
   #isRef = true;
+  #isListening = true;
   isClosing = false;
 
   /** @throws {ListenError} It cannot listen on its address. */
@@ -81,12 +92,12 @@ export class Server implements ConnectionHost {
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
   async serve(): Promise<void> {
     const serving = new Set<Promise<void>>();
-    while (!this.isClosing) {
+    while (this.#isListening) {
       let conn: Deno.Conn;
       try {
         conn = await this.#listener.accept();
       } catch (error) {
-        if (this.isClosing) break;
+        if (!this.#isListening) break;
         if (hasLeft(error)) this.counters.acceptFailures++;
         else await this.#recover(error);
         continue;
@@ -95,8 +106,10 @@ export class Server implements ConnectionHost {
       const served = this.#serveOne(conn).finally(() => serving.delete(served));
       serving.add(served);
     }
+    await this.#emptied;
     // Handlers that go on when they are told to end are not waited for.
     await Promise.race([Promise.all(serving), this.#aborted.promise]);
+    clearInterval(this.#turns);
     await log.flush();
   }
 
@@ -131,6 +144,7 @@ export class Server implements ConnectionHost {
       if (left === 0) this.#perAddress.delete(address);
       else this.#perAddress.set(address, left);
       this.#roomMade?.resolve();
+      this.#endPause();
     }
   }
 
@@ -160,7 +174,7 @@ export class Server implements ConnectionHost {
     }
     if (oldest === null) return;
     this.counters.shed++;
-    oldest.close();
+    oldest.shed();
   }
 
   /** After a failure to accept, for want of descriptors say: makes room and waits a little. */
@@ -174,12 +188,20 @@ export class Server implements ConnectionHost {
     if (now - failures.told > OUTAGE_TOLD_EVERY) {
       failures.told = now;
       const why = error instanceof Error ? error.message : String(error);
-      console.error(`ERROR: Cannot accept connections for now: ${why}`);
+      logError(`ERROR: Cannot accept connections for now: ${why}`);
     }
     this.#shed();
-    await new Promise((resolve) => setTimeout(resolve, failures.pause));
+    // Where a connection ends, there is a descriptor again.
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, failures.pause);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
     failures.pause = Math.min(2 * failures.pause, ACCEPT_PAUSE_MAX);
   }
+  #endPause = (): void => {};
 
   becameIdle(): void {
     this.#roomMade?.resolve();
@@ -207,14 +229,46 @@ export class Server implements ConnectionHost {
   /** Accepts no more; connections end when they have answered what is under way. */
   close(): void {
     this.isClosing = true;
-    this.#listener.close();
     this.#roomMade?.resolve();
     this.#tellMissedRefusals();
-    for (const connection of this.#connections) connection.close();
+    for (const connection of this.#connections) connection.stop();
+    let turn = 0, { requests } = this.counters;
+    this.#turns = setInterval(() => {
+      // While others bring requests, an idle connection is likely to bring one, too.
+      const isBusy = this.counters.requests > requests && turn++ < BUSY_TURNS;
+      ({ requests } = this.counters);
+      for (const connection of this.#connections) connection.countTurn(isBusy);
+    }, TURN);
+    this.#emptied = this.#emptyBacklog();
+  }
+
+  /** Accepts those who wait for it: for all they know they are connected, and a close would reset them. */
+  async #emptyBacklog(): Promise<void> {
+    let { accepted } = this.counters;
+    for (let turn = 0, quiet = 0; turn < BACKLOG_TURNS && quiet < QUIET; turn++) {
+      // The event loop looks at its sockets when it waits for a timer, not before each immediate. A timer that
+      // comes late was behind other work, in which somebody may have connected.
+      const start = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      const isLate = performance.now() - start > LATE;
+      quiet = this.counters.accepted > accepted || isLate ? 0 : quiet + 1;
+      ({ accepted } = this.counters);
+    }
+    this.#stopListening();
+  }
+  #emptied: Promise<void> | null = null;
+  #turns: ReturnType<typeof setInterval> | undefined;
+
+  #stopListening(): void {
+    if (!this.#isListening) return;
+    this.#isListening = false;
+    this.#listener.close();
+    this.#endPause();
   }
 
   /** Ends all connections at once. */
   abort(reason: unknown): void {
+    this.#stopListening();
     for (const connection of this.#connections) connection.abort(reason);
     this.#aborted.resolve();
   }

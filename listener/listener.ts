@@ -429,7 +429,11 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
 
   /** Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. */
   protected reportFailure(event: AnyEvent, error: unknown): void {
-    console.error(`Cannot finish ${describe(event)}:`, error);
+    try {
+      console.error(`Cannot finish ${describe(event)}:`, error);
+    } catch {
+      // A full disk behind standard error is no reason to end the process.
+    }
   }
 
   // --- Life -------------------------------------------------------------------------------------

@@ -3,27 +3,13 @@
 import { assertEquals } from "@std/assert";
 import type { ServerOptions } from "../http_context.ts";
 import { freePort, listening } from "./conformance/peers.ts";
+import { configuration } from "./deployment_page.ts";
 import { serving } from "./http/serving.ts";
 import { test } from "./needs.ts";
 
-const PAGE = new URL("../docs/deployment.md", import.meta.url);
 /** This machine's as well, and not the front's. */
 const CLIENT = "127.0.0.2";
 const OPENSSL = "/usr/bin/openssl";
-
-/** The block of the page in that language, with what is this machine's put in its place. */
-async function configuration(
-  language: string,
-  changes: [from: string, to: string][],
-): Promise<string> {
-  const page = await Deno.readTextFile(PAGE);
-  let text = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "ms").exec(page)![1];
-  for (const [from, to] of changes) {
-    assertEquals(text.includes(from), true, `docs/deployment.md has no ${from}`);
-    text = text.replaceAll(from, to);
-  }
-  return text;
-}
 
 /** Makes a certificate in `folder`, as nginx and HAProxy want it. */
 async function makeCertificate(folder: string): Promise<void> {

@@ -1,14 +1,12 @@
 // The programs of ../soak in short: what they take minutes for, in seconds.
 
-import { assert } from "@std/assert";
-import { type Needs, test } from "../needs.ts";
+import { assert, assertEquals } from "@std/assert";
+import { test } from "../needs.ts";
 import { fuzzConnections } from "../soak/connection_fuzz.ts";
 import { crowd, flood, FLOODS, pipelineUnread } from "../soak/floods.ts";
 import { leaveEverywhere, PYTHON } from "../soak/leaving_clients.ts";
-import { ServerProcess } from "../soak/process.ts";
+import { PROCESS, ServerProcess, until } from "../soak/process.ts";
 import { slowClients } from "../soak/slow_clients.ts";
-
-const NEEDS: Needs = { permissions: ["net", "read", "run"], programs: ["/bin/sh"] };
 
 test("the connection loop answers or refuses 20,000 fuzzed connections, and nothing escapes", {
   permissions: ["read"],
@@ -19,7 +17,7 @@ test("the connection loop answers or refuses 20,000 fuzzed connections, and noth
 
 test(
   "slow clients are gone in time, fresh requests are answered, and nothing is left",
-  NEEDS,
+  PROCESS,
   async () => {
     await slowClients({
       clients: 96,
@@ -38,7 +36,7 @@ test(
 
 test(
   "floods are refused, fresh requests are answered, and memory stays where it is",
-  NEEDS,
+  PROCESS,
   async () => {
     const maxConnections = 60;
     await using server = await ServerProcess.start({
@@ -55,8 +53,27 @@ test(
 
 test(
   "clients that leave at every byte, and 2,000 that reset at once, leave nothing behind",
-  { ...NEEDS, programs: ["/bin/sh", PYTHON] },
+  { ...PROCESS, programs: ["/bin/sh", PYTHON] },
   async () => {
     await leaveEverywhere(2_000);
+  },
+);
+
+test(
+  "clients that take all descriptors, five times, keep a fresh request waiting a second at most after they left",
+  PROCESS,
+  async () => {
+    const files = 128;
+    await using server = await ServerProcess.start({ files });
+    for (let round = 0; round < 5; round++) {
+      const clients = await server.crowd(400);
+      await until(() => server.openFiles >= files, 10_000, "no descriptor is left");
+      for (const client of clients) client[Symbol.dispose]();
+      const { status, took } = await server.ask();
+      assertEquals(status, 200);
+      assert(took < 1_000, `it took ${took} ms`);
+    }
+    assert((await server.state()).counters.acceptFailures >= 5);
+    await server.stop(/^ERROR: Cannot accept connections for now: .*Too many open files.*\n$/);
   },
 );

@@ -4,7 +4,7 @@
 import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import type { HTTPListener, ServerOptions } from "../../http_context.ts";
 import { test } from "../needs.ts";
-import { FEW_FILES, FewFiles } from "./few_files.ts";
+import { PROCESS, ServerProcess } from "../soak/process.ts";
 import { RawClient } from "./raw_client.ts";
 import { NET, serving } from "./serving.ts";
 
@@ -68,10 +68,12 @@ test(
   },
 );
 
-test("Deno.serve ends the process when file descriptors run out", FEW_FILES, async () => {
-  await using server = new FewFiles("deno_serve_program.ts");
-  await server.listening();
-  const clients = await server.crowd(200);
+test("Deno.serve ends the process when file descriptors run out", PROCESS, async () => {
+  await using server = await ServerProcess.start({
+    files: 128,
+    program: "tests/http/deno_serve_program.ts",
+  });
+  const clients = await server.crowd(400);
   const { code, stderr } = await server.end();
   for (const client of clients) client[Symbol.dispose]();
   assertEquals(code, 1);

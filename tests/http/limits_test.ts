@@ -5,7 +5,6 @@ import { test } from "../needs.ts";
 import { Program } from "../program.ts";
 import { CHUNKED, LIMITS } from "./limit_messages.ts";
 import { ByHand, settled } from "./by_hand.ts";
-import { FEW_FILES, FewFiles } from "./few_files.ts";
 import { RawClient } from "./raw_client.ts";
 import { NET, serving } from "./serving.ts";
 
@@ -290,23 +289,6 @@ test("maxRequestsPerConnection closes after the last answer, which says so", NET
   }
   assertEquals(connections, [undefined, "close"]);
   assertEquals(await client.rest(), "");
-});
-
-test("HTTPListener survives that no file descriptor is left", FEW_FILES, async () => {
-  await using server = new FewFiles("log_program.ts");
-  await server.listening();
-  const clients = await server.crowd(200);
-  await server.failed();
-  for (const client of clients) client[Symbol.dispose]();
-  using client = await RawClient.connect(server);
-  const released = performance.now();
-  assertEquals(await ask(client), "Welcome!");
-  assert(performance.now() - released < 2_000, "it took longer than the longest pause, 1 s");
-  client[Symbol.dispose]();
-  server.stop();
-  const { code, stderr } = await server.end();
-  assertEquals(code, 0);
-  assertMatch(stderr, /^.*Cannot accept connections for now: .*Too many open files.*\n$/);
 });
 
 test(

@@ -1,5 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { formatAddr, Log, type LogSink } from "../../http/log.ts";
+import type { ServerOptions } from "../../http_context.ts";
+import { freePort, listening } from "../conformance/peers.ts";
 import { test } from "../needs.ts";
 import { Program } from "../program.ts";
 import { RawClient } from "./raw_client.ts";
@@ -163,9 +165,17 @@ test(
 );
 
 /** A server whose log is read as far as the line with its address. */
-async function startServer(): Promise<{ child: Deno.ChildProcess; port: number }> {
+async function startServer(
+  options: ServerOptions = {},
+): Promise<{ child: Deno.ChildProcess; port: number }> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-net", "tests/http/log_program.ts"],
+    args: [
+      "run",
+      "--no-prompt",
+      "--allow-net",
+      "tests/http/log_program.ts",
+      JSON.stringify(options),
+    ],
     cwd: new URL("../..", import.meta.url),
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -191,14 +201,14 @@ async function requestMany(port: number): Promise<void> {
 }
 
 test(
-  "HTTPListener answers while nobody reads its log",
+  "HTTPListener answers while nobody reads its log, and ends at SIGTERM after the grace",
   { permissions: ["net", "run"] },
   async () => {
-    const { child, port } = await startServer();
+    const { child, port } = await startServer({ shutdownGrace: 10 });
     await requestMany(port);
-    child.kill("SIGKILL");
+    child.kill("SIGTERM");
+    assertEquals((await child.status).code, 0);
     await child.stdout.cancel();
-    await child.status;
   },
 );
 
@@ -209,3 +219,32 @@ test("HTTPListener answers when its log is closed", { permissions: ["net", "run"
   child.kill("SIGTERM");
   assertEquals((await child.status).code, 0);
 });
+
+test(
+  "HTTPListener answers when the disk is full that it logs to",
+  { permissions: ["net", "read", "run"], programs: ["/bin/sh"] },
+  async () => {
+    const port = freePort();
+    const child = new Deno.Command("/bin/sh", {
+      args: [
+        "-c",
+        'exec "$0" run --no-prompt --allow-net "$1" "$2" >/dev/full 2>/dev/full',
+        Deno.execPath(),
+        "tests/http/log_program.ts",
+        JSON.stringify({ port }),
+      ],
+      cwd: new URL("../..", import.meta.url),
+      stdin: "null",
+    }).spawn();
+    await listening(port);
+    await requestMany(port);
+    using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+    for (const [target, status] of [["/throw", 500], ["/", 200]] as const) {
+      await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      assertEquals((await client.response()).status, status);
+    }
+    client[Symbol.dispose]();
+    child.kill("SIGTERM");
+    assertEquals((await child.status).code, 0);
+  },
+);

@@ -64,6 +64,16 @@ export class RawClient implements Disposable {
     return { status, headers, body, head };
   }
 
+  /** Whether a byte of an answer comes before the server ends the connection, by a close or a reset. */
+  async answers(): Promise<boolean> {
+    try {
+      return this.#received !== "" || await this.#read();
+    } catch (error) {
+      if (error instanceof Deno.errors.ConnectionReset) return false;
+      throw error;
+    }
+  }
+
   /** Reads up to and with `end`. */
   async until(end: string): Promise<string> {
     while (!this.#received.includes(end)) {
@@ -143,7 +153,9 @@ export class RawClient implements Disposable {
 
 /** The bytes of a text. */
 export function latin1(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(text, (c) => c.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }
 
 /** The text of bytes. */

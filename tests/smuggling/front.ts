@@ -165,7 +165,8 @@ backend back
   });
 }
 
-async function startFront(
+/** Starts a front that listens on `port`, and resolves when it does; `directory` is removed at its end. */
+export async function startFront(
   port: number,
   directory: string,
   gracefully: Deno.Signal,

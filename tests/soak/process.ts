@@ -22,6 +22,8 @@ export interface ServerProcessOptions extends ServerOptions {
   files?: number;
   /** The program, from the repository's root. */
   program?: string;
+  /** Variables of its environment. */
+  env?: Record<string, string>;
 }
 
 /** A server in a process of its own, killed at the end of the scope that uses it. */
@@ -31,8 +33,8 @@ export class ServerProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #stdout: Promise<void>;
   readonly #stderr: Promise<string>;
-  /** Lines of the log that came so far. */
-  lines = 0;
+  /** The lines of its log that came so far. */
+  readonly log: string[] = [];
 
   private constructor(child: Deno.ChildProcess, listening: (port: number) => void) {
     this.#child = child;
@@ -42,18 +44,22 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Starts it, and resolves when it listens. */
   static async start(options: ServerProcessOptions = {}): Promise<ServerProcess> {
-    const { files, program = "tests/soak/target.ts", ...server } = options;
+    const { files, program = "tests/soak/target.ts", env, ...server } = options;
     const limit = files === undefined ? "" : `ulimit -n ${files} && `;
+    const shared = server.reusePort ? "--unstable-net " : "";
+    const workers = server.workers === undefined
+      ? ""
+      : "--unstable-net --allow-run --allow-env=TINY_LISTENER_SUPERVISOR ";
     const child = new Deno.Command("/bin/sh", {
       args: [
         "-c",
-        `${limit}exec "$0" run --no-prompt --allow-net --v8-flags=--expose-gc "$1" "$2"`,
+        `${limit}exec "$0" run --no-prompt ${shared}${workers}--allow-net --v8-flags=--expose-gc "$1" "$2"`,
         Deno.execPath(),
         program,
         JSON.stringify(server),
       ],
       cwd: new URL("../..", import.meta.url),
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -66,15 +72,15 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   async #readLog(listening: (port: number) => void): Promise<void> {
-    let first: string | null = "";
+    let rest = "";
     for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
-      this.lines += text.split("\n").length - 1;
-      if (first === null) continue;
-      first += text;
-      const port = /^(\d+)\n/m.exec(first);
-      if (port === null) continue;
-      listening(Number(port[1]));
-      first = null;
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        const port = /(?:^| running on \S+:)(\d+)$/.exec(line);
+        if (port !== null) listening(Number(port[1]));
+        this.log.push(line);
+      }
     }
     // It ended without a port; after one, this does nothing.
     listening(0);
@@ -82,6 +88,12 @@ export class ServerProcess implements AsyncDisposable {
 
   get pid(): number {
     return this.#child.pid;
+  }
+
+  /** The processes that it has started. */
+  get children(): number[] {
+    const children = this.#shell(`cat /proc/${this.pid}/task/*/children`).trim();
+    return children === "" ? [] : children.split(/\s+/).map(Number);
   }
 
   /** Descriptors that the process has open. */
@@ -108,6 +120,20 @@ export class ServerProcess implements AsyncDisposable {
     await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
     const { status, body } = await client.response();
     return { status, body, took: performance.now() - start };
+  }
+
+  /** Connects `count` clients that begin a request each, as far as the server lets them. */
+  async crowd(count: number): Promise<RawClient[]> {
+    const clients: RawClient[] = [];
+    while (clients.length < count) {
+      // One that cannot connect finds the server at its end: it refuses, resets or hangs up.
+      const client = await RawClient.connect(this).catch(() => null);
+      if (client === null) break;
+      clients.push(client);
+      // Where the server closed it again, the next may fare better.
+      await client.send("GET / HTTP/1.1\r\n").catch(() => {});
+    }
+    return clients;
   }
 
   async state(): Promise<State> {

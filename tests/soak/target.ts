@@ -1,14 +1,11 @@
 // The server that the programs here attack: a route for each kind of exchange, and one that tells of its
-// memory. Its argument is the options of the server as JSON; a line that it prints is its port.
+// memory. Its argument is the options of the server as JSON; a line that it prints is its port, but where
+// it has workers.
 
-import { type HTTPContext, HTTPListener } from "../../http_context.ts";
+import { type HTTPContext, HTTPListener, type ServerOptions } from "../../http_context.ts";
 
-const app = new HTTPListener({
-  port: 0,
-  maxConnections: 0,
-  accessLog: false,
-  ...JSON.parse(Deno.args[0] ?? "{}"),
-});
+const options: ServerOptions = JSON.parse(Deno.args[0] ?? "{}");
+const app = new HTTPListener({ port: 0, maxConnections: 0, accessLog: false, ...options });
 
 const part = new Uint8Array(64 * 1024).fill(0x61);
 
@@ -60,6 +57,7 @@ app.onEvent("GET:/wait/<ms:int>", async ({ ctx, params }) => {
   await new Promise((resolve) => setTimeout(resolve, params.ms));
   ctx.response(200, "waited");
 });
+app.onEvent("GET:/pid", ({ ctx }) => ctx.response(200, String(Deno.pid)));
 app.onEvent("GET:/throw", ({ ctx }) => ctx.throw404());
 app.onEvent("GET:/state", () => {
   (globalThis as { gc?: () => void }).gc?.();
@@ -67,6 +65,8 @@ app.onEvent("GET:/state", () => {
   return Response.json({ counters: app.counters, heap: heapUsed + external });
 });
 
-await app.start();
-console.log(app.addr.port);
+if (options.workers === undefined) {
+  await app.start();
+  console.log(app.addr.port);
+}
 await app.run();

@@ -1,0 +1,136 @@
+// What a server that stops still takes: requests that are on their way, and clients that wait to be accepted.
+
+import { assertEquals } from "@std/assert";
+import type { HTTPListener } from "../../http_context.ts";
+import { test } from "../needs.ts";
+import { PROCESS, ServerProcess } from "../soak/process.ts";
+import { RawClient } from "./raw_client.ts";
+import { NET, serving } from "./serving.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/** The body of the next answer, which has to be the last one of its connection and to say so. */
+async function lastAnswer(client: RawClient): Promise<string> {
+  const { body, headers } = await client.response();
+  assertEquals(new Map(headers).get("connection"), "close");
+  assertEquals(await client.rest(), "");
+  return body;
+}
+
+function home(app: HTTPListener): void {
+  app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "Welcome!"));
+}
+
+/** A client that is connected and has been answered, so that the server has accepted it. */
+async function connected(app: HTTPListener): Promise<RawClient> {
+  const client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await client.response();
+  return client;
+}
+
+test("HTTPListener answers at SIGTERM all that has reached it, read or not", PROCESS, async () => {
+  await using server = await ServerProcess.start();
+  const kept: RawClient[] = [];
+  for (let i = 0; i < 30; i++) {
+    const client = await RawClient.connect(server);
+    kept.push(client);
+    await client.send(GET);
+    await client.response();
+  }
+  // What comes now waits in the system: requests, and clients that are not accepted yet.
+  server.kill("SIGSTOP");
+  for (const client of kept) await client.send(GET);
+  const waiting: RawClient[] = [];
+  for (let i = 0; i < 300; i++) {
+    const client = await RawClient.connect(server);
+    waiting.push(client);
+    await client.send(GET);
+  }
+  server.kill("SIGTERM");
+  server.kill("SIGCONT");
+  for (const client of [...kept, ...waiting]) {
+    using _closed = client;
+    const { body, headers } = await client.response();
+    assertEquals(body, "Welcome!");
+    // It is the last one, unless it was read before the signal was.
+    assertEquals(new Map(headers).get("connection") ?? "close", "close");
+  }
+  assertEquals(await server.end(), { code: 0, stderr: "" });
+});
+
+test(
+  "HTTPListener.stop() answers a request that comes soon on an idle connection",
+  NET,
+  async () => {
+    await using app = await serving(home);
+    using used = await connected(app);
+    using fresh = await RawClient.connect(app.addr);
+    // Accepted is what was answered on a later connection.
+    using silent = await connected(app);
+    const stopped = app.stop();
+    for (const client of [used, fresh]) {
+      await client.send(GET);
+      assertEquals(await lastAnswer(client), "Welcome!");
+      client[Symbol.dispose]();
+    }
+    assertEquals(await silent.rest(), "");
+    silent[Symbol.dispose]();
+    await stopped;
+  },
+);
+
+test("HTTPListener.stop() lets a head that has begun come to its end", NET, async () => {
+  await using app = await serving(home);
+  using slow = await connected(app);
+  using silent = await connected(app);
+  await slow.send(GET.slice(0, 10));
+  await connected(app).then((it) => it[Symbol.dispose]());
+  const stopped = app.stop();
+  assertEquals(await silent.rest(), "");
+  await slow.send(GET.slice(10));
+  assertEquals(await lastAnswer(slow), "Welcome!");
+  for (const client of [slow, silent]) client[Symbol.dispose]();
+  await stopped;
+});
+
+test("HTTPListener.stop() ends streams, those too that begin later", NET, async () => {
+  const asked = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  async function* untilAborted(signal: AbortSignal): AsyncGenerator<string> {
+    yield "first ";
+    if (!signal.aborted) {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    }
+    yield String(signal.reason);
+  }
+  await using app = await serving((app) => {
+    home(app);
+    app.onEvent("GET:/stream", ({ ctx, signal }) => ctx.response(200, untilAborted(signal)));
+    app.onEvent("GET:/late", async ({ ctx, signal }) => {
+      asked.resolve();
+      await goOn.promise;
+      return ctx.response(200, untilAborted(signal));
+    });
+  });
+  using begun = await RawClient.connect(app.addr);
+  await begun.send(GET.replace("/", "/stream"));
+  await begun.until("first ");
+  using late = await RawClient.connect(app.addr);
+  await late.send(GET.replace("/", "/late"));
+  await asked.promise;
+  using idle = await connected(app);
+  const stopped = app.stop();
+  await idle.send(GET.replace("/", "/stream"));
+  goOn.resolve();
+  // Its head has not told that the connection ends: one more request may come.
+  await begun.until("AbortError: The server stops\r\n0\r\n\r\n");
+  await begun.send(GET);
+  assertEquals(await lastAnswer(begun), "Welcome!");
+  for (const client of [late, idle]) {
+    assertEquals(await lastAnswer(client), "first AbortError: The server stops");
+    client[Symbol.dispose]();
+  }
+  begun[Symbol.dispose]();
+  await stopped;
+});
