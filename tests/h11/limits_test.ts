@@ -303,6 +303,27 @@ Deno.test("SERVER takes any number of heads whose sizes together are over the li
   assertEquals(conn.nextEvent(), h11.NEED_DATA);
 });
 
+Deno.test("SERVER reads heads of every size around 4 KiB, with what follows them", () => {
+  for (let size = 4080; size <= 4110; size++) {
+    const first = padded(
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX: ",
+      "x",
+      "\r\n\r\n",
+      size,
+    );
+    const bytes = latin1(`${first}abcGET /next HTTP/1.1\r\nHost: b\r\n\r\n`);
+    for (const parts of arrivalsNear(bytes, 4096)) {
+      const conn = server();
+      const head = first.trimEnd().replaceAll("\r\n", "\n");
+      assertEquals(receive(conn, parts).lines, [head, "data abc", "end", "PAUSED"]);
+      conn.send(new h11.Response({ statusCode: 204 }));
+      conn.send(new h11.EndOfMessage());
+      conn.startNextCycle();
+      assertEquals((conn.nextEvent() as h11.Request).target, "/next");
+    }
+  }
+});
+
 Deno.test("SERVER takes a body that is over every limit", () => {
   const body = "b".repeat(100_000);
   const { lines } = receive(server(), [
