@@ -3,38 +3,49 @@
 
 import { decodeLatin1 } from "./text.ts";
 
-/** A 256-entry table with 1 for each byte whose character matches. */
-function table(characters: RegExp): Uint8Array {
-  return Uint8Array.from(
-    { length: 256 },
-    (_, b) => characters.test(String.fromCharCode(b)) ? 1 : 0,
-  );
+/** The characters from `first` to `last`. */
+function range(first: string, last: string): string {
+  let text = "";
+  for (let c = first.charCodeAt(0); c <= last.charCodeAt(0); c++) text += String.fromCharCode(c);
+  return text;
 }
 
+/** A 256-entry table with 1 for each byte whose character is in `characters`. */
+function table(characters: string): Uint8Array {
+  const members = new Uint8Array(256);
+  for (let i = 0; i < characters.length; i++) members[characters.charCodeAt(i)] = 1;
+  return members;
+}
+
+const DIGITS = range("0", "9");
+const LETTERS = range("A", "Z") + range("a", "z");
+const VCHAR = range("!", "~");
+
 /** `tchar` (RFC 9110 5.6.2). */
-export const TOKEN: Uint8Array = table(/[!#$%&'*+\-.^_`|~0-9A-Za-z]/);
+export const TOKEN: Uint8Array = table("!#$%&'*+-.^_`|~" + DIGITS + LETTERS);
 
 /**
  * What a request target may hold: VCHAR but "#", as a target has no fragment (RFC 9112 3.2). RFC 3986
  * leaves out `"<>\^{|}` and the backquote too; browsers send some of them in queries as they are.
  */
-export const TARGET: Uint8Array = table(/[!-"$-~]/);
+export const TARGET: Uint8Array = table(VCHAR.replace("#", ""));
 
 /** In a field value: 1 for HTAB, SP and VCHAR, 2 for obs-text, 0 for controls (RFC 9110 5.5). */
-export const FIELD_VALUE: Uint8Array = table(/[\t -~]/).map((is, b) => b >= 0x80 ? 2 : is);
+export const FIELD_VALUE: Uint8Array = table("\t " + VCHAR).fill(2, 0x80);
 
 /** `DIGIT`. */
-const DIGIT = table(/[0-9]/);
+const DIGIT = table(DIGITS);
 
 /** The value of a `HEXDIG`, -1 for anything else. */
-export const HEX_VALUE: Int8Array = Int8Array.from({ length: 256 }, (_, b) => {
-  const c = String.fromCharCode(b);
-  return /[0-9A-Fa-f]/.test(c) ? parseInt(c, 16) : -1;
-});
+export const HEX_VALUE: Int8Array = new Int8Array(256).fill(-1);
+for (let value = 0; value < 16; value++) {
+  const digit = value.toString(16);
+  HEX_VALUE[digit.charCodeAt(0)] = HEX_VALUE[digit.toUpperCase().charCodeAt(0)] = value;
+}
 
 /** `reg-name` without `pct-encoded` (RFC 3986 3.2.2). */
-const REG_NAME = table(/[A-Za-z0-9\-._~!$&'()*+,;=]/);
-const SCHEME = table(/[A-Za-z0-9+\-.]/);
+const REG_NAME = table("-._~!$&'()*+,;=" + DIGITS + LETTERS);
+const SCHEME = table("+-." + DIGITS + LETTERS);
 
 const PERCENT = 0x25, STAR = 0x2a, SLASH = 0x2f, COLON = 0x3a, QUESTION = 0x3f;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;

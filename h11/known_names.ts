@@ -33,7 +33,7 @@ export class KnownText {
     this.text = text;
     const view = new DataView(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer);
     const letters = new DataView(
-      Uint8Array.from(text, (c) => /[a-z]/.test(c) ? 0x20 : 0).buffer,
+      Uint8Array.from(text, (c) => c >= "a" && c <= "z" ? 0x20 : 0).buffer,
     );
     this.#words = Int32Array.from({ length: 2 * Math.ceil(text.length / 4) }, (_, i) => {
       const at = Math.min(2 * (i & ~1), text.length - 4);

@@ -195,39 +195,40 @@ const ASKED = Uint16Array.from(
 
 const BOTH_IDLE = together(IDLE, IDLE);
 const BOTH_DONE = together(DONE, DONE);
-const CLIENT_MOVES = compileMoves(CLIENT);
-const SERVER_MOVES = compileMoves(SERVER);
 
-/** Where an event of `role` moves the two states, by trigger and both states: -1 for not allowed. */
-function compileMoves(role: Role): Int16Array {
-  return Int16Array.from({ length: TRIGGERS.length << 8 }, (_, i) => {
-    const trigger = TRIGGERS[i >> 8];
-    const [client, server] = [clientOf(i & BOTH_STATES), serverOf(i & BOTH_STATES)];
-    if (role === SERVER) {
-      const next = EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.[trigger];
-      return next === undefined ? -1 : together(client, next);
-    }
-    const next = EVENT_TRIGGERED_TRANSITIONS.CLIENT[client]?.[trigger];
-    // The client's request moves the server too.
-    const other = trigger === "Request"
-      ? EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.["Request from CLIENT"]
-      : server;
-    return next === undefined || other === undefined ? -1 : together(next, other);
-  });
+// What the tables above say, in numbers. Each is worked out when it is asked for first: most never are, and
+// all of them together would take a sixth of the time in which a server starts.
+const UNKNOWN = -2;
+const NOT_ALLOWED = -1;
+const CLIENT_MOVES = new Int16Array(TRIGGERS.length << 8).fill(UNKNOWN);
+const SERVER_MOVES = new Int16Array(TRIGGERS.length << 8).fill(UNKNOWN);
+const SETTLED = new Int16Array(SITUATIONS).fill(UNKNOWN);
+
+/** Where an event of `role` moves both states. */
+function move(role: Role, trigger: Trigger, both: number): number {
+  const [client, server] = [clientOf(both), serverOf(both)];
+  if (role === SERVER) {
+    const next = EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.[trigger];
+    return next === undefined ? NOT_ALLOWED : together(client, next);
+  }
+  const next = EVENT_TRIGGERED_TRANSITIONS.CLIENT[client]?.[trigger];
+  // The client's request moves the server too.
+  const other = trigger === "Request"
+    ? EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.["Request from CLIENT"]
+    : server;
+  return next === undefined || other === undefined ? NOT_ALLOWED : together(next, other);
 }
 
-/** Where each situation settles. */
-const SETTLED = Uint16Array.from({ length: SITUATIONS }, (_, situation) => {
-  const [client, server] = [clientOf(situation), serverOf(situation)];
-  if (client === undefined || server === undefined) return situation;
-  const settled = settle(
-    client,
-    server,
+/** Where a situation settles. */
+function settled(situation: number): number {
+  const { client, server } = settle(
+    clientOf(situation),
+    serverOf(situation),
     (situation & KEEP_ALIVE_DISABLED) === 0,
     (situation & (UPGRADE_PROPOSED | CONNECT_PROPOSED)) !== 0,
   );
-  return situation & ~BOTH_STATES | together(settled.client, settled.server);
-});
+  return situation & ~BOTH_STATES | together(client, server);
+}
 
 /** Follows what is not triggered by an event until nothing moves any more. */
 function settle(
@@ -285,8 +286,10 @@ export class ConnectionState {
     // A response that does not switch protocols declines what was proposed.
     if (trigger === "Response") situation &= ~(UPGRADE_PROPOSED | CONNECT_PROPOSED);
     const moves = role === CLIENT ? CLIENT_MOVES : SERVER_MOVES;
-    const next = moves[number << 8 | situation & BOTH_STATES];
-    if (next < 0) throw notAllowed(role, situation, trigger);
+    const both = situation & BOTH_STATES;
+    let next = moves[number << 8 | both];
+    if (next === UNKNOWN) next = moves[number << 8 | both] = move(role, trigger, both);
+    if (next === NOT_ALLOWED) throw notAllowed(role, situation, trigger);
     this.#settle(situation & ~BOTH_STATES | next);
   }
 
@@ -322,7 +325,9 @@ export class ConnectionState {
   }
 
   #settle(situation: number): void {
-    this.#situation = SETTLED[situation];
+    let next = SETTLED[situation];
+    if (next === UNKNOWN) next = SETTLED[situation] = settled(situation);
+    this.#situation = next;
   }
 }
 
