@@ -227,25 +227,27 @@ export class Connection implements ExchangeHost, Watched {
   #waitingSince = 0;
 
   /** Serves the connection until it ends; never rejects. */
-  async serve(): Promise<void> {
+  serve(): Promise<void> {
     const { clock } = this.#host;
     clock.watch(this);
     this.#openedAt = clock.now;
-    try {
-      if (!this.#host.settings.proxyProtocol || await this.#readProxyHeader()) await this.#serve();
-    } catch (error) {
-      if (error instanceof ConnectionLost) {
-        const { cause } = error;
-        if (cause instanceof Deno.errors.InvalidData) {
-          this.#logRefusal(`closed: it does not speak TLS (${cause.message})`);
-        }
-      } else {
-        logError(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
-      }
-    } finally {
+    // A connection that is idle keeps what each async function up to here is suspended with: so `#serve` is
+    // the only one, and reads by itself.
+    const end = (error?: unknown): void => {
+      if (error !== undefined) this.#reportEnd(error);
       clock.unwatch(this);
       this.socket.close();
       this.#exchange?.end();
+    };
+    return this.#serve().then(end, end);
+  }
+
+  /** Tells why the connection ended, where its client does not know. */
+  #reportEnd(error: unknown): void {
+    if (!(error instanceof ConnectionLost)) {
+      logError(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
+    } else if (error.cause instanceof Deno.errors.InvalidData) {
+      this.#logRefusal(`closed: it does not speak TLS (${error.cause.message})`);
     }
   }
 
@@ -286,6 +288,7 @@ export class Connection implements ExchangeHost, Watched {
   async #serve(): Promise<void> {
     const { protocol, socket } = this;
     const host = this.#host;
+    if (host.settings.proxyProtocol && !await this.#readProxyHeader()) return;
     for (;;) {
       let event: ReturnType<h11.Connection["nextEvent"]>;
       try {
@@ -298,7 +301,8 @@ export class Connection implements ExchangeHost, Watched {
         // Reading goes on while the client is slow to take its answers, up to a bound.
         if (socket.queued > CORK_MAX) await socket.drained();
         this.#waitForHead();
-        await this.#receive();
+        if (this.#ahead === null) protocol.receiveData(await socket.read());
+        else await this.#ahead;
         if (this.#leaving !== null) return await this.#leaving;
         this.#waitForNothing();
         continue;

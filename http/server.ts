@@ -54,6 +54,8 @@ export class Server implements ConnectionHost {
   readonly #acceptFailures = { pause: ACCEPT_PAUSE, last: -Infinity, told: -Infinity };
   #refusals = { second: 0, count: 0 };
   readonly #aborted = Promise.withResolvers<void>();
+  /** No connection is left after the last was accepted. */
+  readonly #allEnded = Promise.withResolvers<void>();
   #isRef = true;
   #isListening = true;
   isClosing = false;
@@ -91,7 +93,6 @@ export class Server implements ConnectionHost {
 
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
   async serve(): Promise<void> {
-    const serving = new Set<Promise<void>>();
     while (this.#isListening) {
       let conn: Deno.Conn;
       try {
@@ -103,17 +104,18 @@ export class Server implements ConnectionHost {
         continue;
       }
       if (!this.#hasRoom()) await this.#makeRoom();
-      const served = this.#serveOne(conn).finally(() => serving.delete(served));
-      serving.add(served);
+      this.#serveOne(conn);
     }
     await this.#emptied;
     // Handlers that go on when they are told to end are not waited for.
-    await Promise.race([Promise.all(serving), this.#aborted.promise]);
+    if (this.#connections.size > 0) {
+      await Promise.race([this.#allEnded.promise, this.#aborted.promise]);
+    }
     clearInterval(this.#turns);
     await log.flush();
   }
 
-  async #serveOne(conn: Deno.Conn): Promise<void> {
+  #serveOne(conn: Deno.Conn): void {
     const { counters, settings } = this;
     const { remoteAddr } = conn;
     const address = "hostname" in remoteAddr ? remoteAddr.hostname : "";
@@ -135,17 +137,18 @@ export class Server implements ConnectionHost {
     if (!this.#isRef) setRef(conn, false);
     const connection = new Connection(this, conn);
     this.#connections.add(connection);
-    try {
-      await connection.serve();
-    } finally {
-      this.#connections.delete(connection);
-      counters.open--;
-      const left = this.#perAddress.get(address)! - 1;
-      if (left === 0) this.#perAddress.delete(address);
-      else this.#perAddress.set(address, left);
-      this.#roomMade?.resolve();
-      this.#endPause();
-    }
+    void connection.serve().then(() => this.#ended(connection, address));
+  }
+
+  #ended(connection: Connection, address: string): void {
+    this.#connections.delete(connection);
+    this.counters.open--;
+    const left = this.#perAddress.get(address)! - 1;
+    if (left === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, left);
+    this.#roomMade?.resolve();
+    this.#endPause();
+    if (this.#connections.size === 0 && !this.#isListening) this.#allEnded.resolve();
   }
 
   #hasRoom(): boolean {

@@ -7,7 +7,9 @@
 import type { Clock } from "./clock.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
-const IDLE_BUFFER = 2 * 1024;
+const IDLE_BUFFER = 1024;
+/** One whose client sends more at a time keeps a buffer of this size. */
+const LARGE_IDLE_BUFFER = 4 * 1024;
 /** What did not fit in is read on into a buffer of this size. */
 const HEAD_BUFFER = 16 * 1024;
 /** While a body flows, buffers of this size go to the one who reads it. */
@@ -69,6 +71,7 @@ export class Socket {
   /** When the peer must have taken some of what was written; 0 while nothing waits for it. */
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
+  #idleSize = IDLE_BUFFER;
   #body = NO_BYTES;
   #bodySize = BODY_BUFFER;
   /** The read of the system that is under way. */
@@ -114,7 +117,9 @@ export class Socket {
     this.#reading = null;
     const buffer = this.#buffer;
     // Where a read fills the buffer more is waiting. An idle connection goes back to a small one.
-    const size = count === buffer.length ? HEAD_BUFFER : IDLE_BUFFER;
+    const isFilled = count === buffer.length;
+    if (isFilled) this.#idleSize = LARGE_IDLE_BUFFER;
+    const size = isFilled ? HEAD_BUFFER : this.#idleSize;
     if (buffer.length !== size) this.#buffer = new Uint8Array(size);
     return buffer.subarray(0, count ?? 0);
   };
