@@ -233,6 +233,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * cleanly. What the program does before runs in each of them and here; startup and shutdown callbacks
    * run in the workers.
    *
+   * Where nobody reads the access log, a write that waits for that cannot be taken back: when the listener has
+   * stopped, the process ends after `shutdownGrace` all the same, with `Deno.exitCode`.
+   *
    * Where the address cannot be listened on it prints one line that says why and what to do, and ends the
    * process with status 1.
    */

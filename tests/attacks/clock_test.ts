@@ -88,7 +88,9 @@ for (const [what, offset] of [["forwards", 48], ["backwards", -48]] as const) {
         await assertAnswers(clients);
         await assertNoTimeouts(server);
         for (const client of clients) client[Symbol.dispose]();
-        await server.stop();
+        // Now and then libfaketime crashes at the end of a process with threads: it is not to come to that.
+        server.kill("SIGKILL");
+        assertEquals((await server.end()).stderr, "");
       } finally {
         await Deno.remove(file);
       }
