@@ -49,6 +49,8 @@ export interface ConnectionHost {
   becameIdle(): void;
   /** Logs an answer. */
   logAnswer(exchange: Exchange): void;
+  /** A connection has ended. */
+  ended(connection: Connection): void;
   /** Logs why a client was not served, in one line. */
   logRefusal(line: string): void;
 }
@@ -226,8 +228,8 @@ export class Connection implements ExchangeHost, Watched {
   }
   #waitingSince = 0;
 
-  /** Serves the connection until it ends; never rejects. */
-  serve(): Promise<void> {
+  /** Serves the connection until it ends, of which its host is told. */
+  serve(): void {
     const { clock } = this.#host;
     clock.watch(this);
     this.#openedAt = clock.now;
@@ -238,8 +240,9 @@ export class Connection implements ExchangeHost, Watched {
       clock.unwatch(this);
       this.socket.close();
       this.#exchange?.end();
+      this.#host.ended(this);
     };
-    return this.#serve().then(end, end);
+    this.#serve().then(end, end);
   }
 
   /** Tells why the connection ended, where its client does not know. */

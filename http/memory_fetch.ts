@@ -32,8 +32,8 @@ export async function memoryFetch(host: Answering, request: Request): Promise<Re
   const client = new MemoryClient(ours);
   const onAbort = (): void => client.close(signal.reason);
   signal.addEventListener("abort", onAbort);
-  // It never rejects, and ends when the client closes.
-  void new Connection(new MemoryHost(host), conn).serve();
+  // It ends when the client closes.
+  new Connection(new MemoryHost(host), conn).serve();
   client.ended.then(() => signal.removeEventListener("abort", onAbort));
   void client.send(request);
   return await client.response(request.method);
@@ -62,6 +62,8 @@ class MemoryHost implements ConnectionHost {
   becameIdle(): void {}
 
   logAnswer(): void {}
+
+  ended(): void {}
 
   logRefusal(): void {}
 }

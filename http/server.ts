@@ -118,7 +118,7 @@ export class Server implements ConnectionHost {
   #serveOne(conn: Deno.Conn): void {
     const { counters, settings } = this;
     const { remoteAddr } = conn;
-    const address = "hostname" in remoteAddr ? remoteAddr.hostname : "";
+    const address = addressOf(conn);
     const fromAddress = (this.#perAddress.get(address) ?? 0) + 1;
     counters.accepted++;
     if (settings.maxConnectionsPerAddress > 0 && fromAddress > settings.maxConnectionsPerAddress) {
@@ -137,10 +137,11 @@ export class Server implements ConnectionHost {
     if (!this.#isRef) setRef(conn, false);
     const connection = new Connection(this, conn);
     this.#connections.add(connection);
-    void connection.serve().then(() => this.#ended(connection, address));
+    connection.serve();
   }
 
-  #ended(connection: Connection, address: string): void {
+  ended(connection: Connection): void {
+    const address = addressOf(connection.socket.conn);
     this.#connections.delete(connection);
     this.counters.open--;
     const left = this.#perAddress.get(address)! - 1;
@@ -288,6 +289,11 @@ function hasLeft(error: unknown): boolean {
 }
 
 /** TCP and Unix connections can be left out of what keeps the process alive; those of TLS cannot. */
+/** Where a connection comes from, for counting. */
+function addressOf({ remoteAddr }: Deno.Conn): string {
+  return "hostname" in remoteAddr ? remoteAddr.hostname : "";
+}
+
 function setRef(conn: Deno.Conn & { ref?(): void; unref?(): void }, isRef: boolean): void {
   if (isRef) conn.ref?.();
   else conn.unref?.();

@@ -134,10 +134,13 @@ export class Socket {
     const size = Math.min(most, this.#bodySize);
     if (this.#body.length < size * LEAST_ROOM) this.#body = new Uint8Array(size);
     const buffer = this.#body.length > most ? this.#body.subarray(0, most) : this.#body;
-    return this.#reading = this.conn.read(buffer).then(this.#tookBody, this.#cannotRead);
+    return this.#reading = this.conn.read(buffer).then(
+      (count) => this.#tookBody(count),
+      this.#cannotRead,
+    );
   }
 
-  readonly #tookBody = (count: number | null): Uint8Array => {
+  #tookBody(count: number | null): Uint8Array {
     this.#reading = null;
     const buffer = this.#body;
     if (count === null) return NO_BYTES;
@@ -146,7 +149,7 @@ export class Socket {
     else if (count < BODY_BUFFER) this.#bodySize = BODY_BUFFER;
     this.#body = buffer.subarray(count);
     return buffer.subarray(0, count);
-  };
+  }
 
   readonly #cannotRead = (cause: unknown): never => {
     this.#reading = null;

@@ -51,12 +51,25 @@ function afterMicrotasks(callback: () => void): void {
   else setImmediate(callback);
 }
 
+/** The place of an event among those in flight. */
+export class InFlight {
+  readonly event: AnyEvent;
+  place: number;
+
+  constructor(event: AnyEvent, place: number) {
+    this.event = event;
+    this.place = place;
+  }
+}
+
 export class Dispatcher {
   hooks: Hooks = { before: [], after: [], onError: [], finally: [] };
   /** The events whose handlers or hooks are on the stack, the innermost last. */
   readonly onStack: AnyEvent[] = [];
-  /** Events from the moment they wait for something until they are over and done. */
-  readonly inFlight: Set<AnyEvent> = new Set();
+  // Not a Set: that makes itself anew all the time as events come and go, each old table holds on to the
+  // next, and a collector of the young follows that chain to all that has been in them since the last
+  // collection of the old (a parsed JSON body took a quarter more time).
+  readonly #inFlight: InFlight[] = [];
   readonly #watchers = new Map<Context, Set<Watcher>>();
   /** Contexts made for a single event, with the number of their events in flight. */
   readonly #passing = new Map<Context, number>();
@@ -75,20 +88,33 @@ export class Dispatcher {
     this.report = report;
   }
 
-  enter(event: AnyEvent): void {
-    this.inFlight.add(event);
-    const count = this.#passing.get(event.ctx);
-    if (count !== undefined) this.#passing.set(event.ctx, count + 1);
+  /** Events from the moment they wait for something until they are over and done. */
+  get inFlight(): AnyEvent[] {
+    return this.#inFlight.map(({ event }) => event);
   }
 
-  leave(event: AnyEvent): void {
-    if (!this.inFlight.delete(event)) return;
-    const count = this.#passing.get(event.ctx);
-    if (count !== undefined) {
-      this.#passing.set(event.ctx, count - 1);
-      this.#releaseIfIdle(event.ctx, count - 1);
+  /** Counts `event` as one in flight. @returns What it leaves with. */
+  enter(event: AnyEvent): InFlight {
+    const entry = new InFlight(event, this.#inFlight.length);
+    this.#inFlight.push(entry);
+    const count = this.#passing.size > 0 ? this.#passing.get(event.ctx) : undefined;
+    if (count !== undefined) this.#passing.set(event.ctx, count + 1);
+    return entry;
+  }
+
+  leave(entry: InFlight): void {
+    const last = this.#inFlight.pop()!;
+    if (last !== entry) {
+      this.#inFlight[entry.place] = last;
+      last.place = entry.place;
     }
-    for (const callback of this.#onLeave) callback();
+    const { ctx } = entry.event;
+    const count = this.#passing.size > 0 ? this.#passing.get(ctx) : undefined;
+    if (count !== undefined) {
+      this.#passing.set(ctx, count - 1);
+      this.#releaseIfIdle(ctx, count - 1);
+    }
+    if (this.#onLeave.size > 0) { for (const callback of this.#onLeave) callback(); }
   }
 
   /** Runs `trigger`, whose context is kept only as long as one of its events is in flight. */
@@ -112,9 +138,8 @@ export class Dispatcher {
   /** Resolves when no event is in flight but those of `except`. */
   async idle(except: ReadonlySet<AnyEvent> = new Set()): Promise<void> {
     const isIdle = (): boolean => {
-      if (this.inFlight.size > except.size) return false;
-      for (const event of this.inFlight) if (!except.has(event)) return false;
-      return true;
+      return this.#inFlight.length <= except.size &&
+        this.#inFlight.every(({ event }) => except.has(event));
     };
     if (isIdle()) return;
     let check: () => void;
@@ -141,7 +166,8 @@ export class Dispatcher {
   }
 
   notifyDropped(ctx: Context): void {
-    this.#passing.delete(ctx);
+    if (this.#passing.size > 0) this.#passing.delete(ctx);
+    if (this.#watchers.size === 0) return;
     for (const watcher of this.#watchers.get(ctx) ?? []) watcher.dropped();
   }
 

@@ -17,6 +17,7 @@ import {
   type Dispatcher,
   dispatcherOf,
   type Hooks,
+  type InFlight,
 } from "./dispatcher.ts";
 import { contextDropped, EventAlreadyDone, EventDataError, quote, TimeoutError } from "./errors.ts";
 import { EventTask, settleTask } from "./event_task.ts";
@@ -90,6 +91,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #timer: ReturnType<typeof setTimeout> | undefined = undefined;
   #controller: AbortController | null = null;
   #abort: { reason: unknown } | null = null;
+  #inFlight: InFlight | null = null;
 
   static {
     runEvent = (event) => event.#run();
@@ -161,7 +163,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#isDone = true;
     const dispatcher = dispatcherOf(this.listener);
     dispatcher.notifyDone(this);
-    if (this.#phase === "over") dispatcher.leave(this);
+    if (this.#phase === "over") this.#leave(dispatcher);
   }
 
   /**
@@ -248,7 +250,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#phase = "running";
     this.#advance(task, dispatcher, dispatcher.hooks, 0);
     // Only what is left to wait for needs a timer and a place among the events in flight.
-    if (this.running || !this.#isDone) dispatcher.enter(this);
+    if (this.running || !this.#isDone) this.#inFlight = dispatcher.enter(this);
     if ((this.#phase as Phase) === "running" && this.#timeout !== undefined) {
       this.#timer = setTimeout(() => {
         const message = `Cannot finish ${describe(this)}: not over after ${this.#timeout} ms`;
@@ -360,8 +362,14 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#phase = "over";
     clearTimeout(this.#timer);
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
-    if (this.#isDone) dispatcher.leave(this);
+    if (this.#isDone) this.#leave(dispatcher);
     else if (this.#autoDone || failed) this.done();
+  }
+
+  #leave(dispatcher: Dispatcher): void {
+    if (this.#inFlight === null) return;
+    dispatcher.leave(this.#inFlight);
+    this.#inFlight = null;
   }
 
   #runFinallyHooks(dispatcher: Dispatcher): void {

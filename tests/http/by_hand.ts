@@ -38,15 +38,13 @@ export class ByHand implements ConnectionHost, AsyncDisposable {
   /** Whether the server has done with the connection. */
   hasEnded = false;
   readonly #handler: (exchange: Exchange) => unknown;
-  readonly #served: Promise<void>;
+  readonly #ended = Promise.withResolvers<void>();
 
   constructor(handler: (exchange: Exchange) => unknown, options: ServerOptions = {}) {
     this.settings = resolveOptions({ accessLog: false, ...options });
     this.#handler = handler;
     [this.conn, this.client] = MemoryConn.pair();
-    this.#served = new Connection(this, this.conn).serve().then(() => {
-      this.hasEnded = true;
-    });
+    new Connection(this, this.conn).serve();
   }
 
   handle(exchange: Exchange): void | Promise<void> {
@@ -59,6 +57,11 @@ export class ByHand implements ConnectionHost, AsyncDisposable {
   }
 
   becameIdle(): void {}
+
+  ended(): void {
+    this.hasEnded = true;
+    this.#ended.resolve();
+  }
 
   logAnswer(): void {
     this.counters.requests++;
@@ -97,7 +100,7 @@ export class ByHand implements ConnectionHost, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.client[Symbol.dispose]();
-    await this.#served;
+    await this.#ended.promise;
   }
 }
 
