@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "../needs.ts";
 import { fuzzConnections } from "../soak/connection_fuzz.ts";
+import { idleConnections } from "../soak/idle_connections.ts";
 import { crowd, flood, FLOODS, pipelineUnread } from "../soak/floods.ts";
 import { leaveEverywhere, PYTHON } from "../soak/leaving_clients.ts";
 import { PROCESS, ServerProcess, until } from "../soak/process.ts";
@@ -77,3 +78,8 @@ test(
     await server.stop(/^ERROR: Cannot accept connections for now: .*Too many open files.*\n$/);
   },
 );
+
+test("an idle connection holds less than 7 KiB in the heap", PROCESS, async () => {
+  const { heap } = await idleConnections(100, 300);
+  assert(heap < 7 * 1024, `${Math.round(heap)} bytes`);
+});
