@@ -80,6 +80,6 @@ test(
 );
 
 test("an idle connection holds less than 7 KiB in the heap", PROCESS, async () => {
-  const { heap } = await idleConnections(400, 500);
+  const { heap } = await idleConnections(500, 1_000);
   assert(heap < 7 * 1024, `${Math.round(heap)} bytes`);
 });
