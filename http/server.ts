@@ -1,7 +1,7 @@
 // The socket that is listened on and its connections: how many there may be, and how they end.
 
 import { TrustedProxies } from "./client_addr.ts";
-import { Clock } from "./clock.ts";
+import { Clock, TICK } from "./clock.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { type Counters, newCounters } from "./counters.ts";
@@ -170,10 +170,11 @@ export class Server implements ConnectionHost {
     this.#roomMade = null;
   }
 
-  #shed(): void {
+  /** Closes the connection that is idle longest, of those that became idle before a time. */
+  #shed(before = Infinity): void {
     let oldest: Connection | null = null;
     for (const connection of this.#connections) {
-      if (connection.idleSince === 0) continue;
+      if (connection.idleSince === 0 || connection.idleSince >= before) continue;
       if (oldest === null || connection.idleSince < oldest.idleSince) oldest = connection;
     }
     if (oldest === null) return;
@@ -194,7 +195,8 @@ export class Server implements ConnectionHost {
       const why = error instanceof Error ? error.message : String(error);
       logError(`ERROR: Cannot accept connections for now: ${why}`);
     }
-    this.#shed();
+    // One that was just accepted may have sent a request that is not read yet.
+    this.#shed(this.clock.now - 1.5 * TICK);
     // Where a connection ends, there is a descriptor again.
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, failures.pause);
