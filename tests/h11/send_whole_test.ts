@@ -3,27 +3,21 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import * as h11 from "../../h11.ts";
 import { latin1, receive, serverAfter, text } from "./log.ts";
-
-type Pairs = [name: string, value: string][];
-
-function request(method: string, version = "1.1", ...lines: string[]): string {
-  const target = method === "CONNECT" ? "a:443" : "/";
-  return [`${method} ${target} HTTP/${version}`, "Host: a", ...lines, "\r\n"].join("\r\n");
-}
-
-function response(statusCode: number, headers: Pairs = []): h11.Response {
-  return new h11.Response({ statusCode, reason: "x", headers });
-}
+import {
+  CHUNKED,
+  CHUNKED_LINE,
+  CL,
+  CLOSE,
+  type Pairs,
+  request,
+  response,
+  TE,
+} from "./responses.ts";
 
 function whole(conn: h11.Connection, event: h11.Response, body: string): string {
   return conn.sendWhole(event, latin1(body)).map(text).join("");
 }
 
-const CL: Pairs = [["Content-Length", "5"]];
-const TE: Pairs = [["Transfer-Encoding", "chunked"]];
-const CHUNKED = "5\r\nhello\r\n0\r\n\r\n";
-const CHUNKED_LINE = "Transfer-Encoding: chunked";
-const CLOSE = "Connection: close";
 const LENGTH = "Content-Length: 5";
 
 // What is sent for the whole body "hello": the head after its status line, and what follows it.

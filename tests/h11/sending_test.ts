@@ -4,32 +4,24 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import * as h11 from "../../h11.ts";
 import { client, latin1, receive, server, serverAfter, text } from "./log.ts";
-
-type Pairs = [name: string, value: string][];
+import {
+  CHUNKED,
+  CHUNKED_LINE,
+  CL,
+  CLOSE,
+  type Pairs,
+  request,
+  response,
+  TE,
+} from "./responses.ts";
 
 /** What `conn` sends for `event`, as text. */
 function sent(conn: h11.Connection, event: h11.Event): string {
   return text(conn.send(event)!);
 }
 
-/** A request as a client of HTTP/1.1 sends it, or of another version. */
-function request(method: string, version = "1.1", ...lines: string[]): string {
-  const target = method === "CONNECT" ? "a:443" : "/";
-  return [`${method} ${target} HTTP/${version}`, "Host: a", ...lines, "\r\n"].join("\r\n");
-}
-
-function response(statusCode: number, headers: Pairs = []): h11.Response {
-  return new h11.Response({ statusCode, reason: "x", headers });
-}
-
 // Framing of responses. `sent` is the head after its status line; `body` what is sent for "hello" and
 // the end of the message, or null where a body is not allowed.
-
-const CL: Pairs = [["Content-Length", "5"]];
-const TE: Pairs = [["Transfer-Encoding", "chunked"]];
-const CHUNKED = "5\r\nhello\r\n0\r\n\r\n";
-const CHUNKED_LINE = "Transfer-Encoding: chunked";
-const CLOSE = "Connection: close";
 
 const FRAMING: [
   method: string,
