@@ -290,12 +290,12 @@ function hasLeft(error: unknown): boolean {
     error instanceof ConnectionReset;
 }
 
-/** TCP and Unix connections can be left out of what keeps the process alive; those of TLS cannot. */
 /** Where a connection comes from, for counting. */
 function addressOf({ remoteAddr }: Deno.Conn): string {
   return "hostname" in remoteAddr ? remoteAddr.hostname : "";
 }
 
+/** TCP and Unix connections can be left out of what keeps the process alive; those of TLS cannot. */
 function setRef(conn: Deno.Conn & { ref?(): void; unref?(): void }, isRef: boolean): void {
   if (isRef) conn.ref?.();
   else conn.unref?.();
