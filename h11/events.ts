@@ -131,6 +131,9 @@ export interface ResponseInit {
   httpVersion?: string;
 }
 
+// Both kinds write out what they have in common: with a base class V8 makes no part of the caller of their
+// constructors, which took 5 % of a cycle.
+
 /** What the two kinds of response have in common. */
 export interface AnyResponse {
   /** The status code. */

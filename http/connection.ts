@@ -161,7 +161,7 @@ export class Connection implements ExchangeHost, Watched {
   get cannotDrain(): boolean {
     const { protocol } = this;
     if (protocol.theirState !== h11.SEND_BODY) return false;
-    const length = Number(this.#exchange?.request.headers.get("content-length"));
+    const length = this.#exchange?.contentLength ?? 0;
     return protocol.theyAreWaitingFor100Continue || length - this.#bodyReceived > DRAIN_MAX;
   }
 

@@ -524,7 +524,6 @@ export const NO_HEADERS: [string, string][] = [];
 
 /** The type of a response where `headers` say nothing else; undefined where they do. */
 function typeAlone(headers: h11.HeadersInit, type: string | null): string | null | undefined {
-  if (headers === NO_HEADERS) return type;
   if (Array.isArray(headers)) {
     if (headers.length === 0) return type;
     return headers.length === 1 && headers[0][0] === "Content-Type" ? headers[0][1] : undefined;

@@ -316,9 +316,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     const name = (): string => `hook of aroundRequest()${hooks[at].name && ` "${hooks[at].name}"`}`;
     try {
       const running = hooks[at](ctx, () => this.#surround(exchange, ctx, hooks, at + 1));
-      if (running !== undefined || !this.#isAnswered(exchange, undefined)) {
+      if (running !== undefined || !this.#isAnswered(exchange)) {
         return Promise.resolve(running).then(
-          () => this.#finish(exchange, name, undefined),
+          () => this.#finish(exchange, name),
           (error) => this.#fail(exchange, error),
         );
       }
@@ -354,8 +354,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   /** Does what is left to do when a handler is over. */
   #settle(exchange: Exchange, { event, status, reason }: EventTask): void | Promise<void> {
     if (status === "rejected") return this.#fail(exchange, reason);
+    if (this.#isAnswered(exchange)) return;
     const { result } = event;
-    if (this.#isAnswered(exchange, result)) return;
     if (result instanceof Response && !exchange.isResponded) {
       try {
         // Most are there already.
@@ -364,21 +364,17 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
         return this.#fail(exchange, error);
       }
     }
-    return this.#finish(exchange, () => `handler of route "${event.route.name}"`, result);
+    return this.#finish(exchange, () => `handler of route "${event.route.name}"`);
   }
 
-  /** Whether nothing is left to do for a handler that returned `result`. */
-  #isAnswered(exchange: Exchange, result: unknown): boolean {
-    return exchange.isResponded && exchange.sending === null &&
-      (result === undefined || !(result instanceof Response));
+  /** Whether nothing is left to do when a handler or hook is over. */
+  #isAnswered(exchange: Exchange): boolean {
+    return exchange.isResponded && exchange.sending === null;
   }
 
-  /** Does what is left to do after a handler or hook, as `name` tells it, has returned `result`. */
-  async #finish(exchange: Exchange, name: () => string, result: unknown): Promise<void> {
+  /** Waits for what a handler or hook, as `name` tells it, has begun to send. */
+  async #finish(exchange: Exchange, name: () => string): Promise<void> {
     try {
-      if (result instanceof Response && !exchange.isResponded) {
-        await exchange.respondWith(result);
-      }
       await exchange.sending;
     } catch (error) {
       return this.#fail(exchange, error);

@@ -1,9 +1,9 @@
 // The web Request of an exchange: what a handler asks of it is made when it asks.
 //
 // Making a `Request` takes several times as long as all the rest of a small exchange (Headers, URL, and an
-// AbortSignal that follows another), and most handlers look at its URL and method alone. So what they get
-// is an object that is a `Request` to `instanceof`, answers for URL and method by itself, and makes the
-// real one for everything else.
+// AbortSignal that follows another), and most handlers look at its URL, method, fields and a small body alone.
+// So what they get is an object that is a `Request` to `instanceof`, answers for those by itself, and makes
+// the real one for everything else.
 
 /** What a web request is made from. */
 export interface RequestSource {

@@ -39,15 +39,22 @@ interface Inner {
 const PLAIN_TEXT = "text/plain;charset=UTF-8";
 const NO_FIELDS: Fields = [];
 
-/** Null where they are not what they were. */
-let places: Places | null | undefined = undefined;
+let found: Places | null | undefined = undefined;
 
-/** Looked up for the first response: a server that sends none loads nothing of fetch for it. */
+/**
+ * Where they are; null where they are not what they were. Looked up for the first response: a server that
+ * sends none loads nothing of fetch for it.
+ */
+function placesOfResponse(): Places | null {
+  if (found === undefined) found = findPlaces();
+  return found;
+}
+
 function findPlaces(): Places | null {
   const symbols = Object.getOwnPropertySymbols(new Response(""));
   const called = (name: string): symbol =>
     symbols.find(({ description }) => description === name) ?? Symbol();
-  const found: Places = {
+  const places: Places = {
     inner: called("response"),
     text: called("lazy static body"),
     type: called("lazy static content type"),
@@ -63,11 +70,11 @@ function findPlaces(): Places | null {
       },
       { response: new Response(null, { headers: { A: "" } }), says: '[[["A",""]],null,null]' },
     ].every(({ response, says }) => {
-      const whole = takeFrom(found, response);
+      const whole = takeFrom(places, response);
       return whole !== null && response.bodyUsed === (whole.body !== null) &&
         JSON.stringify([whole.fields, whole.type, whole.body]) === says;
     });
-    return isRight ? found : null;
+    return isRight ? places : null;
   } catch {
     return null;
   }
@@ -90,20 +97,23 @@ function takeFrom({ inner, text, type, isTextRead }: Places, of: Response): Whol
 
 /** Takes all of `response`, which counts as read from here on; null where its body has to be waited for. */
 export function takeWhole(response: Response): WholeResponse | null {
-  if (places === undefined) places = findPlaces();
+  const places = placesOfResponse();
   return places === null ? null : takeFrom(places, response);
 }
 
 /** The fields of a response. */
 export function fieldsOf(response: Response): Fields {
-  return places ? (response as unknown as Record<symbol, Inner>)[places.inner].headerList : [
-    ...response.headers,
-  ];
+  const places = placesOfResponse();
+  return places !== null
+    ? (response as unknown as Record<symbol, Inner>)[places.inner].headerList
+    : [
+      ...response.headers,
+    ];
 }
 
 /** What keeps the body of `response` from being sent; null for nothing. */
 function bodyProblemOf(response: Response): string | null {
-  if (places === undefined) places = findPlaces();
+  const places = placesOfResponse();
   if (places !== null) {
     const kept = response as unknown as Kept;
     const isText = typeof kept[places.text] === "string";
