@@ -13,10 +13,10 @@ import {
   type Response,
 } from "./events.ts";
 import type { Framing } from "./framing.ts";
-import { framingOf, Headers, writeSection } from "./headers.ts";
+import { framingOf, Headers, sizeOf, writeFields, writeSection } from "./headers.ts";
 import { parseRequest, parseResponse, readSection, type SectionRules } from "./heads.ts";
 import { listMembers } from "./grammar.ts";
-import { join, Piece } from "./output.ts";
+import { areaOf, join, Piece, SECTION_END, writeAscii, writeNumber, writePiece } from "./output.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import {
   CLIENT,
@@ -260,6 +260,57 @@ export class Connection {
       this.#state.processError(this.ourRole);
       throw error;
     }
+  }
+
+  /**
+   * As `sendWhole`, where the fields say nothing of framing and nothing has to be added but `Content-Length`:
+   * writes all of the response to `bytes` from `at` on, as a server does that puts many together. Text is to be
+   * ASCII.
+   *
+   * @returns Where it ends; -1 where it is another case, or there is no room: nothing has been sent then, and
+   * `sendWhole` does it.
+   * @throws {LocalProtocolError} As `send`.
+   */
+  sendWholeInto(
+    response: Response,
+    data: Uint8Array | string,
+    bytes: Uint8Array,
+    at: number,
+  ): number {
+    const { statusCode, headers } = response;
+    const asked = framingOf(headers);
+    const line = statusLine(response);
+    const fieldsSize = sizeOf(headers);
+    const mostSize = line.length + fieldsSize + WHOLE_MORE + data.length;
+    if (
+      asked.said !== 0 || asked.contentLength >= 0 || fieldsSize < 0 ||
+      at + mostSize > bytes.length ||
+      statusCode === 204 || statusCode === 304 || response.httpVersion !== "1.1" ||
+      this.#theirHttpVersion !== "1.1" || !hasBody(this.#requestMethod) ||
+      !this.#state.keepAlive || this.theirState === ERROR || this.ourState === ERROR
+    ) return -1;
+
+    const area = areaOf(bytes);
+    let end = writePiece(area, line, at);
+    end = writeFields(area, headers, end);
+    end = writePiece(area, CONTENT_LENGTH_START, end);
+    end = writeNumber(area, data.length, end);
+    end = writePiece(area, SECTION_END, end);
+    if (typeof data === "string") {
+      end = writeAscii(area, data, end);
+      if (end < 0) return -1;
+    } else {
+      bytes.set(data, end);
+      end += data.length;
+    }
+    try {
+      this.#process(this.ourRole, response);
+      this.#state.processEvent(this.ourRole, "EndOfMessage");
+    } catch (error) {
+      this.#state.processError(this.ourRole);
+      throw error;
+    }
+    return end;
   }
 
   #checkNotBroken({ type }: Event): void {
@@ -540,6 +591,15 @@ export class Connection {
 /** A body up to this length is copied into one piece with its head. */
 const COPY_MAX = 4 * 1024;
 const CONTENT_LENGTH = "\r\nContent-Length: ";
+const CONTENT_LENGTH_START = new Piece(CONTENT_LENGTH);
+/** Bytes at most of a Content-Length line and the end of a head. */
+const WHOLE_MORE = CONTENT_LENGTH.length + 16 + SECTION_END.length;
+
+/** Whether the response to a request always has a body; null where there was no request. */
+function hasBody(method: string | null): boolean {
+  return method !== null && method !== "HEAD" && method !== "CONNECT";
+}
+
 const NO_BYTES = new Uint8Array(0);
 const NO_TRAILERS = new Headers();
 

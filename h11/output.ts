@@ -56,17 +56,30 @@ export class Piece {
 export const SECTION_END = new Piece("\r\n\r\n");
 
 /** Where a section of at most `size` bytes is written. Nothing else may be encoded until `cut`. */
-export function areaFor(size: number): Area {
+export function areaFor(size: number): Slab<Uint8Array> {
   // A piece writes up to three bytes too many, which the next one overwrites.
   size += 3;
   const area = size > SHARED_MAX ? new Slab(makeBytes, size) : slab;
   area.find(size);
   return area;
 }
-export type Area = Slab<Uint8Array>;
+/** What pieces and texts are written to. */
+export interface Area {
+  readonly array: Uint8Array;
+  readonly view: DataView;
+}
+
+/** An array of a caller's, which is mostly the one that was written to before. */
+export function areaOf(array: Uint8Array): Area {
+  if (array !== given.array) {
+    given = { array, view: new DataView(array.buffer, array.byteOffset, array.byteLength) };
+  }
+  return given;
+}
+let given: Area = { array: slab.array, view: slab.view };
 
 /** Takes what was written to the free bytes of an area, up to `end`. */
-export function cut(area: Area, end: number): Uint8Array {
+export function cut(area: Slab<Uint8Array>, end: number): Uint8Array {
   const start = area.used;
   area.take(end - start);
   return new Uint8Array(area.buffer, start, end - start);
@@ -82,4 +95,30 @@ export function writePiece({ view }: Area, { length, words }: Piece, at: number)
 export function writeText({ array }: Area, text: string, at: number): number {
   encodeInto(text, array, at);
   return at + text.length;
+}
+
+/** Writes a whole number in decimal digits at `at`. @returns Where it ends. */
+export function writeNumber({ array }: Area, number: number, at: number): number {
+  let end = at + 1;
+  for (let rest = number; rest >= 10; rest /= 10) end++;
+  for (let i = end - 1; i >= at; i--) {
+    array[i] = 0x30 + number % 10;
+    number = Math.floor(number / 10);
+  }
+  return end;
+}
+
+/**
+ * Writes text at `at` if it is ASCII.
+ *
+ * @returns Where it ends; -1 where it is not.
+ */
+export function writeAscii({ array }: Area, text: string, at: number): number {
+  const { length } = text;
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0x80) return -1;
+    array[at + i] = unit;
+  }
+  return at + length;
 }

@@ -15,8 +15,16 @@ const { TextDecoder, TextEncoder } = globalThis as Encoding;
 const decoder = TextDecoder ? new TextDecoder() : null;
 const encoder = TextEncoder ? new TextEncoder() : null;
 
-/** Up to this length a loop is faster than the call into TextDecoder (measured: 24 to 32). */
-const DECODE_LOOP_MAX = 24;
+/** Up to this length code units put into an array are faster than the call into TextDecoder (measured: 60 to 70). */
+const SHORT_MAX = 64;
+/**
+ * For each such length the array whose elements become a text: to append them one by one makes a string of each
+ * beginning, and takes two to three times as long.
+ */
+const units: number[][] = Array.from(
+  { length: SHORT_MAX + 1 },
+  (_, length) => Array(length).fill(0),
+);
 /** Up to this length a loop is faster than the call into TextEncoder (measured: 50 to 90). */
 const ENCODE_LOOP_MAX = 48;
 
@@ -26,10 +34,11 @@ export function decodeLatin1(
   start: number,
   end: number,
 ): string {
-  if (end - start <= DECODE_LOOP_MAX) {
-    let text = "";
-    for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]);
-    return text;
+  const length = end - start;
+  if (length <= SHORT_MAX) {
+    const codes = units[length];
+    for (let i = 0; i < length; i++) codes[i] = bytes[start + i];
+    return String.fromCharCode.apply(null, codes);
   }
   let i = start;
   while (i < end && bytes[i] < 0x80) i++;

@@ -72,6 +72,17 @@ const scratch = new Uint8Array(4 * 1024);
 /** Up to this length a loop is faster than the call into TextEncoder (measured: 64 to 96). */
 const LOOP_MAX = 64;
 
+/** A body up to this length goes to where it is sent from in one step. */
+const SMALL_BYTES = 4 * 1024;
+/** Room for such a body and a head of no more than its type. */
+const SMALL_RESPONSE = SMALL_BYTES + 1024;
+
+function isSmall(body: ResponseBody): body is string | Uint8Array {
+  return typeof body === "string"
+    ? body.length <= LOOP_MAX
+    : body instanceof Uint8Array && body.length <= SMALL_BYTES;
+}
+
 /** The bytes of `text`, which stay until the next call. */
 function encode(text: string): Uint8Array {
   const { length } = text;
@@ -208,6 +219,11 @@ export class Exchange implements BodySource {
     }
     checkBody(body);
     const { protocol } = this.host;
+    const onlyType = typeAlone(headers, type);
+    if (onlyType !== undefined && reason === "" && isSmall(body) && !this.#closes(false)) {
+      const response = plainResponse(status, onlyType, httpDate(this.host.now));
+      if (this.#sendSmall(response, body)) return this.#flush();
+    }
     const isHead = this.request.method === "HEAD";
     const hasNoBody = status === 204 || status === 205 || status === 304;
     const bytes = hasNoBody || body === null
@@ -217,8 +233,7 @@ export class Exchange implements BodySource {
       : body instanceof Uint8Array
       ? body
       : null;
-    const closes = this.#closes(bytes);
-    const onlyType = typeAlone(headers, type);
+    const closes = this.#closes(bytes === null);
     const isPlain = onlyType !== undefined && reason === "" && !closes;
     const response = isPlain
       ? plainResponse(status, onlyType, httpDate(this.host.now))
@@ -323,12 +338,25 @@ export class Exchange implements BodySource {
     return fields;
   }
 
-  /** Whether the connection ends with this response, whose whole body is `bytes`, or null for a stream. */
-  #closes(bytes: Uint8Array | null): boolean {
+  /** Sends a response that says nothing but its type, where that goes in one step. @returns Whether it did. */
+  #sendSmall(response: h11.Response, body: string | Uint8Array): boolean {
+    if (this.#canHaveTrailers) return false;
+    const { protocol, socket } = this.host;
+    const at = socket.reserve(SMALL_RESPONSE);
+    const end = protocol.sendWholeInto(response, body, socket.target, at);
+    if (end < 0) return false;
+    socket.append(end);
+    this.status = response.statusCode;
+    this.bytes += body.length;
+    return true;
+  }
+
+  /** Whether the connection ends with this response. */
+  #closes(isStream: boolean): boolean {
     // After a CONNECT that was refused the client may have sent what is not HTTP (RFC 9110 9.3.6). While a
     // stream is sent, its handler may read on.
     return this.host.isClosing || this.request.method === "CONNECT" ||
-      (bytes !== null && this.host.cannotDrain);
+      (!isStream && this.host.cannotDrain);
   }
 
   /** Trailers were set, and the client knows of chunks. */

@@ -11,7 +11,7 @@ import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
-import { route } from "./routing.ts";
+import { allowed, headOf, route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
 import { ConnectionLost } from "./socket.ts";
@@ -332,15 +332,15 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     const { method } = exchange.request;
     const path = pathOf(exchange.request.target);
     try {
-      const result = route(this, method, path);
-      if ("allow" in result) {
-        exchange.respond(204, null, { Allow: result.allow });
+      const found = route(this, method, path);
+      if (found === null) {
+        exchange.respond(204, null, { Allow: allowed(this, method, path) });
         return;
       }
-      const { route: found, params } = result.found;
-      exchange.route = found;
+      const { params } = found;
+      exchange.route = found.route;
       const timeout = this.#settings.handlerTimeout || undefined;
-      const task = ctx.trigger(found, { params, path: `${method}:${path}`, timeout });
+      const task = ctx.trigger(found.route, { params, path: headOf(method) + path, timeout });
       exchange.event = task.event;
       if (task.status === "fulfilled") return this.#settle(exchange, task);
       return new Promise((resolve) => {

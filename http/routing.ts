@@ -5,7 +5,7 @@ import { HTTPError } from "./http_error.ts";
 
 /** What is asked of a listener to find a route. */
 export interface Routes {
-  findRoute(path: string): FoundRoute | null;
+  findRoute(path: string, head: string): FoundRoute | null;
   /** The patterns that are registered. */
   patterns(): Iterable<string>;
 }
@@ -14,39 +14,44 @@ export interface Routes {
  * The route of `METHOD:path`. HEAD takes the route of GET where that was registered before any that HEAD
  * has itself.
  *
- * @returns Null where OPTIONS is answered without a route; `allow` has its answer then.
- * @throws {HTTPError} 404: there is none. 405: there is one for another method. 501: CONNECT without a
- * route of its own, which a route for everything is not.
+ * @returns Null where there is none: `allowed` tells what to answer.
+ * @throws {HTTPError} 501: CONNECT without a route of its own, which a route for everything is not.
  */
-export function route(
-  routes: Routes,
-  method: string,
-  path: string,
-): { found: FoundRoute } | { allow: string } {
-  let found = routes.findRoute(`${method}:${path}`);
+export function route(routes: Routes, method: string, path: string): FoundRoute | null {
+  const found = routes.findRoute(path, headOf(method));
   if (method === "HEAD") {
-    const get = routes.findRoute(`GET:${path}`);
-    if (get !== null && (found === null || get.route.order < found.route.order)) found = get;
+    const get = routes.findRoute(path, "GET:");
+    if (get !== null && (found === null || get.route.order < found.route.order)) return get;
   } else if (method === "CONNECT" && found?.route.pattern.startsWith("CONNECT:") !== true) {
     throw new HTTPError(501);
   }
-  if (found !== null) return { found };
+  return found;
+}
 
-  const allow = allowed(routes, path);
-  if (method === "OPTIONS" && (allow !== null || path === "*")) {
-    return { allow: allow ?? "OPTIONS" };
-  }
+/** What the path of a request's event begins with. */
+export function headOf(method: string): string {
+  return method === "GET" ? "GET:" : `${method}:`;
+}
+
+/**
+ * What to answer a request without a route: the `Allow` of one with OPTIONS.
+ *
+ * @throws {HTTPError} 404: there is no route for the path. 405: there is one for another method.
+ */
+export function allowed(routes: Routes, method: string, path: string): string {
+  const allow = methodsOf(routes, path);
+  if (method === "OPTIONS" && (allow !== null || path === "*")) return allow ?? "OPTIONS";
   if (allow === null) throw new HTTPError(404);
   throw new HTTPError(405, undefined, { headers: { Allow: allow } });
 }
 
 /** The methods that have a route for `path`, or for anything where it is `*`; null for none. */
-function allowed(routes: Routes, path: string): string | null {
+function methodsOf(routes: Routes, path: string): string | null {
   const methods = new Set<string>();
   for (const pattern of routes.patterns()) {
     const method = /^([A-Z]+):/.exec(pattern)?.[1];
     if (method === undefined || methods.has(method)) continue;
-    if (path === "*" || routes.findRoute(`${method}:${path}`) !== null) methods.add(method);
+    if (path === "*" || routes.findRoute(path, headOf(method)) !== null) methods.add(method);
   }
   if (methods.size === 0) return null;
   if (methods.has("GET")) methods.add("HEAD");

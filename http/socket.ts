@@ -165,22 +165,45 @@ export class Socket {
   write(bytes: Uint8Array): void {
     const { length } = bytes;
     if (length === 0 || this.#isClosed) return;
-    this.queued += length;
     if (length > COPY_MAX) {
+      this.queued += length;
       this.#closePiece();
       this.#queue.push({ bytes, area: null });
       return;
     }
+    const at = this.reserve(length);
+    area.bytes.set(bytes, at);
+    this.append(at + length);
+  }
+
+  /**
+   * Finds room for `size` bytes in an array that is to be written to, which is `target` until then.
+   *
+   * @returns Where they begin.
+   */
+  reserve(size: number): number {
+    if (area.used + size > AREA) area = new Area(AREA);
+    return area.used;
+  }
+
+  /** What `reserve` found room in. */
+  get target(): Uint8Array {
+    return area.bytes;
+  }
+
+  /** Queues what was written where `reserve` said, up to `end`. */
+  append(end: number): void {
+    if (this.#isClosed) return;
+    const start = area.used;
+    this.queued += end - start;
     // Pieces of other connections may stand behind ours.
-    if (this.#area !== area || this.#end !== area.used || this.#end + length > AREA) {
+    if (this.#area !== area || this.#end !== start) {
       this.#closePiece();
-      if (area.used + length > AREA) area = new Area(AREA);
       area.pieces++;
       this.#area = area;
-      this.#start = this.#end = area.used;
+      this.#start = start;
     }
-    area.bytes.set(bytes, this.#end);
-    this.#end = area.used += length;
+    this.#end = area.used = end;
   }
 
   /** Queues parts that belong together: in one write, where they have a large piece's size at most. */

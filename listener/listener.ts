@@ -297,10 +297,17 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /**
    * The route that `path` matches, and its params; null where none does.
    *
+   * @param head Text in front of `path`, as "GET:" of a request: for few texts that many paths begin with it is
+   * quicker to give them apart.
    * @throws {PathParamsError} A route matches, but a param has no value.
    */
-  findRoute(path: string): FoundRoute | null {
-    const route = this.#router.find(path);
+  findRoute(path: string, head = ""): FoundRoute | null {
+    let route = head === "" ? undefined : this.#router.findAfter(head, path);
+    if (route === undefined) {
+      path = head + path;
+      head = "";
+      route = this.#router.find(path);
+    }
     if (route === null) return null;
     const params: Record<string, unknown> = {};
     const { ends } = this.#router;
@@ -310,7 +317,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
       try {
         params[name] = converter.parse(this.decodeParam(text));
       } catch (cause) {
-        throw errors.noParam(name, path, cause);
+        throw errors.noParam(name, head + path, cause);
       }
     }
     return { route, params };
