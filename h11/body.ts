@@ -16,6 +16,9 @@ const LF = 0x0a,
   EQUALS = 0x3d,
   BACKSLASH = 0x5c;
 
+/** The end of a message without trailers. */
+const END = new EndOfMessage();
+
 /** How the end of a body is known (RFC 9112 6.3). */
 export type BodyFraming = "content-length" | "chunked" | "close-delimited";
 
@@ -51,7 +54,7 @@ export class BodyReader {
   read(buffer: ReceiveBuffer): Data | EndOfMessage | null {
     switch (this.#framing) {
       case "content-length": {
-        if (this.#remaining === 0) return new EndOfMessage();
+        if (this.#remaining === 0) return END;
         if (buffer.length === 0) return null;
         const data = buffer.take(this.#remaining);
         this.#remaining -= data.length;
@@ -66,7 +69,7 @@ export class BodyReader {
 
   /** The peer closed. @throws {RemoteProtocolError} The body is not complete (RFC 9112 8). */
   readEnd(): EndOfMessage {
-    if (this.#framing === "close-delimited") return new EndOfMessage();
+    if (this.#framing === "close-delimited") return END;
     const received = this.#framing === "content-length"
       ? `${this.#length - this.#remaining} of ${this.#length} bytes came`
       : "its last chunk did not come";

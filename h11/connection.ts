@@ -8,6 +8,7 @@ import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import {
   ConnectionClosed,
   type Event,
+  framingOfRequest,
   type InformationalResponse,
   type Request,
   type Response,
@@ -18,6 +19,7 @@ import { parseRequest, parseResponse, readSection, type SectionRules } from "./h
 import { listMembers } from "./grammar.ts";
 import { areaOf, join, Piece, SECTION_END, writeAscii, writeNumber, writePiece } from "./output.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
+import { forgetPlaced } from "./received_fields.ts";
 import {
   CLIENT,
   CLOSED,
@@ -165,6 +167,7 @@ export class Connection {
    * @throws {LocalProtocolError} Bytes come after the end.
    */
   receiveData(data: Uint8Array): void {
+    forgetPlaced();
     if (data.length === 0) {
       this.#buffer.isClosed = true;
     } else if (this.#buffer.isClosed) {
@@ -439,7 +442,7 @@ export class Connection {
   }
 
   #processRequest(role: Role, event: Request): void {
-    const framing = framingOf(event.headers);
+    const framing = framingOfRequest(event);
     const isOurs = role === this.ourRole;
     const isHttp10 = event.httpVersion === "1.0";
     // RFC 9110 7.8: an Upgrade counts with its connection option and not in HTTP/1.0. A client of

@@ -3,6 +3,7 @@
 
 import { LocalProtocolError } from "./errors.ts";
 import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./grammar.ts";
+import type { Framing } from "./framing.ts";
 import { framingOf, Headers, type HeadersInit } from "./headers.ts";
 import { FORBIDDEN_TRAILERS, ReceivedFields } from "./received_fields.ts";
 import { encodeLatin1 } from "./output.ts";
@@ -20,6 +21,9 @@ export interface RequestInit {
   httpVersion?: string;
 }
 
+/** What the fields of `request` say of its framing. */
+export let framingOfRequest: (request: Request) => Framing;
+
 /**
  * The start of a request.
  *
@@ -35,14 +39,17 @@ export class Request {
   readonly type = "Request";
   /** The method, case-sensitive. */
   readonly method: string;
-  /** The fields. */
-  readonly headers: Headers;
   /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
   readonly httpVersion: string;
+  #headers: Headers | null;
   readonly #received: ReceivedFields | null;
   readonly #targetStart: number;
   readonly #targetEnd: number;
   #target: string | null;
+
+  static {
+    framingOfRequest = (request) => request.#received?.framing ?? framingOf(request.headers);
+  }
 
   /**
    * Takes and checks the parts of a request.
@@ -69,18 +76,23 @@ export class Request {
     this.#targetEnd = targetEnd;
     if (init instanceof ReceivedFields) {
       this.method = method;
-      this.headers = new Headers(init);
+      this.#headers = null;
       this.httpVersion = httpVersion;
       this.#received = init;
       this.#target = null;
     } else {
       this.method = init.method;
-      this.headers = toHeaders(init.headers);
+      this.#headers = toHeaders(init.headers);
       this.httpVersion = toVersion(init.httpVersion);
       this.#received = null;
       this.#target = init.target;
       checkRequest(this, init.target);
     }
+  }
+
+  /** The fields. */
+  get headers(): Headers {
+    return this.#headers ??= new Headers(this.#received!);
   }
 
   /** The request target as it was sent: not decoded, with its query. */

@@ -18,7 +18,7 @@ import {
 import { endOfRun, FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
 import { methodName } from "./names.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
-import { type FieldRules, place, readFields } from "./received_fields.ts";
+import { type FieldRules, leave, place, placedEnd, readFields } from "./received_fields.ts";
 import type { Slab } from "./slab.ts";
 import { decodeLatin1, quoteBytes } from "./text.ts";
 
@@ -58,12 +58,20 @@ function parseFront<E>(
   how: SectionRules,
   used: ReceiveBuffer | null = null,
 ): E | null {
-  for (let size = Math.min(end - start, FIRST_SIZE);; size = end - start) {
-    const area = place(bytes, start, start + size);
+  const placed = placedEnd(bytes, start);
+  let stop = placed !== 0 && placed <= end ? placed : Math.min(end, start + FIRST_SIZE);
+  for (;;) {
+    const area = place(bytes, start, stop);
     const from = area.used;
-    const event = parse(area, from, from + size, how);
-    if (event !== null && used !== null) used.skip(area.used - from);
-    if (event !== null || size === end - start) return event;
+    const event = parse(area, from, from + stop - start, how);
+    if (event !== null) {
+      const size = area.used - from;
+      leave(bytes, start + size, stop);
+      used?.skip(size);
+      return event;
+    }
+    if (stop === end) return null;
+    stop = end;
   }
 }
 

@@ -78,6 +78,32 @@ const USUAL_FIELDS = 32;
 /** Bytes after what is read that are looked at with it, and of no effect. */
 const SLACK = 8;
 
+// Bytes that were placed with the last section and are not its own: what a client has sent with it.
+let rest: Uint8Array | null = null;
+let restStart = 0;
+let restEnd = 0;
+/** Where they stand in the area of heads. */
+let restAt = 0;
+
+/** Up to where `bytes` from `start` on are placed already; 0 where they are not. */
+export function placedEnd(bytes: Uint8Array, start: number): number {
+  return bytes === rest && start === restStart && heads.used === restAt ? restEnd : 0;
+}
+
+/** Arrays may have other bytes than before. */
+export function forgetPlaced(): void {
+  rest = null;
+}
+
+/** A section took bytes of what was placed: those of `bytes` in `[start, end)` are left. */
+export function leave(bytes: Uint8Array, start: number, end: number): void {
+  if (start === end) return;
+  rest = bytes;
+  restStart = start;
+  restEnd = end;
+  restAt = heads.used;
+}
+
 /**
  * Copies bytes to where a section that is read from them stays, and ends them with a zero. No part of a
  * section has one, so the loops that read need not look for the end.
@@ -85,6 +111,8 @@ const SLACK = 8;
  * @returns The area. They stand where its free bytes begin, and are its own when a section takes them.
  */
 export function place(bytes: Uint8Array, start: number, end: number): Slab<Uint8Array> {
+  if (end === placedEnd(bytes, start)) return heads;
+  rest = null;
   const size = end - start;
   const at = heads.find(size + SLACK);
   const isAll = start === 0 && end === bytes.length;
