@@ -18,7 +18,7 @@ import {
 import { endOfRun, FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./grammar.ts";
 import { methodName } from "./names.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
-import { type FieldRules, leave, place, placedEnd, readFields } from "./received_fields.ts";
+import { type FieldRules, heads, leave, place, placedEnd, readFields } from "./received_fields.ts";
 import type { Slab } from "./slab.ts";
 import { decodeLatin1, quoteBytes } from "./text.ts";
 
@@ -50,28 +50,40 @@ type Parser<E> = (
 const FIRST_SIZE = 4 * 1024;
 
 /** Reads a section at the front of `bytes[start, end)`; null where it is not complete. */
-function parseFront<E>(
+function parseAll<E>(
   bytes: Uint8Array,
   start: number,
   end: number,
   parse: Parser<E>,
   how: SectionRules,
-  used: ReceiveBuffer | null = null,
 ): E | null {
-  const placed = placedEnd(bytes, start);
-  let stop = placed !== 0 && placed <= end ? placed : Math.min(end, start + FIRST_SIZE);
+  place(bytes, start, end);
+  return parse(heads, heads.used, heads.used + end - start, how);
+}
+
+/** Reads a section at the front of `buffer`, before `end`, and uses it up; null where it is not complete. */
+function parseFront<E>(
+  buffer: ReceiveBuffer,
+  end: number,
+  parse: Parser<E>,
+  how: SectionRules,
+): E | null {
+  const { bytes, start } = buffer;
+  let stop = placedEnd(buffer);
+  if (stop === 0 || stop > end) {
+    stop = Math.min(end, start + FIRST_SIZE);
+    place(bytes, start, stop);
+  }
   for (;;) {
-    const area = place(bytes, start, stop);
-    const from = area.used;
-    const event = parse(area, from, from + stop - start, how);
+    const from = heads.used;
+    const event = parse(heads, from, from + stop - start, how);
     if (event !== null) {
-      const size = area.used - from;
-      leave(bytes, start + size, stop);
-      used?.skip(size);
+      buffer.skip(heads.used - from);
+      leave(buffer, stop);
       return event;
     }
     if (stop === end) return null;
-    stop = end;
+    place(bytes, start, stop = end);
   }
 }
 
@@ -91,7 +103,7 @@ export function readSection<E extends Event>(
   if (how.rules === "strict") {
     // At the end of the stream the part that came is judged: what is wrong with it is the better answer.
     if (buffer.isUnseen || hasSectionEnd(buffer) || isOver || buffer.isClosed) {
-      section = parseFront(buffer.bytes, buffer.start, end, parse, how, buffer);
+      section = parseFront(buffer, end, parse, how);
       if (section === null) buffer.markSeen();
     }
   } else {
@@ -129,7 +141,7 @@ function readLeniently<E extends Event>(
 ): E | null {
   if (buffer.isUnseen) {
     try {
-      const section = parseFront(buffer.bytes, buffer.start, end, parse, how, buffer);
+      const section = parseFront(buffer, end, parse, how);
       if (section !== null) return section;
     } catch (error) {
       if (!(error instanceof LocalProtocolError)) throw error;
@@ -144,7 +156,7 @@ function readLeniently<E extends Event>(
     const before = at > start && bytes[at - 1] === CR ? at - 2 : at - 1;
     if (before >= start && bytes[before] !== LF) continue;
     const section = unfold(bytes, start, at + 1, how.trailers ? 1 : 2);
-    const result = parseFront(section, 0, section.length, parse, how);
+    const result = parseAll(section, 0, section.length, parse, how);
     buffer.skip(at + 1 - start);
     return result;
   }

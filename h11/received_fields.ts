@@ -15,6 +15,7 @@ import {
 import { endOfRun, FIELD_VALUE, isBlank, TOKEN } from "./grammar.ts";
 import { knownName, KnownText } from "./known_names.ts";
 import { isName } from "./names.ts";
+import type { ReceiveBuffer } from "./receive_buffer.ts";
 import { Slab } from "./slab.ts";
 import { decodeAscii, decodeLatin1, quoteBytes } from "./text.ts";
 
@@ -71,7 +72,7 @@ export const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
 
 // What is kept of received sections goes into two shared areas: the bytes, and four numbers for each
 // field, counted from the section's start: start and end of its name, start and end of its value.
-const heads = new Slab((length) => new Uint8Array(length), 32 * 1024);
+export const heads: Slab<Uint8Array> = new Slab((length) => new Uint8Array(length), 32 * 1024);
 const indexes = new Slab((length) => new Int32Array(length), 4 * 1024);
 /** Room for so many fields is found before a section is read; more move to a larger area. */
 const USUAL_FIELDS = 32;
@@ -79,46 +80,44 @@ const USUAL_FIELDS = 32;
 const SLACK = 8;
 
 // Bytes that were placed with the last section and are not its own: what a client has sent with it.
-let rest: Uint8Array | null = null;
+let rest: ReceiveBuffer | null = null;
 let restStart = 0;
 let restEnd = 0;
 /** Where they stand in the area of heads. */
 let restAt = 0;
 
-/** Up to where `bytes` from `start` on are placed already; 0 where they are not. */
-export function placedEnd(bytes: Uint8Array, start: number): number {
-  return bytes === rest && start === restStart && heads.used === restAt ? restEnd : 0;
+/** Up to where what is in `buffer` is placed already; 0 where it is not. */
+export function placedEnd(buffer: ReceiveBuffer): number {
+  return buffer === rest && buffer.start === restStart && heads.used === restAt ? restEnd : 0;
 }
 
-/** Arrays may have other bytes than before. */
-export function forgetPlaced(): void {
-  rest = null;
-}
-
-/** A section took bytes of what was placed: those of `bytes` in `[start, end)` are left. */
-export function leave(bytes: Uint8Array, start: number, end: number): void {
-  if (start === end) return;
-  rest = bytes;
-  restStart = start;
+/** A section took bytes of what was placed: those up to `end` are left in `buffer`. */
+export function leave(buffer: ReceiveBuffer, end: number): void {
+  if (buffer.start === end) return;
+  rest = buffer;
+  restStart = buffer.start;
   restEnd = end;
   restAt = heads.used;
+}
+
+/** A buffer may have other bytes than before. */
+export function forgetPlaced(): void {
+  rest = null;
 }
 
 /**
  * Copies bytes to where a section that is read from them stays, and ends them with a zero. No part of a
  * section has one, so the loops that read need not look for the end.
  *
- * @returns The area. They stand where its free bytes begin, and are its own when a section takes them.
+ * They stand where the free bytes of `heads` begin, and are its own when a section takes them.
  */
-export function place(bytes: Uint8Array, start: number, end: number): Slab<Uint8Array> {
-  if (end === placedEnd(bytes, start)) return heads;
+export function place(bytes: Uint8Array, start: number, end: number): void {
   rest = null;
   const size = end - start;
   const at = heads.find(size + SLACK);
   const isAll = start === 0 && end === bytes.length;
   heads.array.set(isAll ? bytes : bytes.subarray(start, end), at);
   heads.array[at + size] = 0;
-  return heads;
 }
 
 /** How a field section is read. */

@@ -570,15 +570,22 @@ const plainResponses = new Map<string | null, h11.Response[]>();
 /** So many types are kept: they may have a part that is made up anew each time. */
 const PLAIN_TYPES_MAX = 100;
 let plainDate = "";
+/** The last one, and its type. */
+let lastPlain: h11.Response | null = null;
+let lastType: string | null = null;
 
 function plainResponse(statusCode: number, type: string | null, Date: string): h11.Response {
+  if (lastPlain?.statusCode === statusCode && type === lastType && Date === plainDate) {
+    return lastPlain;
+  }
   if (Date !== plainDate || plainResponses.size > PLAIN_TYPES_MAX) {
     plainDate = Date;
     plainResponses.clear();
   }
   let byStatus = plainResponses.get(type);
   if (byStatus === undefined) plainResponses.set(type, byStatus = []);
-  return byStatus[statusCode] ??= new h11.Response({
+  lastType = type;
+  return lastPlain = byStatus[statusCode] ??= new h11.Response({
     statusCode,
     reason: reasonPhrase(statusCode),
     headers: type === null ? { Date } : { "Content-Type": type, Date },

@@ -360,7 +360,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #end(dispatcher: Dispatcher): void {
     const failed = this.#phase === "failing";
     this.#phase = "over";
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) this.#leave(dispatcher);
     else if (this.#autoDone || failed) this.done();
