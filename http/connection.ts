@@ -55,6 +55,9 @@ export interface ConnectionHost {
   logRefusal(line: string): void;
 }
 
+/** Those that read ahead soon. */
+let soon: Connection[] = [];
+
 /** What is waited for from the client. */
 type Wait = "nothing" | "request" | "head" | "body";
 
@@ -322,7 +325,7 @@ export class Connection implements ExchangeHost, Watched {
       this.isCorked = false;
       if (running !== undefined) {
         socket.flush();
-        this.#readAhead();
+        this.#readAheadLater();
         await running;
         this.#waitForNothing();
       }
@@ -380,6 +383,21 @@ export class Connection implements ExchangeHost, Watched {
     }
     this.#bodyWaited = 0;
     this.#bodyReceived = this.#bodyPart?.length ?? 0;
+  }
+
+  /**
+   * Reads ahead when the event loop has done what it does now, if the exchange still runs then: most handlers
+   * that wait, wait for what is there.
+   */
+  #readAheadLater(): void {
+    if (soon.push(this) > 1) return;
+    setImmediate(() => {
+      const connections = soon;
+      soon = [];
+      for (const connection of connections) {
+        if (connection.#isHandling) connection.#readAhead();
+      }
+    });
   }
 
   /**
@@ -534,8 +552,7 @@ export class Connection implements ExchangeHost, Watched {
     if (exchange !== this.#exchange || exchange.isOver || part?.length !== length) return null;
     this.#bodyPart = null;
     exchange.body.trailers = (protocol.nextEvent() as h11.EndOfMessage).headers;
-    // The read that notices when the client leaves may overwrite the bytes.
-    if (!this.isCorked) queueMicrotask(() => this.#readAhead());
+    if (!this.isCorked) this.#readAheadLater();
     return part as Uint8Array<ArrayBuffer>;
   }
 
@@ -572,7 +589,7 @@ export class Connection implements ExchangeHost, Watched {
       throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
-    this.#readAhead();
+    this.#readAheadLater();
     return null;
   }
 
