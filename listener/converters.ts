@@ -16,6 +16,9 @@ export interface Converter<T = unknown> {
   parse(text: string): T;
 }
 
+/** The code units of a path: of a string's, each look-up has to ask what kind of string it is. */
+export type Codes = Uint16Array;
+
 /** How the router finds out where a param that starts at `at` may end. */
 export interface Scanner {
   /** The least length of the text. */
@@ -28,9 +31,9 @@ export interface Scanner {
   /** Whether the text can go on with this code unit: where not, it ends there or never. */
   holds(code: number): boolean;
   /** The farthest end, at most `stop`; below `at + min` where there is none. */
-  reach(path: string, at: number, stop: number): number;
-  /** Whether an end before the farthest one is an end as well; null: each is. */
-  readonly accepts: ((path: string, at: number, end: number) => boolean) | null;
+  reach(path: Codes, at: number, stop: number): number;
+  /** Whether an end before the farthest one is an end as well; null: each is. `text` is the path. */
+  readonly accepts: ((path: Codes, at: number, end: number, text: string) => boolean) | null;
 }
 
 /** A converter as patterns are compiled with it. */
@@ -50,8 +53,8 @@ function isHex(code: number): boolean {
   return isDigit(code) || ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x66);
 }
 
-function digitsEnd(path: string, at: number, stop: number): number {
-  while (at < stop && isDigit(path.charCodeAt(at))) at++;
+function digitsEnd(path: Codes, at: number, stop: number): number {
+  while (at < stop && isDigit(path[at])) at++;
   return at;
 }
 
@@ -60,7 +63,7 @@ const STR: Scanner = {
   regular: true,
   holds: (code): boolean => code !== SLASH,
   reach(path, at, stop): number {
-    while (at < stop && path.charCodeAt(at) !== SLASH) at++;
+    while (at < stop && path[at] !== SLASH) at++;
     return at;
   },
   accepts: null,
@@ -74,11 +77,11 @@ const FLOAT: Scanner = {
   holds: (code): boolean => isDigit(code) || code === DOT,
   reach(path, at, stop): number {
     const dot = digitsEnd(path, at, stop);
-    if (dot === at || dot >= stop || path.charCodeAt(dot) !== DOT) return dot;
+    if (dot === at || dot >= stop || path[dot] !== DOT) return dot;
     const end = digitsEnd(path, dot + 1, stop);
     return end > dot + 1 ? end : dot;
   },
-  accepts: (path, _at, end): boolean => path.charCodeAt(end - 1) !== DOT,
+  accepts: (path, _at, end): boolean => path[end - 1] !== DOT,
 };
 
 const PATH: Scanner = {
@@ -98,7 +101,7 @@ const UUID: Scanner = {
   reach(path, at, stop): number {
     if (at + UUID_LENGTH > stop) return -1;
     for (let i = 0; i < UUID_LENGTH; i++) {
-      const code = path.charCodeAt(at + i);
+      const code = path[at + i];
       if (UUID_HYPHENS.includes(i) ? code !== HYPHEN : !isHex(code)) return -1;
     }
     return at + UUID_LENGTH;
@@ -159,7 +162,7 @@ export function makeConverter(name: string, converter: Converter): NamedConverte
     regular: false,
     holds: (): boolean => true,
     reach: (_path, _at, stop): number => stop,
-    accepts: (path, at, end): boolean => whole.test(path.slice(at, end)),
+    accepts: (_path, at, end, text): boolean => whole.test(text.slice(at, end)),
   };
   return { regex: converter.regex, parse: (text): unknown => converter.parse(text), scanner };
 }

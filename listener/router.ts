@@ -15,15 +15,16 @@
 // the ends, and each candidate is tested.
 
 import type { Route } from "./route.ts";
-import type { Scanner } from "./converters.ts";
+import type { Codes, Scanner } from "./converters.ts";
 
 /** A place in the trie: what may come after the text that led here. */
 class Node {
   /** The literal text that leads here from the node above. */
   label: string;
-  // Of the label, kept here because a search would wait for the string's memory.
+  // Of the label, kept here because a search would wait for their memory.
   code: number;
   length: number;
+  codes: Codes;
   /** The order of the first route at or below this node. */
   readonly first: number;
   /** The route whose pattern ends here. */
@@ -42,6 +43,7 @@ class Node {
     this.label = label;
     this.code = label.charCodeAt(0);
     this.length = label.length;
+    this.codes = codesOf(label);
     this.first = first;
   }
 
@@ -89,6 +91,7 @@ class Node {
     kid.label = kid.label.slice(length);
     kid.code = kid.label.charCodeAt(0);
     kid.length = kid.label.length;
+    kid.codes = codesOf(kid.label);
     kid.next = null;
     upper.addKid(kid);
     return upper;
@@ -109,6 +112,12 @@ class Node {
     while (before.next !== kid) before = before.next!;
     before.next = by;
   }
+}
+
+function codesOf(text: string): Codes {
+  const codes = new Uint16Array(text.length);
+  for (let i = 0; i < codes.length; i++) codes[i] = text.charCodeAt(i);
+  return codes;
 }
 
 /** The place after a param, and what remembers the param's tried ends during a search. */
@@ -152,7 +161,10 @@ const NO_HEAD: Head = { text: "", node: null, paramsFirst: NONE };
 export class Router {
   #root: Node = new Node("", 0);
   #search = 0;
-  #path = "";
+  // The path that is being searched for: its text, and in its first `#length` elements its code units.
+  #text = "";
+  #path: Codes = new Uint16Array(256);
+  #length = 0;
   #best: Route | null = null;
   #bestOrder = NONE;
   /** Where the texts that paths were given apart from lead. */
@@ -227,20 +239,24 @@ export class Router {
 
   #find(start: Node, path: string): Route | null {
     this.#search++;
-    this.#path = path;
+    this.#text = path;
+    this.#length = path.length;
+    if (path.length > this.#path.length) this.#path = new Uint16Array(2 * path.length);
+    const codes = this.#path;
+    for (let i = 0; i < path.length; i++) codes[i] = path.charCodeAt(i);
     this.#best = null;
     this.#bestOrder = NONE;
     this.#visit(start, 0, 0);
-    this.#path = "";
+    this.#text = "";
     return this.#best;
   }
 
   /** Looks for routes from `node` on, with `depth` params behind and the path read up to `at`. */
   #visit(node: Node, at: number, depth: number): void {
-    const path = this.#path;
+    const path = this.#path, pathLength = this.#length;
     for (;;) {
       if (node.first >= this.#bestOrder) return;
-      if (at === path.length && node.route !== null && node.route.order < this.#bestOrder) {
+      if (at === pathLength && node.route !== null && node.route.order < this.#bestOrder) {
         this.#best = node.route;
         this.#bestOrder = node.route.order;
         for (let i = 0; i < 2 * depth; i++) this.ends[i] = this.#way[i];
@@ -248,13 +264,13 @@ export class Router {
       for (let param = node.param; param !== null; param = param.nextParam) {
         this.#follow(param, at, depth);
       }
-      if (at === path.length) return;
-      const kid = node.kid(path.charCodeAt(at));
+      if (at === pathLength) return;
+      const kid = node.kid(path[at]);
       if (kid === null) return;
-      const { label, length } = kid;
-      if (at + length > path.length) return;
+      const { codes, length } = kid;
+      if (at + length > pathLength) return;
       for (let i = 1; i < length; i++) {
-        if (path.charCodeAt(at + i) !== label.charCodeAt(i)) return;
+        if (path[at + i] !== codes[i]) return;
       }
       at += length;
       node = kid;
@@ -268,7 +284,7 @@ export class Router {
     const path = this.#path;
     const { scanner } = param;
     const nearest = at + scanner.min;
-    const stop = param.search === this.#search ? param.untried : path.length;
+    const stop = param.search === this.#search ? param.untried : this.#length;
     const farthest = scanner.reach(path, at, stop);
     if (farthest < nearest) return;
     param.search = this.#search;
@@ -279,7 +295,7 @@ export class Router {
     if (param.farthestOnly) return;
     for (let end = farthest - 1; end >= nearest; end--) {
       if (param.first >= this.#bestOrder) return;
-      if (scanner.accepts !== null && !scanner.accepts(path, at, end)) continue;
+      if (scanner.accepts !== null && !scanner.accepts(path, at, end, this.#text)) continue;
       this.#way[2 * depth + 1] = end;
       this.#visit(param, end, depth + 1);
     }
@@ -294,24 +310,26 @@ export class Router {
       tried.clear();
     }
     this.#way[2 * depth] = at;
-    const farthest = scanner.reach(path, at, path.length);
+    const farthest = scanner.reach(path, at, this.#length);
     for (let end = farthest; end >= at + scanner.min; end--) {
       if (param.first >= this.#bestOrder) return;
-      if (tried.has(end) || !canGoOn(param, path, end)) continue;
+      if (tried.has(end) || !this.#canGoOn(param, end)) continue;
       // Of a built-in scanner the farthest end is an end; the expression of a user says so itself.
       const isEnd = end === farthest && scanner.regular;
-      if (!isEnd && scanner.accepts !== null && !scanner.accepts(path, at, end)) continue;
+      if (!isEnd && scanner.accepts !== null && !scanner.accepts(path, at, end, this.#text)) {
+        continue;
+      }
       tried.add(end);
       this.#way[2 * depth + 1] = end;
       this.#visit(param, end, depth + 1);
     }
   }
-}
 
-/** Whether a visit of `node` at `at` can find anything: cheaper than the expression of a user. */
-function canGoOn(node: Node, path: string, at: number): boolean {
-  return node.param !== null ||
-    (at === path.length ? node.route !== null : node.kid(path.charCodeAt(at)) !== null);
+  /** Whether a visit of `node` at `at` can find anything: cheaper than the expression of a user. */
+  #canGoOn(node: Node, at: number): boolean {
+    return node.param !== null ||
+      (at === this.#length ? node.route !== null : node.kid(this.#path[at]) !== null);
+  }
 }
 
 function addLiteral(node: Node, text: string, order: number): Node {
