@@ -12,9 +12,10 @@ import {
   type InformationalResponse,
   type Request,
   type Response,
+  startOf,
 } from "./events.ts";
 import type { Framing } from "./framing.ts";
-import { framingOf, Headers, sizeOf, writeFields, writeSection } from "./headers.ts";
+import { framingOf, Headers, writeSection } from "./headers.ts";
 import { parseRequest, parseResponse, readSection, type SectionRules } from "./heads.ts";
 import { listMembers } from "./grammar.ts";
 import { areaOf, join, Piece, SECTION_END, writeAscii, writeNumber, writePiece } from "./output.ts";
@@ -87,6 +88,8 @@ export class Connection {
   /** The CRLF before a request line that RFC 9112 2.2 has a server pass over was passed over. */
   #passedOverCRLF = false;
   #requestMethod: string | null = null;
+  /** The request is of HTTP/1.1, and each response to it that can have a body has one. */
+  #isUsual = false;
   #theirHttpVersion: string | null = null;
   #clientWaits = false;
 
@@ -266,13 +269,12 @@ export class Connection {
   }
 
   /**
-   * As `sendWhole`, where the fields say nothing of framing and nothing has to be added but `Content-Length`:
-   * writes all of the response to `bytes` from `at` on, as a server does that puts many together. Text is to be
+   * As `sendWhole`, for a server that puts many responses together: writes all of one to `bytes` from `at` on,
+   * where nothing is to be decided. `response` is one that is sent often, and says nothing of framing; text is
    * ASCII.
    *
    * @returns Where it ends; -1 where it is another case, or there is no room: nothing has been sent then, and
-   * `sendWhole` does it.
-   * @throws {LocalProtocolError} As `send`.
+   * `sendWhole` does it, or tells why not.
    */
   sendWholeInto(
     response: Response,
@@ -280,23 +282,11 @@ export class Connection {
     bytes: Uint8Array,
     at: number,
   ): number {
-    const { statusCode, headers } = response;
-    const asked = framingOf(headers);
-    const line = statusLine(response);
-    const fieldsSize = sizeOf(headers);
-    const mostSize = line.length + fieldsSize + WHOLE_MORE + data.length;
-    if (
-      asked.said !== 0 || asked.contentLength >= 0 || fieldsSize < 0 ||
-      at + mostSize > bytes.length ||
-      statusCode === 204 || statusCode === 304 || response.httpVersion !== "1.1" ||
-      this.#theirHttpVersion !== "1.1" || !hasBody(this.#requestMethod) ||
-      !this.#state.keepAlive || this.theirState === ERROR || this.ourState === ERROR
-    ) return -1;
-
+    const start = startOf(response);
+    if (start === null || !this.#isUsual) return -1;
+    if (at + start.length + MAX_DIGITS + SECTION_END.length + data.length > bytes.length) return -1;
     const area = areaOf(bytes);
-    let end = writePiece(area, line, at);
-    end = writeFields(area, headers, end);
-    end = writePiece(area, CONTENT_LENGTH_START, end);
+    let end = writePiece(area, start, at);
     end = writeNumber(area, data.length, end);
     end = writePiece(area, SECTION_END, end);
     if (typeof data === "string") {
@@ -306,13 +296,8 @@ export class Connection {
       bytes.set(data, end);
       end += data.length;
     }
-    try {
-      this.#process(this.ourRole, response);
-      this.#state.processEvent(this.ourRole, "EndOfMessage");
-    } catch (error) {
-      this.#state.processError(this.ourRole);
-      throw error;
-    }
+    if (!this.#state.processWholeResponse()) return -1;
+    this.#clientWaits = false;
     return end;
   }
 
@@ -363,6 +348,7 @@ export class Connection {
   startNextCycle(): void {
     this.#state.startNextCycle();
     this.#requestMethod = null;
+    this.#isUsual = false;
     this.#passedOverCRLF = false;
   }
 
@@ -453,6 +439,7 @@ export class Connection {
     this.#state.processEvent(role, event.type);
     if (upgrade || connect) this.#state.processSwitchProposal(upgrade, connect);
     this.#requestMethod = event.method;
+    this.#isUsual = event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
     if (!isOurs) this.#theirHttpVersion = event.httpVersion;
     if (!persists(framing, isHttp10)) this.#state.processKeepAliveDisabled();
     // RFC 9110 10.1.1: an expectation in HTTP/1.0 is passed over.
@@ -594,15 +581,8 @@ export class Connection {
 /** A body up to this length is copied into one piece with its head. */
 const COPY_MAX = 4 * 1024;
 const CONTENT_LENGTH = "\r\nContent-Length: ";
-const CONTENT_LENGTH_START = new Piece(CONTENT_LENGTH);
-/** Bytes at most of a Content-Length line and the end of a head. */
-const WHOLE_MORE = CONTENT_LENGTH.length + 16 + SECTION_END.length;
-
-/** Whether the response to a request always has a body; null where there was no request. */
-function hasBody(method: string | null): boolean {
-  return method !== null && method !== "HEAD" && method !== "CONNECT";
-}
-
+/** Digits of the largest number that is exact. */
+const MAX_DIGITS = 16;
 const NO_BYTES = new Uint8Array(0);
 const NO_TRAILERS = new Headers();
 

@@ -6,7 +6,7 @@ import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./gramm
 import type { Framing } from "./framing.ts";
 import { framingOf, Headers, type HeadersInit } from "./headers.ts";
 import { FORBIDDEN_TRAILERS, ReceivedFields } from "./received_fields.ts";
-import { encodeLatin1 } from "./output.ts";
+import { encodeLatin1, Piece } from "./output.ts";
 import { quote } from "./text.ts";
 
 /** What a {@linkcode Request} is made from. */
@@ -204,6 +204,12 @@ export class InformationalResponse implements AnyResponse {
 }
 
 /**
+ * The head of `response` up to the value of `Content-Length`, where that is all it lacks: it was built, has a body
+ * whatever it answers but HEAD and CONNECT, and its fields say nothing of framing. Else null.
+ */
+export let startOf: (response: Response) => Piece | null;
+
+/**
  * The start of a response.
  *
  * @example
@@ -224,6 +230,15 @@ export class Response implements AnyResponse {
   readonly reason: string;
   /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
   readonly httpVersion: string;
+  /** Undefined before it was asked for. */
+  #start: Piece | null | undefined = undefined;
+
+  static {
+    startOf = (response) => {
+      if (response.#start === undefined) response.#start = toStart(response);
+      return response.#start;
+    };
+  }
 
   /**
    * Takes and checks the parts of a response.
@@ -252,6 +267,15 @@ export class Response implements AnyResponse {
       checkResponse(this, 200, 999);
     }
   }
+}
+
+function toStart({ statusCode, reason, headers, httpVersion }: Response): Piece | null {
+  const { said, contentLength } = framingOf(headers);
+  const isPlain = said === 0 && contentLength < 0 && statusCode !== 204 && statusCode !== 304 &&
+    httpVersion === "1.1";
+  if (!isPlain) return null;
+  const lines = headers.rawItems().map(([name, value]) => `${name}: ${value}\r\n`);
+  return new Piece(`HTTP/1.1 ${statusCode} ${reason}\r\n${lines.join("")}Content-Length: `);
 }
 
 function checkResponse({ statusCode, reason }: AnyResponse, lowest: number, highest: number): void {

@@ -3,15 +3,7 @@
 
 import { BuiltFields } from "./built_fields.ts";
 import type { Framing } from "./framing.ts";
-import {
-  type Area,
-  areaFor,
-  cut,
-  type Piece,
-  SECTION_END,
-  writePiece,
-  writeText,
-} from "./output.ts";
+import { areaFor, cut, type Piece, SECTION_END, writePiece, writeText } from "./output.ts";
 import { ReceivedFields } from "./received_fields.ts";
 
 /** What headers can be made from: pairs (an array, a web `Headers`, a `Map` …) or a record. */
@@ -36,11 +28,6 @@ export let writeSection: (
   added?: string,
   body?: Uint8Array,
 ) => Uint8Array;
-/** Bytes of the lines of headers that were built; -1 for others. */
-export let sizeOf: (headers: Headers) => number;
-/** Writes the lines of headers that were built at `at`, each with the CRLF before it. @returns Where they end. */
-export let writeFields: (area: Area, headers: Headers, at: number) => number;
-
 const NONE: readonly string[] = [];
 const NO_BYTES = new Uint8Array(0);
 
@@ -65,8 +52,6 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 
   static {
     framingOf = (headers) => headers.#fields.framing;
-    sizeOf = (headers) => headers.#fields instanceof BuiltFields ? headers.#fields.size : -1;
-    writeFields = (area, headers, at) => (headers.#fields as BuiltFields).write(area, NONE, at);
     writeSection = (start, headers, without = NONE, added = "", body = NO_BYTES) => {
       const fields = headers.#fields instanceof BuiltFields
         ? headers.#fields

@@ -203,6 +203,8 @@ const NOT_ALLOWED = -1;
 const CLIENT_MOVES = new Int16Array(TRIGGERS.length << 8).fill(UNKNOWN);
 const SERVER_MOVES = new Int16Array(TRIGGERS.length << 8).fill(UNKNOWN);
 const SETTLED = new Int16Array(SITUATIONS).fill(UNKNOWN);
+/** Where a whole response of the server leads, where that asks for nothing else. */
+const AFTER_RESPONSE = new Int16Array(SITUATIONS).fill(UNKNOWN);
 
 /** Where an event of `role` moves both states. */
 function move(role: Role, trigger: Trigger, both: number): number {
@@ -228,6 +230,13 @@ function settled(situation: number): number {
     (situation & (UPGRADE_PROPOSED | CONNECT_PROPOSED)) !== 0,
   );
   return situation & ~BOTH_STATES | together(client, server);
+}
+
+/** Where a response and its end move the server, where the connection goes on as it is. */
+function afterResponse(situation: number): number {
+  if ((situation & ~BOTH_STATES) !== 0 || clientOf(situation) === ERROR) return NOT_ALLOWED;
+  const both = move(SERVER, "Response", situation);
+  return both === NOT_ALLOWED ? NOT_ALLOWED : settled(move(SERVER, "EndOfMessage", settled(both)));
 }
 
 /** Follows what is not triggered by an event until nothing moves any more. */
@@ -291,6 +300,20 @@ export class ConnectionState {
     if (next === UNKNOWN) next = moves[number << 8 | both] = move(role, trigger, both);
     if (next === NOT_ALLOWED) throw notAllowed(role, situation, trigger);
     this.#settle(situation & ~BOTH_STATES | next);
+  }
+
+  /**
+   * The server sends a response and its end at once.
+   *
+   * @returns Whether that is done: it is for one who speaks up to here as most do. Else nothing has moved.
+   */
+  processWholeResponse(): boolean {
+    const situation = this.#situation;
+    let next = AFTER_RESPONSE[situation];
+    if (next === UNKNOWN) next = AFTER_RESPONSE[situation] = afterResponse(situation);
+    if (next === NOT_ALLOWED) return false;
+    this.#situation = next;
+    return true;
   }
 
   /** The client's request proposed to switch protocols. */

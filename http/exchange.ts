@@ -217,13 +217,45 @@ export class Exchange implements BodySource {
     if (!Number.isInteger(status) || status < 200 || status > 599) {
       throw new RangeError(`Cannot respond with status ${status}: must be from 200 to 599`);
     }
-    checkBody(body);
-    const { protocol } = this.host;
-    const onlyType = typeAlone(headers, type);
-    if (onlyType !== undefined && reason === "" && isSmall(body) && !this.#closes(false)) {
-      const response = plainResponse(status, onlyType, httpDate(this.host.now));
-      if (this.#sendSmall(response, body)) return this.#flush();
+    if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {
+      return this.#flush();
     }
+    checkBody(body);
+    return this.#respondInSteps(status, body, headers, reason, type);
+  }
+
+  /** Sends a response that says nothing but its type, where that goes in one step. @returns Whether it did. */
+  #respondAtOnce(
+    status: number,
+    body: string | Uint8Array,
+    headers: h11.HeadersInit,
+    type: string | null,
+  ): boolean {
+    const onlyType = typeAlone(headers, type);
+    if (
+      onlyType === undefined || status === 205 || this.#trailers !== null || this.#closes(false)
+    ) {
+      return false;
+    }
+    const { protocol, socket } = this.host;
+    const response = plainResponse(status, onlyType, httpDate(this.host.now));
+    const at = socket.reserve(SMALL_RESPONSE);
+    const end = protocol.sendWholeInto(response, body, socket.target, at);
+    if (end < 0) return false;
+    socket.append(end);
+    this.status = status;
+    this.bytes += body.length;
+    return true;
+  }
+
+  #respondInSteps(
+    status: number,
+    body: ResponseBody,
+    headers: h11.HeadersInit,
+    reason: string,
+    type: string | null,
+  ): void | Promise<void> {
+    const { protocol } = this.host;
     const isHead = this.request.method === "HEAD";
     const hasNoBody = status === 204 || status === 205 || status === 304;
     const bytes = hasNoBody || body === null
@@ -234,6 +266,7 @@ export class Exchange implements BodySource {
       ? body
       : null;
     const closes = this.#closes(bytes === null);
+    const onlyType = typeAlone(headers, type);
     const isPlain = onlyType !== undefined && reason === "" && !closes;
     const response = isPlain
       ? plainResponse(status, onlyType, httpDate(this.host.now))
@@ -336,19 +369,6 @@ export class Exchange implements BodySource {
     if (!hasDate) fields.push(["Date", httpDate(this.host.now)]);
     if (!hasConnection && closes) fields.push(CLOSE);
     return fields;
-  }
-
-  /** Sends a response that says nothing but its type, where that goes in one step. @returns Whether it did. */
-  #sendSmall(response: h11.Response, body: string | Uint8Array): boolean {
-    if (this.#canHaveTrailers) return false;
-    const { protocol, socket } = this.host;
-    const at = socket.reserve(SMALL_RESPONSE);
-    const end = protocol.sendWholeInto(response, body, socket.target, at);
-    if (end < 0) return false;
-    socket.append(end);
-    this.status = response.statusCode;
-    this.bytes += body.length;
-    return true;
   }
 
   /** Whether the connection ends with this response. */
