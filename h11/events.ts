@@ -100,6 +100,20 @@ export class Request {
     return this.#target ??= this.#received!.slice(this.#targetStart, this.#targetEnd);
   }
 
+  /**
+   * Writes the code units of `target` to `units`, for those who look at them: it makes no string.
+   *
+   * @returns How many there are; -1 where there is no room for them.
+   */
+  targetInto(units: Uint16Array): number {
+    const received = this.#received;
+    if (received !== null) return received.copy(this.#targetStart, this.#targetEnd, units);
+    const target = this.#target!;
+    if (target.length > units.length) return -1;
+    for (let i = 0; i < target.length; i++) units[i] = target.charCodeAt(i);
+    return target.length;
+  }
+
   /** Shows the request where an object is printed. */
   [Symbol.for("Deno.customInspect")](
     inspect: (value: unknown) => string,

@@ -333,6 +333,15 @@ export class ReceivedFields {
       : this.#text.slice(start, end);
   }
 
+  /** Copies bytes `[start, end)` of the section. @returns How many; -1 where there is no room for them. */
+  copy(start: number, end: number, into: Uint16Array): number {
+    const length = end - start;
+    if (length > into.length) return -1;
+    const bytes = this.#bytes, from = this.#start + start;
+    for (let i = 0; i < length; i++) into[i] = bytes[from + i];
+    return length;
+  }
+
   /** The first field from `i` on that is called `name`, which is in lower case; -1 where there is none. */
   find(name: string, i: number): number {
     const index = this.#index, start = this.#start;

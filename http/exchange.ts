@@ -9,6 +9,7 @@ import type { Settings } from "./options.ts";
 import { type BodySource, RequestBody } from "./request_body.ts";
 import { knownBody } from "./response_body.ts";
 import { ConnectionLost, type Socket } from "./socket.ts";
+import { pathOf } from "./target.ts";
 import { checkResponse, fieldsOf, takeWhole } from "./web_response.ts";
 
 /** What a response's body can be made from. */
@@ -128,6 +129,11 @@ export class Exchange implements BodySource {
   constructor(host: ExchangeHost, request: h11.Request) {
     this.host = host;
     this.request = request;
+  }
+
+  /** What routes match: `METHOD:path`. */
+  toString(): string {
+    return `${this.request.method}:${pathOf(this.request.target)}`;
   }
 
   /** The address of the client, as far as the proxies that tell it are trusted. */

@@ -11,11 +11,10 @@ import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
-import { allowed, headOf, route } from "./routing.ts";
+import { allowed, route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
 import { ConnectionLost } from "./socket.ts";
-import { pathOf } from "./target.ts";
 
 /**
  * Runs around a request: see {@linkcode HTTPListener.aroundRequest}.
@@ -329,18 +328,16 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
 
   /** Runs the handler of a request; returns a promise where that takes time. */
   #answer(exchange: Exchange, ctx: C): void | Promise<void> {
-    const { method } = exchange.request;
-    const path = pathOf(exchange.request.target);
     try {
-      const found = route(this, method, path);
+      const found = route(this, exchange.request);
       if (found === null) {
-        exchange.respond(204, null, { Allow: allowed(this, method, path) });
+        exchange.respond(204, null, { Allow: allowed(this, exchange.request) });
         return;
       }
       const { params } = found;
       exchange.route = found.route;
       const timeout = this.#settings.handlerTimeout || undefined;
-      const task = ctx.trigger(found.route, { params, path: headOf(method) + path, timeout });
+      const task = ctx.trigger(found.route, { params, path: exchange, timeout });
       exchange.event = task.event;
       if (task.status === "fulfilled") return this.#settle(exchange, task);
       return new Promise((resolve) => {

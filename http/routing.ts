@@ -1,11 +1,14 @@
 // From a request to a route: HEAD runs GET's, and what has no route is told why.
 
 import type { FoundRoute } from "../listener.ts";
+import type { Request } from "../h11.ts";
 import { HTTPError } from "./http_error.ts";
+import { pathOf } from "./target.ts";
 
 /** What is asked of a listener to find a route. */
 export interface Routes {
-  findRoute(path: string, head: string): FoundRoute | null;
+  findRoute(path: string): FoundRoute | null;
+  findRouteOf(head: string, path: Uint16Array, start: number, end: number): FoundRoute | null;
   /** The patterns that are registered. */
   patterns(): Iterable<string>;
 }
@@ -17,10 +20,11 @@ export interface Routes {
  * @returns Null where there is none: `allowed` tells what to answer.
  * @throws {HTTPError} 501: CONNECT without a route of its own, which a route for everything is not.
  */
-export function route(routes: Routes, method: string, path: string): FoundRoute | null {
-  const found = routes.findRoute(path, headOf(method));
+export function route(routes: Routes, request: Request): FoundRoute | null {
+  const { method } = request;
+  const found = find(routes, method, request);
   if (method === "HEAD") {
-    const get = routes.findRoute(path, "GET:");
+    const get = find(routes, "GET", request);
     if (get !== null && (found === null || get.route.order < found.route.order)) return get;
   } else if (method === "CONNECT" && found?.route.pattern.startsWith("CONNECT:") !== true) {
     throw new HTTPError(501);
@@ -28,9 +32,17 @@ export function route(routes: Routes, method: string, path: string): FoundRoute 
   return found;
 }
 
-/** What the path of a request's event begins with. */
-export function headOf(method: string): string {
-  return method === "GET" ? "GET:" : `${method}:`;
+/** The code units of the target of the request that a route is looked for: most are not looked at as a string. */
+const units = new Uint16Array(8 * 1024);
+const SLASH = 0x2f, QUESTION_MARK = 0x3f;
+
+function find(routes: Routes, method: string, request: Request): FoundRoute | null {
+  const head = method === "GET" ? "GET:" : `${method}:`;
+  const length = request.targetInto(units);
+  if (length <= 0 || units[0] !== SLASH) return routes.findRoute(head + pathOf(request.target));
+  let end = 0;
+  while (end < length && units[end] !== QUESTION_MARK) end++;
+  return routes.findRouteOf(head, units, 0, end);
 }
 
 /**
@@ -38,7 +50,8 @@ export function headOf(method: string): string {
  *
  * @throws {HTTPError} 404: there is no route for the path. 405: there is one for another method.
  */
-export function allowed(routes: Routes, method: string, path: string): string {
+export function allowed(routes: Routes, { method, target }: Request): string {
+  const path = pathOf(target);
   const allow = methodsOf(routes, path);
   if (method === "OPTIONS" && (allow !== null || path === "*")) return allow ?? "OPTIONS";
   if (allow === null) throw new HTTPError(404);
@@ -51,7 +64,7 @@ function methodsOf(routes: Routes, path: string): string | null {
   for (const pattern of routes.patterns()) {
     const method = /^([A-Z]+):/.exec(pattern)?.[1];
     if (method === undefined || methods.has(method)) continue;
-    if (path === "*" || routes.findRoute(path, headOf(method)) !== null) methods.add(method);
+    if (path === "*" || routes.findRoute(`${method}:${path}`) !== null) methods.add(method);
   }
   if (methods.size === 0) return null;
   if (methods.has("GET")) methods.add("HEAD");

@@ -19,6 +19,28 @@ export interface Converter<T = unknown> {
 /** The code units of a path: of a string's, each look-up has to ask what kind of string it is. */
 export type Codes = Uint16Array;
 
+/** The text that some code units are; a short one is made at once, and not grown unit by unit. */
+export function textOf(units: Codes, start: number, end: number): string {
+  const length = end - start;
+  if (length > SHORT_MAX) return longTextOf(units, start, end);
+  const codes = short[length] ??= new Array(length).fill(0);
+  for (let i = 0; i < length; i++) codes[i] = units[start + i];
+  return String.fromCharCode.apply(null, codes);
+}
+
+function longTextOf(units: Codes, start: number, end: number): string {
+  let text = "";
+  // Fewer arguments than any engine's limit for one call.
+  for (; start < end; start += 4096) {
+    text += String.fromCharCode(...units.subarray(start, Math.min(start + 4096, end)));
+  }
+  return text;
+}
+
+const SHORT_MAX = 64;
+/** For each length up to that an array to make a text from. */
+const short: number[][] = [];
+
 /** How the router finds out where a param that starts at `at` may end. */
 export interface Scanner {
   /** The least length of the text. */
@@ -32,8 +54,8 @@ export interface Scanner {
   holds(code: number): boolean;
   /** The farthest end, at most `stop`; below `at + min` where there is none. */
   reach(path: Codes, at: number, stop: number): number;
-  /** Whether an end before the farthest one is an end as well; null: each is. `text` is the path. */
-  readonly accepts: ((path: Codes, at: number, end: number, text: string) => boolean) | null;
+  /** Whether an end before the farthest one is an end as well; null: each is. */
+  readonly accepts: ((path: Codes, at: number, end: number) => boolean) | null;
 }
 
 /** A converter as patterns are compiled with it. */
@@ -162,7 +184,7 @@ export function makeConverter(name: string, converter: Converter): NamedConverte
     regular: false,
     holds: (): boolean => true,
     reach: (_path, _at, stop): number => stop,
-    accepts: (_path, at, end, text): boolean => whole.test(text.slice(at, end)),
+    accepts: (path, at, end): boolean => whole.test(textOf(path, at, end)),
   };
   return { regex: converter.regex, parse: (text): unknown => converter.parse(text), scanner };
 }

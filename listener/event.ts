@@ -34,8 +34,11 @@ export interface EventOptions {
   data?: unknown;
   /** Milliseconds the event may run; without it, as long as it takes. */
   timeout?: number;
-  /** The path that was triggered, for messages; the route's pattern if not given. */
-  path?: string;
+  /**
+   * The path that was triggered, for messages; the route's pattern if not given. Its `toString()` is called when
+   * somebody asks for it.
+   */
+  path?: { toString(): string };
 }
 
 /** Options of {@linkcode Event.waitEventDone}. */
@@ -76,14 +79,13 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   readonly route: Route;
   /** The params of the path, converted. */
   readonly params: P;
-  /** The path that was triggered. */
-  readonly path: string;
   /** Whatever the event was triggered with. */
   data: D;
   /** What the handler returned, or what `done()` was called with. */
   result: unknown = undefined;
   /** What the event failed with; it stays when an error hook takes it. */
   error: unknown = undefined;
+  #path: { toString(): string };
   #phase: Phase = "new";
   #isDone = false;
   #autoDone = true;
@@ -102,9 +104,15 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.ctx = ctx;
     this.route = route;
     this.params = (options.params ?? {}) as P;
-    this.path = options.path ?? route.pattern;
+    this.#path = options.path ?? route.pattern;
     this.data = options.data as D;
     this.#timeout = checkTimeout(options.timeout);
+  }
+
+  /** The path that was triggered. */
+  get path(): string {
+    if (typeof this.#path !== "string") this.#path = this.#path.toString();
+    return this.#path as string;
   }
 
   /** The listener the event belongs to. */

@@ -9,6 +9,7 @@ import {
   type Converter,
   makeConverter,
   type NamedConverter,
+  textOf,
 } from "./converters.ts";
 import { type AnyEvent, Dispatcher, type EventHook, setDispatcherOf } from "./dispatcher.ts";
 import * as errors from "./errors.ts";
@@ -297,27 +298,46 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /**
    * The route that `path` matches, and its params; null where none does.
    *
-   * @param head Text in front of `path`, as "GET:" of a request: for few texts that many paths begin with it is
-   * quicker to give them apart.
    * @throws {PathParamsError} A route matches, but a param has no value.
    */
-  findRoute(path: string, head = ""): FoundRoute | null {
-    let route = head === "" ? undefined : this.#router.findAfter(head, path);
-    if (route === undefined) {
-      path = head + path;
-      head = "";
-      route = this.#router.find(path);
-    }
+  findRoute(path: string): FoundRoute | null {
+    const route = this.#router.find(this.#router.codesOf(path), 0, path.length);
+    return route === null ? null : this.#withParams(route, path);
+  }
+
+  /**
+   * As {@linkcode Listener.findRoute} for `head` and a path in code units, for sources whose paths come as bytes:
+   * no string is made but of the params.
+   *
+   * @param head Text in front of the path, as "GET:" of a request: one of few that many paths begin with.
+   * @param path An array with the path's code units from `start` to `end`.
+   * @throws {PathParamsError} A route matches, but a param has no value.
+   */
+  findRouteOf(head: string, path: Uint16Array, start: number, end: number): FoundRoute | null {
+    const route = this.#router.findAfter(head, path, start, end);
     if (route === null) return null;
+    if (route === undefined) return this.findRoute(head + textOf(path, start, end));
+    return this.#withParams(route, path, head, start, end);
+  }
+
+  #withParams(
+    route: Route,
+    path: string | Uint16Array,
+    head = "",
+    pathStart = 0,
+    pathEnd = path.length,
+  ): FoundRoute {
     const params: Record<string, unknown> = {};
     const { ends } = this.#router;
     for (let i = 0; i < route.params.length; i++) {
       const { name, converter } = route.params[i];
-      const text = path.slice(ends[2 * i], ends[2 * i + 1]);
+      const start = ends[2 * i], end = ends[2 * i + 1];
+      const text = typeof path === "string" ? path.slice(start, end) : textOf(path, start, end);
       try {
         params[name] = converter.parse(this.decodeParam(text));
       } catch (cause) {
-        throw errors.noParam(name, head + path, cause);
+        const whole = typeof path === "string" ? path : textOf(path, pathStart, pathEnd);
+        throw errors.noParam(name, head + whole, cause);
       }
     }
     return { route, params };

@@ -114,6 +114,8 @@ class Node {
   }
 }
 
+const NO_CODES: Codes = new Uint16Array(0);
+
 function codesOf(text: string): Codes {
   const codes = new Uint16Array(text.length);
   for (let i = 0; i < codes.length; i++) codes[i] = text.charCodeAt(i);
@@ -161,10 +163,10 @@ const NO_HEAD: Head = { text: "", node: null, paramsFirst: NONE };
 export class Router {
   #root: Node = new Node("", 0);
   #search = 0;
-  // The path that is being searched for: its text, and in its first `#length` elements its code units.
-  #text = "";
-  #path: Codes = new Uint16Array(256);
-  #length = 0;
+  /** The path that is being searched for, up to `#end`. */
+  #path: Codes = NO_CODES;
+  #end = 0;
+  #scratch: Codes = new Uint16Array(256);
   #best: Route | null = null;
   #bestOrder = NONE;
   /** Where the texts that paths were given apart from lead. */
@@ -200,20 +202,32 @@ export class Router {
     node.route ??= route;
   }
 
-  /** Finds the first registered route that matches `path`; `ends` tells its params until the next search. */
-  find(path: string): Route | null {
-    return this.#find(this.#root, path);
+  /**
+   * Finds the first registered route that matches `path` from `start` to `end`; `ends` tells its params until the
+   * next search.
+   */
+  find(path: Codes, start: number, end: number): Route | null {
+    return this.#find(this.#root, path, start, end);
   }
 
   /**
-   * As `find(head + path)`, without joining the two: `head` is one of few texts that most paths begin with.
-   * The `ends` are those in `path`, where no param begins in `head`; else it returns undefined.
+   * As `find` of `head` and `path` together, without joining the two: `head` is one of few texts that most paths
+   * begin with. Where a param may begin in it, undefined is returned.
    */
-  findAfter(head: string, path: string): Route | null | undefined {
+  findAfter(head: string, path: Codes, start: number, end: number): Route | null | undefined {
     if (head !== this.#lastHead.text) this.#lastHead = this.#heads.get(head) ?? this.#headOf(head);
     const { node, paramsFirst } = this.#lastHead;
-    const route = node === null ? null : this.#find(node, path);
+    const route = node === null ? null : this.#find(node, path, start, end);
     return paramsFirst < (route?.order ?? NONE) ? undefined : route;
+  }
+
+  /** The code units of `text`, which stay until the next call. */
+  codesOf(text: string): Codes {
+    const { length } = text;
+    if (length > this.#scratch.length) this.#scratch = new Uint16Array(2 * length);
+    const codes = this.#scratch;
+    for (let i = 0; i < length; i++) codes[i] = text.charCodeAt(i);
+    return codes;
   }
 
   #headOf(head: string): Head {
@@ -237,26 +251,22 @@ export class Router {
     return found;
   }
 
-  #find(start: Node, path: string): Route | null {
+  #find(from: Node, path: Codes, start: number, end: number): Route | null {
     this.#search++;
-    this.#text = path;
-    this.#length = path.length;
-    if (path.length > this.#path.length) this.#path = new Uint16Array(2 * path.length);
-    const codes = this.#path;
-    for (let i = 0; i < path.length; i++) codes[i] = path.charCodeAt(i);
+    this.#path = path;
+    this.#end = end;
     this.#best = null;
     this.#bestOrder = NONE;
-    this.#visit(start, 0, 0);
-    this.#text = "";
+    this.#visit(from, start, 0);
     return this.#best;
   }
 
   /** Looks for routes from `node` on, with `depth` params behind and the path read up to `at`. */
   #visit(node: Node, at: number, depth: number): void {
-    const path = this.#path, pathLength = this.#length;
+    const path = this.#path, pathEnd = this.#end;
     for (;;) {
       if (node.first >= this.#bestOrder) return;
-      if (at === pathLength && node.route !== null && node.route.order < this.#bestOrder) {
+      if (at === pathEnd && node.route !== null && node.route.order < this.#bestOrder) {
         this.#best = node.route;
         this.#bestOrder = node.route.order;
         for (let i = 0; i < 2 * depth; i++) this.ends[i] = this.#way[i];
@@ -264,11 +274,11 @@ export class Router {
       for (let param = node.param; param !== null; param = param.nextParam) {
         this.#follow(param, at, depth);
       }
-      if (at === pathLength) return;
+      if (at === pathEnd) return;
       const kid = node.kid(path[at]);
       if (kid === null) return;
       const { codes, length } = kid;
-      if (at + length > pathLength) return;
+      if (at + length > pathEnd) return;
       for (let i = 1; i < length; i++) {
         if (path[at + i] !== codes[i]) return;
       }
@@ -284,7 +294,7 @@ export class Router {
     const path = this.#path;
     const { scanner } = param;
     const nearest = at + scanner.min;
-    const stop = param.search === this.#search ? param.untried : this.#length;
+    const stop = param.search === this.#search ? param.untried : this.#end;
     const farthest = scanner.reach(path, at, stop);
     if (farthest < nearest) return;
     param.search = this.#search;
@@ -295,7 +305,7 @@ export class Router {
     if (param.farthestOnly) return;
     for (let end = farthest - 1; end >= nearest; end--) {
       if (param.first >= this.#bestOrder) return;
-      if (scanner.accepts !== null && !scanner.accepts(path, at, end, this.#text)) continue;
+      if (scanner.accepts !== null && !scanner.accepts(path, at, end)) continue;
       this.#way[2 * depth + 1] = end;
       this.#visit(param, end, depth + 1);
     }
@@ -310,13 +320,13 @@ export class Router {
       tried.clear();
     }
     this.#way[2 * depth] = at;
-    const farthest = scanner.reach(path, at, this.#length);
+    const farthest = scanner.reach(path, at, this.#end);
     for (let end = farthest; end >= at + scanner.min; end--) {
       if (param.first >= this.#bestOrder) return;
       if (tried.has(end) || !this.#canGoOn(param, end)) continue;
       // Of a built-in scanner the farthest end is an end; the expression of a user says so itself.
       const isEnd = end === farthest && scanner.regular;
-      if (!isEnd && scanner.accepts !== null && !scanner.accepts(path, at, end, this.#text)) {
+      if (!isEnd && scanner.accepts !== null && !scanner.accepts(path, at, end)) {
         continue;
       }
       tried.add(end);
@@ -328,7 +338,7 @@ export class Router {
   /** Whether a visit of `node` at `at` can find anything: cheaper than the expression of a user. */
   #canGoOn(node: Node, at: number): boolean {
     return node.param !== null ||
-      (at === this.#length ? node.route !== null : node.kid(this.#path[at]) !== null);
+      (at === this.#end ? node.route !== null : node.kid(this.#path[at]) !== null);
   }
 }
 
