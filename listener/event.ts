@@ -319,7 +319,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #fail(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, error: unknown): void {
     if (this.#phase !== "running") return;
     this.#phase = "failing";
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.error = error;
     const takers = hooks.onError.filter(({ type }) => error instanceof type);
     const failure = takers.length > 0 ? null : { error };
@@ -360,7 +360,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #end(dispatcher: Dispatcher): void {
     const failed = this.#phase === "failing";
     this.#phase = "over";
-    clearTimeout(this.#timer);
+    // Where there is none, the runtime's timers need not be loaded.
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) this.#leave(dispatcher);
     else if (this.#autoDone || failed) this.done();
