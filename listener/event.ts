@@ -1,7 +1,7 @@
 // Event: one run of a route's handler in a context, and the one place where a run goes on or ends.
 //
-//   NEW ── run ──> RUNNING ── before hooks, handler, after hooks ──────────────> OVER
-//                     └── a step throws, or the timeout is over ──> FAILING ──> OVER
+//   NEW -- run --> RUNNING -- before hooks, handler, after hooks --------------> OVER
+//                     `-- a step throws, or the timeout is over --> FAILING --> OVER
 //                                                                 error hooks
 //
 // On the way to OVER, either way, the finally hooks look on.

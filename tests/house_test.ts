@@ -100,3 +100,17 @@ test(
     );
   },
 );
+
+test(
+  "what a server loads is written in ASCII: V8 keeps a file with anything else at twice its size, and compiles it slower",
+  { permissions: ["read"] },
+  () => {
+    const doors = ["mod.ts", "h11.ts", "listener.ts", "http_context.ts"];
+    const others = [...sourceFiles(new URL(ROOT))].map((url) => relative(url)).filter((file) =>
+      (doors.includes(file) || /^(h11|listener|http)\//.test(file)) &&
+      // deno-lint-ignore no-control-regex
+      /[^\x00-\x7f]/.test(Deno.readTextFileSync(new URL(file, ROOT)))
+    );
+    assertEquals(others, []);
+  },
+);
