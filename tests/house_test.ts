@@ -1,6 +1,6 @@
 // DESIGN's arrows: http → listener, http → h11, inspector → http and listener, telemetry → http, testing → http,
 // and no others. A room is a door, one file at the top, and
-// the folder behind it; nobody imports around a door but the room itself and its own tests.
+// the folder behind it; nobody imports around a door but the room itself, its own tests and its benchmark.
 
 import { assertEquals } from "@std/assert";
 import { test } from "./needs.ts";
@@ -79,7 +79,9 @@ const roomOf = (file: string): Room | undefined =>
 function isAllowed(file: string, imported: string): boolean {
   const from = roomOf(file), to = roomOf(imported);
   if (from !== undefined) return from === to || from.mayImport.includes(imported);
-  return to === undefined || imported === to.door || file.startsWith(`tests/${to.folder}`);
+  if (to === undefined || imported === to.door) return true;
+  return file.startsWith(`tests/${to.folder}`) ||
+    file === `bench/${to.folder.replace("/", "_bench.ts")}`;
 }
 
 test(
