@@ -9,9 +9,14 @@ export async function checkAnswer(it: Case, port: number, cert?: string): Promis
   using conn = it.isTls
     ? await Deno.connectTls({ hostname: "localhost", port, caCerts: [cert!] })
     : await Deno.connect({ hostname: "127.0.0.1", port });
+  await checkAnswerOver(conn, it, `127.0.0.1:${port}`);
+}
+
+/** As `checkAnswer`, over a connection that is there. */
+export async function checkAnswerOver(conn: Deno.Conn, it: Case, host: string): Promise<void> {
   const [count] = await Promise.all([
     readAnswers(it, conn),
-    writeAll(conn, new TextEncoder().encode(requestOf(it, `127.0.0.1:${port}`))),
+    writeAll(conn, new TextEncoder().encode(requestOf(it, host))),
   ]);
   assertEquals(count, it.pipelined ?? 1);
 }

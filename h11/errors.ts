@@ -1,8 +1,8 @@
 // The errors of the engine:
 //
 //   ProtocolError
-//   ├── LocalProtocolError    our side asked for something that HTTP/1.1 does not allow
-//   └── RemoteProtocolError   the peer sent something that HTTP/1.1 does not allow
+//   |-- LocalProtocolError    our side asked for something that HTTP/1.1 does not allow
+//   `-- RemoteProtocolError   the peer sent something that HTTP/1.1 does not allow
 //
 // Inside the room every broken rule is a LocalProtocolError: the grammar does not know who wrote the
 // bytes. `Connection.nextEvent` is the one place that turns it into the peer's fault.

@@ -150,7 +150,7 @@ export function isTargetFor(
   return isAbsoluteForm(bytes, start, end);
 }
 
-/** `scheme "://" host [ ":" port ] …`, without the userinfo that RFC 9110 4.2.4 forbids. */
+/** `scheme "://" host [ ":" port ] ...`, without the userinfo that RFC 9110 4.2.4 forbids. */
 function isAbsoluteForm(
   bytes: Uint8Array,
   start: number,

@@ -6,7 +6,7 @@ import type { Framing } from "./framing.ts";
 import { areaFor, cut, type Piece, SECTION_END, writePiece, writeText } from "./output.ts";
 import { ReceivedFields } from "./received_fields.ts";
 
-/** What headers can be made from: pairs (an array, a web `Headers`, a `Map` …) or a record. */
+/** What headers can be made from: pairs (an array, a web `Headers`, a `Map` ...) or a record. */
 export type HeadersInit =
   | Headers
   | Iterable<readonly [name: string, value: string]>

@@ -19,7 +19,7 @@ const KNOWN_NAMES = `
   x-request-id x-requested-with
 `.trim().split(/\s+/);
 
-/** A text of four bytes or more, in lower case, that is recognised in any case. */
+/** A text of four lower-case letters, digits and hyphens or more, that is recognised in any case. */
 export class KnownText {
   /** The text. */
   readonly text: string;
@@ -31,14 +31,13 @@ export class KnownText {
 
   constructor(text: string) {
     this.text = text;
-    const view = new DataView(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer);
-    const letters = new DataView(
-      Uint8Array.from(text, (c) => c >= "a" && c <= "z" ? 0x20 : 0).buffer,
-    );
-    this.#words = Int32Array.from({ length: 2 * Math.ceil(text.length / 4) }, (_, i) => {
-      const at = Math.min(2 * (i & ~1), text.length - 4);
-      return (i % 2 === 0 ? letters : view).getInt32(at, true);
-    });
+    const words = this.#words = new Int32Array(2 * Math.ceil(text.length / 4));
+    for (let i = 0; i < words.length; i += 2) {
+      const word = fourBytes(text, Math.min(2 * i, text.length - 4));
+      // Of these, letters alone have 0x40.
+      words[i] = (word & 0x40404040) >> 1;
+      words[i + 1] = word;
+    }
   }
 
   /** Whether bytes `[start, end)` of the buffer that is viewed are this text. */
@@ -56,10 +55,14 @@ export class KnownText {
 /** By hash; a name whose place is taken has the next one. */
 const slots = new Array<KnownText | null>(1024).fill(null);
 for (const name of KNOWN_NAMES) {
-  const lastFour = Uint8Array.from(name.slice(-4), (c) => c.charCodeAt(0));
-  let slot = slotOf(name.length, new DataView(lastFour.buffer).getInt32(0, true));
+  let slot = slotOf(name.length, fourBytes(name, name.length - 4));
   while (slots[slot] !== null) slot = (slot + 1) % slots.length;
   slots[slot] = new KnownText(name);
+}
+
+function fourBytes(text: string, at: number): number {
+  return text.charCodeAt(at) | text.charCodeAt(at + 1) << 8 | text.charCodeAt(at + 2) << 16 |
+    text.charCodeAt(at + 3) << 24;
 }
 
 function slotOf(length: number, lastFour: number): number {

@@ -88,7 +88,7 @@ export function quote(text: string): string {
           ? "\\x" + c.charCodeAt(0).toString(16).padStart(2, "0")
           : "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0")),
   );
-  return `"${escaped}"${text.length > 64 ? "…" : ""}`;
+  return `"${escaped}"${text.length > 64 ? "\u2026" : ""}`;
 }
 const ESCAPES: Record<string, string> = {
   "\r": "\\r",

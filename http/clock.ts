@@ -17,7 +17,7 @@ export class Clock {
    */
   now: number = performance.now();
   readonly #watched = new Set<Watched>();
-  #timer: ReturnType<typeof setInterval> | null = null;
+  #isTicking = false;
 
   /** The time after `timeout` milliseconds, counted from now at the earliest. */
   after(timeout: number): number {
@@ -27,19 +27,15 @@ export class Clock {
   /** Begins to tell `watched` of the time. */
   watch(watched: Watched): void {
     this.#watched.add(watched);
-    if (this.#timer === null) {
-      this.now = performance.now();
-      this.#timer = this.startTimer();
-    }
+    if (this.#isTicking) return;
+    this.#isTicking = true;
+    this.now = performance.now();
+    void this.keepTicking();
   }
 
   /** Ends it. */
   unwatch(watched: Watched): void {
     this.#watched.delete(watched);
-    if (this.#watched.size === 0 && this.#timer !== null) {
-      clearInterval(this.#timer);
-      this.#timer = null;
-    }
   }
 
   /** Sets the time and tells all that are watched. */
@@ -48,16 +44,19 @@ export class Clock {
     for (const watched of this.#watched) watched.checkDeadlines(now);
   }
 
-  /** What makes the clock tick; a test that does it by hand overrides it. */
-  protected startTimer(): ReturnType<typeof setInterval> | null {
+  /** Ticks while there is anything to watch; a test that does it by hand overrides it. */
+  protected async keepTicking(): Promise<void> {
     let last = performance.now();
-    const timer = setInterval(() => {
+    while (this.#watched.size > 0) {
+      // Nobody wakes it. Deno takes 4 ms to load its timers, before the first answer of all; and these do not
+      // keep the process alive, which what is watched does by itself, where it is to.
+      await Atomics.waitAsync(SLEEPER, 0, 0, TICK).value;
       const passed = performance.now() - last;
       last += passed;
       this.tick(this.now + (passed > 2 * TICK ? TICK : passed));
-    }, TICK);
-    // What is watched keeps the process alive by itself, where it is to.
-    Deno.unrefTimer(timer as unknown as number);
-    return timer;
+    }
+    this.#isTicking = false;
   }
 }
+
+const SLEEPER = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));

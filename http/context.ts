@@ -287,7 +287,7 @@ export class HTTPContext extends Context {
    * const app = new HTTPListener();
    * app.onEvent("GET:/", ({ ctx }) => {
    *   ctx.informational(103, { Link: "</style.css>; rel=preload; as=style" });
-   *   ctx.response(200, "…");
+   *   ctx.response(200, "...");
    * });
    * ```
    *

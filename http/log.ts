@@ -1,7 +1,7 @@
 // The server's log: the access log and what the server tells about itself, on standard output.
 //
 // Lines are put together and go out in one write, the first of them at once and what comes after it some
-// milliseconds later: a write in the background costs as much as serving several requests (measured: 50 µs).
+// milliseconds later: a write in the background costs as much as serving several requests (measured: 0.05 ms).
 // So no answer waits for the log, and a log that nobody reads costs bounded memory.
 
 const encoder = new TextEncoder();
@@ -24,6 +24,7 @@ export class Log {
   /** What was taken from the queue and is not written yet. */
   #unwritten: Uint8Array = new Uint8Array(0);
   #writing: Promise<void> | null = null;
+  #lastWrite = -Infinity;
   #flushes = 0;
   #endPause = (): void => {};
 
@@ -52,8 +53,8 @@ export class Log {
    * @returns Whether all lines are written.
    */
   async flush(timeout = 1_000): Promise<boolean> {
-    if (!this.#isEmpty) this.#writing ??= this.#write();
     this.#flushes++;
+    if (!this.#isEmpty) this.#writing ??= this.#write();
     this.#endPause();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, timeout));
@@ -69,17 +70,19 @@ export class Log {
 
   async #write(): Promise<void> {
     try {
-      do {
+      while (!this.#isEmpty) {
+        const early = this.#lastWrite + PAUSE - performance.now();
+        if (early > 0) await this.#pause(early);
         this.#take();
         while (this.#unwritten.length > 0) {
           this.#unwritten = this.#unwritten.subarray(await this.#sink.write(this.#unwritten));
         }
-        await this.#pause();
-      } while (this.#queued !== "");
+        this.#lastWrite = performance.now();
+      }
     } catch {
       // A closed pipe or a full disk behind the log is no reason to stop serving. What could not be
-      // written is tried again before the next line that comes after a pause.
-      await this.#pause();
+      // written is tried again before the next line, after a pause.
+      this.#lastWrite = performance.now();
     } finally {
       this.#writing = null;
     }
@@ -97,10 +100,10 @@ export class Log {
   }
 
   /** Lets lines come together; not while somebody waits for them. */
-  async #pause(): Promise<void> {
+  async #pause(milliseconds: number): Promise<void> {
     if (this.#flushes > 0) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, PAUSE);
+      const timer = setTimeout(resolve, milliseconds);
       this.#endPause = () => {
         clearTimeout(timer);
         resolve();

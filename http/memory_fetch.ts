@@ -70,9 +70,7 @@ class MemoryHost implements ConnectionHost {
 
 /** A clock that does not tick: there is no peer to wait for. */
 class StandingClock extends Clock {
-  protected override startTimer(): null {
-    return null;
-  }
+  protected override async keepTicking(): Promise<void> {}
 }
 
 /** The client's side: sends one request and reads the response. */

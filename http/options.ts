@@ -105,9 +105,9 @@ const DEFAULTS: Settings = {
   proxyProtocol: false,
 };
 
-/** A body slower than this, in bytes a second, is taken for an attack … */
+/** A body slower than this, in bytes a second, is taken for an attack ... */
 export const LEAST_BODY_RATE = 240;
-/** … once it was waited for so many milliseconds in all. */
+/** ... once it was waited for so many milliseconds in all. */
 export const BODY_RATE_AFTER = 5_000;
 
 const MILLISECONDS = [0, 0x7fffffff, " milliseconds"] as const;

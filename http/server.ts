@@ -88,7 +88,7 @@ export class Server implements ConnectionHost {
     this.#isRef = isRef;
     if (isRef) this.#listener.ref();
     else this.#listener.unref();
-    for (const { socket } of this.#connections) setRef(socket.conn, isRef);
+    for (const { socket } of this.#connections) socket.setRef(isRef);
   }
 
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
@@ -134,8 +134,8 @@ export class Server implements ConnectionHost {
     counters.open++;
     // What is written is complete, so there is nothing to wait for before it is sent.
     if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay();
-    if (!this.#isRef) setRef(conn, false);
     const connection = new Connection(this, conn);
+    if (!this.#isRef) connection.socket.setRef(false);
     this.#connections.add(connection);
     connection.serve();
   }
@@ -293,10 +293,4 @@ function hasLeft(error: unknown): boolean {
 /** Where a connection comes from, for counting. */
 function addressOf({ remoteAddr }: Deno.Conn): string {
   return "hostname" in remoteAddr ? remoteAddr.hostname : "";
-}
-
-/** TCP and Unix connections can be left out of what keeps the process alive; those of TLS cannot. */
-function setRef(conn: Deno.Conn & { ref?(): void; unref?(): void }, isRef: boolean): void {
-  if (isRef) conn.ref?.();
-  else conn.unref?.();
 }

@@ -5,6 +5,7 @@
 // is gets what it brings.
 
 import type { Clock } from "./clock.ts";
+import { operations, ridOf } from "./read_operation.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
 const IDLE_BUFFER = 1024;
@@ -66,6 +67,8 @@ export class ConnectionLost extends Error {
 /** Reads from and writes to a connection. */
 export class Socket {
   readonly conn: Deno.Conn;
+  /** What operations know the connection by; -1 where it has to be read by its own method. */
+  readonly #rid: number;
   readonly #clock: Clock;
   readonly #writeTimeout: number;
   /** When the peer must have taken some of what was written; 0 while nothing waits for it. */
@@ -76,6 +79,9 @@ export class Socket {
   #bodySize = BODY_BUFFER;
   /** The read of the system that is under way. */
   #reading: Promise<Uint8Array> | null = null;
+  /** Its operation, or that of the last read. */
+  #operation: Promise<number | null> | null = null;
+  #isRef = true;
   /** Bytes that wait to be written. */
   queued = 0;
   readonly #queue: Piece[] = [];
@@ -92,6 +98,7 @@ export class Socket {
   /** @param writeTimeout Milliseconds that a write may make no progress, 0 for no limit. */
   constructor(conn: Deno.Conn, clock: Clock, writeTimeout: number) {
     this.conn = conn;
+    this.#rid = ridOf(conn);
     this.#clock = clock;
     this.#writeTimeout = writeTimeout;
   }
@@ -99,6 +106,29 @@ export class Socket {
   /** Whether nothing can be written any more. */
   get isLost(): boolean {
     return this.#isClosed;
+  }
+
+  /** Keeps the process alive while the connection is read, which is how it begins, or does not. */
+  setRef(isRef: boolean): void {
+    this.#isRef = isRef;
+    // Those of TLS have none.
+    const conn = this.conn as Partial<Pick<Deno.TcpConn, "ref" | "unref">>;
+    if (isRef) conn.ref?.();
+    else conn.unref?.();
+    if (this.#reading !== null) this.#refOperation();
+  }
+
+  #refOperation(): void {
+    if (this.#rid < 0) return;
+    if (this.#isRef) operations!.refOpPromise(this.#operation!);
+    else operations!.unrefOpPromise(this.#operation!);
+  }
+
+  /** Begins a read. @returns How many bytes it brings; 0 or null at the end of the stream. */
+  #readInto(buffer: Uint8Array): Promise<number | null> {
+    this.#operation = this.#rid < 0 ? this.conn.read(buffer) : operations!.read(this.#rid, buffer);
+    if (!this.#isRef) this.#refOperation();
+    return this.#operation;
   }
 
   /**
@@ -110,7 +140,7 @@ export class Socket {
   read(): Promise<Uint8Array> {
     // Callbacks that are there already: an async function around each read made a third of the garbage of a
     // small request.
-    return this.#reading ??= this.conn.read(this.#buffer).then(this.#took, this.#cannotRead);
+    return this.#reading ??= this.#readInto(this.#buffer).then(this.#took, this.#cannotRead);
   }
 
   readonly #took = (count: number | null): Uint8Array => {
@@ -134,7 +164,7 @@ export class Socket {
     const size = Math.min(most, this.#bodySize);
     if (this.#body.length < size * LEAST_ROOM) this.#body = new Uint8Array(size);
     const buffer = this.#body.length > most ? this.#body.subarray(0, most) : this.#body;
-    return this.#reading = this.conn.read(buffer).then(
+    return this.#reading = this.#readInto(buffer).then(
       (count) => this.#tookBody(count),
       this.#cannotRead,
     );
@@ -143,7 +173,7 @@ export class Socket {
   #tookBody(count: number | null): Uint8Array {
     this.#reading = null;
     const buffer = this.#body;
-    if (count === null) return NO_BYTES;
+    if (!count) return NO_BYTES;
     // Each read costs, and a large buffer costs who keeps a small part of it.
     if (count === buffer.length) this.#bodySize = Math.min(2 * this.#bodySize, BODY_BUFFER_MAX);
     else if (count < BODY_BUFFER) this.#bodySize = BODY_BUFFER;

@@ -130,11 +130,11 @@ class Supervisor {
 
 /** How long to wait before a worker is started again: longer each time, until one has lived for a while. */
 export class Backoff {
-  /** Milliseconds at first, … */
+  /** Milliseconds at first, ... */
   static readonly FIRST = 100;
-  /** … at most, … */
+  /** ... at most, ... */
   static readonly MAX = 10_000;
-  /** … and those of a life after which it begins anew. */
+  /** ... and those of a life after which it begins anew. */
   static readonly STEADY = 10_000;
   #delay = Backoff.FIRST;
 

@@ -1,16 +1,16 @@
 // Every error of the event framework, and the one place where the messages used more than once are made.
 //
 //   ListenerError
-//   ├── RouteError             a pattern, a converter or a set of options that cannot be registered
-//   ├── EventAlreadyExists     a route of that name is there
-//   ├── EventNotFound          no route matches the path, or none has the name
-//   ├── EventAlreadyDone       done() was called before
-//   ├── ContextNotFound        no context has that id, or it was dropped
-//   ├── ContextAlreadyExists   a context of that id is alive
-//   ├── DuplicateListener      another listener is in run()
-//   ├── ListenerNotFound       no listener is in run(), or none could be imported
-//   ├── PathParamsError        the path matches, but a param has no value
-//   └── EventDataError         a route's `data` refused the event's data
+//   |-- RouteError             a pattern, a converter or a set of options that cannot be registered
+//   |-- EventAlreadyExists     a route of that name is there
+//   |-- EventNotFound          no route matches the path, or none has the name
+//   |-- EventAlreadyDone       done() was called before
+//   |-- ContextNotFound        no context has that id, or it was dropped
+//   |-- ContextAlreadyExists   a context of that id is alive
+//   |-- DuplicateListener      another listener is in run()
+//   |-- ListenerNotFound       no listener is in run(), or none could be imported
+//   |-- PathParamsError        the path matches, but a param has no value
+//   `-- EventDataError         a route's `data` refused the event's data
 //   TimeoutError               a DOMException, as the platform's own time limits throw it
 
 /** What every error of the event framework is an instance of. */

@@ -1,7 +1,7 @@
 // Event: one run of a route's handler in a context, and the one place where a run goes on or ends.
 //
-//   NEW ── run ──> RUNNING ── before hooks, handler, after hooks ──────────────> OVER
-//                     └── a step throws, or the timeout is over ──> FAILING ──> OVER
+//   NEW -- run --> RUNNING -- before hooks, handler, after hooks --------------> OVER
+//                     `-- a step throws, or the timeout is over --> FAILING --> OVER
 //                                                                 error hooks
 //
 // On the way to OVER, either way, the finally hooks look on.
@@ -327,7 +327,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #fail(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, error: unknown): void {
     if (this.#phase !== "running") return;
     this.#phase = "failing";
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.error = error;
     const takers = hooks.onError.filter(({ type }) => error instanceof type);
     const failure = takers.length > 0 ? null : { error };
@@ -368,6 +368,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #end(dispatcher: Dispatcher): void {
     const failed = this.#phase === "failing";
     this.#phase = "over";
+    // Where there is none, the runtime's timers need not be loaded.
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) this.#leave(dispatcher);

@@ -1,6 +1,6 @@
 // DESIGN's arrows: http → listener, http → h11, inspector → http and listener, telemetry → http, testing → http,
 // and no others. A room is a door, one file at the top, and
-// the folder behind it; nobody imports around a door but the room itself and its own tests.
+// the folder behind it; nobody imports around a door but the room itself, its own tests and its benchmark.
 
 import { assertEquals } from "@std/assert";
 import { test } from "./needs.ts";
@@ -79,7 +79,9 @@ const roomOf = (file: string): Room | undefined =>
 function isAllowed(file: string, imported: string): boolean {
   const from = roomOf(file), to = roomOf(imported);
   if (from !== undefined) return from === to || from.mayImport.includes(imported);
-  return to === undefined || imported === to.door || file.startsWith(`tests/${to.folder}`);
+  if (to === undefined || imported === to.door) return true;
+  return file.startsWith(`tests/${to.folder}`) ||
+    file === `bench/${to.folder.replace("/", "_bench.ts")}`;
 }
 
 test(
@@ -98,5 +100,19 @@ test(
       found.filter(([file]) => file === "mod.ts").map(([, imported]) => imported).sort(),
       ["h11.ts", "http_context.ts", "listener.ts"],
     );
+  },
+);
+
+test(
+  "what a server loads is written in ASCII: V8 keeps a file with anything else at twice its size, and compiles it slower",
+  { permissions: ["read"] },
+  () => {
+    const doors = ["mod.ts", "h11.ts", "listener.ts", "http_context.ts"];
+    const others = [...sourceFiles(new URL(ROOT))].map((url) => relative(url)).filter((file) =>
+      (doors.includes(file) || /^(h11|listener|http)\//.test(file)) &&
+      // deno-lint-ignore no-control-regex
+      /[^\x00-\x7f]/.test(Deno.readTextFileSync(new URL(file, ROOT)))
+    );
+    assertEquals(others, []);
   },
 );

@@ -17,9 +17,7 @@ class HandClock extends Clock {
     this.now = 0;
   }
 
-  protected override startTimer(): null {
-    return null;
-  }
+  protected override async keepTicking(): Promise<void> {}
 }
 
 /** A connection whose requests `handler` answers; `await using` ends it. */
