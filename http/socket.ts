@@ -5,7 +5,7 @@
 // is gets what it brings.
 
 import type { Clock } from "./clock.ts";
-import { operations, ridOf } from "./read_operation.ts";
+import { operations, ridOf } from "./operations.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
 const IDLE_BUFFER = 1024;
@@ -285,7 +285,10 @@ export class Socket {
 
   #write(bytes: Uint8Array): void {
     if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
-    this.conn.write(bytes).then(this.#wrote, this.#failed);
+    (this.#rid < 0 ? this.conn.write(bytes) : operations!.write(this.#rid, bytes)).then(
+      this.#wrote,
+      this.#failed,
+    );
   }
 
   readonly #wrote = (count: number): void => {

@@ -1,15 +1,18 @@
-// The operation that Deno.Conn.read() is made of.
+// The operations that Deno.Conn is made of.
 //
 // `read()` keeps each read that is under way in a Set of the connection. V8 makes the table of a Set anew when
 // the last element is taken out, and the old table holds on to the new one. The tables that a full collection
 // of garbage meets become old ones, which are looked at in full collections alone, and hold on to all that
-// follow, one for each read, until the next of them: 20 MiB under load.
+// follow, one for each read, until the next of them: 20 MiB under load. Both methods are async functions around
+// their operations, which take a little more time, and garbage.
 //
-// Nothing promises that the operation stays where it is. Where it is not, `read()` is called.
+// Nothing promises that the operations stay where they are. Where they are not, the methods are called.
 
 interface Operations {
   /** Resolves to how many bytes were read, 0 at the end of the stream. */
   read(rid: number, buffer: Uint8Array): Promise<number>;
+  /** Resolves to how many bytes were written. */
+  write(rid: number, bytes: Uint8Array): Promise<number>;
   /** An operation under way keeps the process alive. */
   refOpPromise(operation: Promise<unknown>): void;
   /** It does not. */
@@ -23,7 +26,9 @@ const core = namespace[namespace.internal ?? Symbol()]?.core;
 
 /** The operations; null where they are not what they were. */
 export const operations: Operations | null =
-  [core?.read, core?.refOpPromise, core?.unrefOpPromise].every((it) => typeof it === "function")
+  [core?.read, core?.write, core?.refOpPromise, core?.unrefOpPromise].every((it) =>
+      typeof it === "function"
+    )
     ? core as Operations
     : null;
 
