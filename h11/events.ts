@@ -95,6 +95,12 @@ export class Request {
     return this.#headers ??= new Headers(this.#received!);
   }
 
+  /** The length of the body in bytes, where `Content-Length` tells it; else null (RFC 9110 8.6). */
+  get contentLength(): number | null {
+    const { contentLength } = framingOfRequest(this);
+    return contentLength < 0 ? null : contentLength;
+  }
+
   /** The request target as it was sent: not decoded, with its query. */
   get target(): string {
     return this.#target ??= this.#received!.slice(this.#targetStart, this.#targetEnd);

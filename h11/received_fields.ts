@@ -289,6 +289,10 @@ function badLine(bytes: Uint8Array, start: number, p: number, why: string): Loca
   return new LocalProtocolError(`Cannot read field line ${line}: ${why}`);
 }
 
+/** So many short names and values are decoded by themselves, as most who read fields read one or two. */
+const FEW_CUTS = 2;
+const SHORT_VALUE = 48;
+
 /** The fields of one section: its bytes, and where the fields stand in them. */
 export class ReceivedFields {
   /** How many fields there are. */
@@ -303,6 +307,8 @@ export class ReceivedFields {
   readonly #first: number;
   readonly #isAscii: boolean;
   #text: string | null = null;
+  /** How many names and values were made text of one by one. */
+  #cuts = 0;
 
   /** Keeps what `readFields` has read: it takes the section's bytes, and the index. */
   constructor(
@@ -376,12 +382,17 @@ export class ReceivedFields {
   }
 
   #cut(at: number): string {
-    return this.#toText().slice(this.#index[at], this.#index[at + 1]);
+    const start = this.#index[at], end = this.#index[at + 1];
+    if (this.#text === null && end - start <= SHORT_VALUE && this.#cuts < FEW_CUTS) {
+      this.#cuts++;
+      return decodeLatin1(this.#bytes, this.#start + start, this.#start + end);
+    }
+    return this.#toText().slice(start, end);
   }
 
   /**
-   * The whole section as text, decoded when a value is read first: cutting strings out of a string is
-   * several times cheaper than decoding each.
+   * The whole section as text, decoded when more than a few values are read: cutting strings out of a string
+   * is several times cheaper than decoding each.
    */
   #toText(): string {
     if (this.#text === null) {

@@ -12,10 +12,14 @@ import {
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, schemeOf, urlOf } from "./target.ts";
-import { webRequest } from "./web_request.ts";
+import type { RequestBody } from "./request_body.ts";
+import { type RequestSource, webRequest } from "./web_request.ts";
 
 /** Ties a new context to its exchange; for `connection.ts` alone. */
 export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
+
+/** The body of a context's request. */
+let bodyOf: (ctx: HTTPContext) => RequestBody;
 
 /** Options of {@linkcode HTTPContext.upgrade}. */
 export interface UpgradeOptions {
@@ -48,6 +52,7 @@ export class HTTPContext extends Context {
       ctx.#exchange = exchange;
       exchange.context = ctx;
     };
+    bodyOf = (ctx) => ctx.#bound.body;
   }
 
   /** Made by the listener for each request. */
@@ -126,25 +131,11 @@ export class HTTPContext extends Context {
    */
   get request(): Request {
     if (this.#request === null) {
-      const { method } = this;
+      const method = webMethod(this.method);
+      if (method === null) throw new HTTPError(501);
       const url = urlOf(this.target, this.headers.get("host"), this.#bound.host.socket.conn);
       if (url === null) throw new HTTPError(400);
-      if (IMPOSSIBLE.test(method)) throw new HTTPError(501);
-      const normalized = NORMALIZED.test(method) ? method.toUpperCase() : method;
-      // A Request takes a method that is nearly GET for it, and has no body then.
-      const hasBody = !/^(GET|HEAD)$/i.test(method);
-      this.#request = webRequest(normalized, url, {
-        fields: () => webHeaders(this.headers),
-        takeBody: () => hasBody ? this.#bound.body.takeWhole() : null,
-        make: (headers, isRead) => {
-          // The first event is the request's; it runs already when its handler asks.
-          const signal = this.events.values().next().value?.[0].signal;
-          const body = isRead ? "" : hasBody ? this.body : null;
-          const request = new Request(url, { method, headers, body, signal });
-          if (isRead) void request.text();
-          return request;
-        },
-      });
+      this.#request = webRequest(method, url, new ContextSource(this, method, url));
     }
     return this.#request;
   }
@@ -380,11 +371,53 @@ function isWholeForm(type: string, bytes: Uint8Array): boolean {
 /** The closing delimiter stands in the last bytes of a body: a boundary has 70 characters at most. */
 const END_SIZE = 1024;
 
-/** Methods that no web request has (Fetch 2.2.1, forbidden method). */
-const IMPOSSIBLE = /^(CONNECT|TRACE|TRACK)$/i;
+/** What a context's web request is made from. */
+class ContextSource implements RequestSource {
+  readonly #ctx: HTTPContext;
+  readonly #method: string;
+  readonly #url: string;
 
-/** Methods that a web request has in upper case, however they came (Fetch 2.2.1). */
-const NORMALIZED = /^(DELETE|GET|HEAD|OPTIONS|POST|PUT)$/i;
+  constructor(ctx: HTTPContext, method: string, url: string) {
+    this.#ctx = ctx;
+    this.#method = method;
+    this.#url = url;
+  }
+
+  /** A `Request` with one of these methods has no body. */
+  get #hasBody(): boolean {
+    return this.#method !== "GET" && this.#method !== "HEAD";
+  }
+
+  fields(): [string, string][] {
+    return webHeaders(this.#ctx.headers);
+  }
+
+  takeBody(): Uint8Array<ArrayBuffer> | null {
+    return this.#hasBody ? bodyOf(this.#ctx).takeWhole() : null;
+  }
+
+  make(headers: globalThis.HeadersInit, isRead: boolean): Request {
+    const ctx = this.#ctx;
+    // The first event is the request's; it runs already when its handler asks.
+    const signal = ctx.events.values().next().value?.[0].signal;
+    const body = isRead ? "" : this.#hasBody ? ctx.body : null;
+    const request = new Request(this.#url, { method: this.#method, headers, body, signal });
+    if (isRead) void request.text();
+    return request;
+  }
+}
+
+/** Methods that most requests have, and web requests take as they are. */
+const USUAL_METHODS: ReadonlySet<string> = new Set(
+  ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+);
+
+/** A method as a web request has it; null for one that it cannot have (Fetch 2.2.1). */
+function webMethod(method: string): string | null {
+  if (USUAL_METHODS.has(method)) return method;
+  if (/^(CONNECT|TRACE|TRACK)$/i.test(method)) return null;
+  return /^(DELETE|GET|HEAD|OPTIONS|POST|PUT)$/i.test(method) ? method.toUpperCase() : method;
+}
 
 /** The fields as web headers, which join those of one name with commas, and so must not get two of Cookie. */
 function webHeaders(headers: Headers): [string, string][] {

@@ -167,8 +167,7 @@ export class Exchange implements BodySource {
 
   /** What `Content-Length` says of the request's body; null where the length is not known. */
   get contentLength(): number | null {
-    const length = this.request.headers.get("content-length");
-    return length === null ? null : Number(length);
+    return this.request.contentLength;
   }
 
   get maxBodySize(): number {

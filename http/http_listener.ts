@@ -1,6 +1,13 @@
 // HTTPListener: a Listener whose events are requests.
 
-import { type ContextClass, type EventTask, Listener, type Source } from "../listener.ts";
+import type { Request as ReceivedRequest } from "../h11.ts";
+import {
+  type ContextClass,
+  type EventTask,
+  type FoundRoute,
+  Listener,
+  type Source,
+} from "../listener.ts";
 import { PathParamsError, TimeoutError } from "../listener.ts";
 import { formatter, LazyEntry } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
@@ -296,6 +303,11 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     for (const { pattern } of this.routes.values()) yield pattern;
   }
 
+  /** The route that takes `request`; null where there is none. */
+  protected routeOf(request: ReceivedRequest): FoundRoute | null {
+    return route(this, request);
+  }
+
   /** Has a request answered; returns a promise where that takes time. */
   #handle(exchange: Exchange): void | Promise<void> {
     const ctx = this.newCtx();
@@ -329,7 +341,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   /** Runs the handler of a request; returns a promise where that takes time. */
   #answer(exchange: Exchange, ctx: C): void | Promise<void> {
     try {
-      const found = route(this, exchange.request);
+      const found = this.routeOf(exchange.request);
       if (found === null) {
         exchange.respond(204, null, { Allow: allowed(this, exchange.request) });
         return;

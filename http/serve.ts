@@ -1,6 +1,6 @@
 // serve(): Deno.serve's shape on this engine, for whatever turns a web Request into a Response.
 
-import type { Source } from "../listener.ts";
+import type { FoundRoute, Source } from "../listener.ts";
 import { HTTPListener } from "./http_listener.ts";
 import { ListenError } from "./listen.ts";
 import { logError } from "./log.ts";
@@ -154,6 +154,7 @@ class HandlerInfo implements Deno.ServeHandlerInfo {
 
 /** A server with one handler, and nothing to route. */
 class FetchListener extends HTTPListener {
+  readonly #found: FoundRoute;
   #source: Source | null = null;
 
   constructor(options: AnyOptions, handler: Deno.ServeHandler) {
@@ -169,7 +170,7 @@ class FetchListener extends HTTPListener {
         return checkResponse(await onError(error));
       }
     };
-    this.onEvent(({ ctx }) => {
+    const route = this.onEvent(({ ctx }) => {
       // What can be no `Request` is answered without the handler.
       const { request } = ctx;
       let answer: unknown;
@@ -181,6 +182,11 @@ class FetchListener extends HTTPListener {
       // What is there at once is sent at once: a promise in between costs more than the answer.
       return answer instanceof Response && isSendable(answer) ? answer : waitFor(answer);
     });
+    this.#found = { route, params: {} };
+  }
+
+  protected override routeOf(): FoundRoute {
+    return this.#found;
   }
 
   /** Listens before it returns, as the caller wants the address. */
@@ -198,11 +204,6 @@ class FetchListener extends HTTPListener {
 
   override listen(): Source {
     return this.#source ??= super.listen();
-  }
-
-  /** A path is not decoded: that is for the handler to do. */
-  protected override decodeParam(text: string): string {
-    return text;
   }
 }
 
