@@ -702,3 +702,46 @@ Deno.test("Connection keeps what is buffered once it has returned PAUSED", () =>
   conn.startNextCycle();
   assertEquals((conn.nextEvent() as h11.Request).target, "/second");
 });
+
+Deno.test("Connections that are given one array one after the other read what it holds then", () => {
+  const array = new Uint8Array(128);
+  const give = (conn: h11.Connection, message: string): void => {
+    array.set(latin1(message));
+    conn.receiveData(array.subarray(0, message.length));
+  };
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+  const [first, second] = [new h11.Connection(h11.SERVER), new h11.Connection(h11.SERVER)];
+  give(first, get("/a") + get("/b"));
+  assertEquals((first.nextEvent() as h11.Request).target, "/a");
+  assertEquals((first.nextEvent() as h11.Event).type, "EndOfMessage");
+  assertEquals(first.nextEvent(), h11.PAUSED);
+  give(second, get("/c") + get("/d"));
+  assertEquals((second.nextEvent() as h11.Request).target, "/c");
+  second.nextEvent();
+  for (const [conn, target] of [[second, "/d"], [first, "/b"]] as const) {
+    conn.sendWhole(new h11.Response({ statusCode: 200 }), latin1(""));
+    conn.startNextCycle();
+    assertEquals((conn.nextEvent() as h11.Request).target, target);
+  }
+});
+
+Deno.test("Request.targetInto() gives the code units of the target, received or not, where there is room", () => {
+  const conn = new h11.Connection(h11.SERVER);
+  conn.receiveData(latin1("GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n"));
+  const received = conn.nextEvent() as h11.Request;
+  const made = new h11.Request({ method: "GET", target: "/a?b", headers: { Host: "a" } });
+  for (const request of [received, made]) {
+    const units = new Uint16Array(6).fill(0x2e);
+    assertEquals(request.targetInto(units), 4);
+    assertEquals(String.fromCharCode(...units), "/a?b..");
+    assertEquals(request.targetInto(units.subarray(3)), -1);
+  }
+});
+
+Deno.test("Request.contentLength is that of the field, and null without", () => {
+  const headers = { Host: "a", "Content-Length": "12" };
+  const request = new h11.Request({ method: "POST", target: "/", headers });
+  assertEquals(request.contentLength, 12);
+  const get = new h11.Request({ method: "GET", target: "/", headers: { Host: "a" } });
+  assertEquals(get.contentLength, null);
+});

@@ -1,4 +1,4 @@
-// What sendWhole() sends: the framing it chooses, and that it is what three send() would be.
+// What sendWhole() and sendWholeInto() send: the framing they choose, and that it is what three send() would be.
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import * as h11 from "../../h11.ts";
@@ -143,5 +143,101 @@ for (const [what, start, body, message] of REFUSED) {
     assertThrows(send, h11.LocalProtocolError, message);
     assertEquals(conn.ourState, h11.ERROR);
     assertThrows(send, h11.LocalProtocolError, "we broke the protocol before");
+  });
+}
+
+/** What `sendWholeInto` writes, with a place before and behind that it must leave alone; null where it declines. */
+function into(conn: h11.Connection, event: h11.Response, data: string | Uint8Array): string | null {
+  const bytes = new Uint8Array(1024).fill(0x2e);
+  const end = conn.sendWholeInto(event, data, bytes, 3);
+  if (end < 0) return null;
+  assertEquals(text(bytes.subarray(0, 3)) + text(bytes.subarray(end, end + 8)), "...........");
+  return text(bytes.subarray(3, end));
+}
+
+for (const [method, version, statusCode, given] of FRAMING) {
+  const fields = given.length === 0 ? "no field" : given.map((pair) => pair.join(": ")).join(", ");
+  Deno.test(`Connection.sendWholeInto() sends ${statusCode} with ${fields} to ${method} HTTP/${version} as sendWhole() does, or leaves it to that`, () => {
+    const event = response(statusCode, given);
+    const conn = serverAfter(request(method, version));
+    const other = serverAfter(request(method, version));
+    const { states } = conn;
+    const expected = whole(other, event, "hello");
+    const isUsual = version === "1.1" && method === "GET" && statusCode !== 204 &&
+      statusCode !== 304 &&
+      given.every(([name]) => name === "X");
+    const sent = into(conn, event, "hello");
+    assertEquals(sent, isUsual ? expected : null);
+    if (sent === null) {
+      assertEquals(conn.states, states);
+      assertEquals(whole(conn, event, "hello"), expected);
+    }
+    assertEquals(conn.states, other.states);
+  });
+}
+
+Deno.test("Connection.sendWholeInto() sends text, bytes and nothing, each with its length, one behind the other", () => {
+  const event = response(200, [["X", "a"], ["X", "ü"]]);
+  const conn = serverAfter(request("GET"));
+  const bytes = new Uint8Array(1024);
+  const bodies = ["hello", latin1("\xff\0"), "", "a".repeat(100)];
+  let end = 0, expected = "";
+  for (const body of bodies) {
+    end = conn.sendWholeInto(event, body, bytes, end);
+    expected += `HTTP/1.1 200 x\r\nX: a\r\nX: ü\r\nContent-Length: ${body.length}\r\n\r\n` +
+      (typeof body === "string" ? body : text(body));
+    assertEquals(text(bytes.subarray(0, end)), expected);
+    conn.startNextCycle();
+    receive(conn, [latin1(request("GET"))]);
+  }
+});
+
+const DECLINED: [what: string, start: () => h11.Connection, data: string, room: number][] = [
+  ["text that is not ASCII", () => serverAfter(request("GET")), "hellö", 100],
+  ["a response that there is no room for", () => serverAfter(request("GET")), "hello", 44],
+  [
+    "an answer that has to tell that the connection ends",
+    () => {
+      return serverAfter(request("GET", "1.1", CLOSE));
+    },
+    "hello",
+    100,
+  ],
+  ["an answer to what was never a request", () => new h11.Connection(h11.SERVER), "hello", 100],
+  [
+    "an answer to a request that is broken later",
+    () => {
+      const conn = serverAfter("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+      receive(conn, [latin1("no size\r\n")]);
+      return conn;
+    },
+    "hello",
+    100,
+  ],
+  [
+    "an answer that declines an upgrade",
+    () => {
+      return serverAfter(request("GET", "1.1", "Connection: upgrade\r\nUpgrade: a"));
+    },
+    "hello",
+    100,
+  ],
+  [
+    "a second response",
+    () => {
+      const conn = serverAfter(request("GET"));
+      conn.sendWhole(response(200), latin1(""));
+      return conn;
+    },
+    "hello",
+    100,
+  ],
+];
+for (const [what, start, data, room] of DECLINED) {
+  Deno.test(`Connection.sendWholeInto() leaves ${what} to sendWhole(), with nothing sent`, () => {
+    const conn = start();
+    const { states } = conn;
+    assertEquals(conn.sendWholeInto(response(200), data, new Uint8Array(room), 0), -1);
+    assertEquals(conn.states, states);
   });
 }

@@ -103,6 +103,19 @@ test(
   },
 );
 
+test("HTTPListener takes targets of any length, where it has no limit", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("GET:/<name>/end", ({ ctx, params }) => {
+      return ctx.response(200, `${params.name.length} ${ctx.query.get("q")}`);
+    });
+  }, { maxTargetSize: 0, maxHeadSize: 64 * 1024 });
+  for (const length of [10, 8 * 1024, 20 * 1024]) {
+    using client = await RawClient.connect(app.addr);
+    await client.send(`GET /${"x".repeat(length)}/end?q=1 HTTP/1.1\r\nHost: a\r\n\r\n`);
+    assertEquals((await client.response()).body, `${length} 1`);
+  }
+});
+
 test("HTTPListener answers 404 where it has no route at all", NET, async () => {
   await using app = await serving(() => {});
   for (const line of ["GET /", "OPTIONS /"]) {

@@ -1,8 +1,14 @@
 // Which route a path finds, and with which params: by table, against a plain scan of regular expressions, and
 // in linear time.
 
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { compilePath, Listener, type PathParam } from "../../listener.ts";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  compilePath,
+  type FoundRoute,
+  Listener,
+  type PathParam,
+  PathParamsError,
+} from "../../listener.ts";
 
 function listenerOf(patterns: readonly string[]): Listener {
   const app = new Listener();
@@ -131,6 +137,18 @@ function randomPath(random: () => number): string {
   return path;
 }
 
+/** What `findRouteOf` finds for `path` cut at `at`, with other code units around the second part. */
+function findCut(app: Listener, path: string, at: number): FoundRoute | null {
+  const units = Uint16Array.from(`<${path.slice(at)}>`, (unit) => unit.charCodeAt(0));
+  return app.findRouteOf(path.slice(0, at), units, 1, units.length - 1);
+}
+
+Deno.test("findRouteOf() tells the whole path of a param without a value", () => {
+  const app = listenerOf(["GET:/<n:int>"]);
+  const find = (): unknown => findCut(app, "GET:/99999999999999999999", 4);
+  assertThrows(find, PathParamsError, 'param "n" of "GET:/99999999999999999999"');
+});
+
 Deno.test("findRoute() answers as a scan of greedy regular expressions does, on random patterns", () => {
   const random = seeded(20261122);
   let matches = 0;
@@ -147,6 +165,8 @@ Deno.test("findRoute() answers as a scan of greedy regular expressions does, on 
       const found = app.findRoute(path);
       const context = JSON.stringify({ patterns, path });
       assertStrictEquals(found?.route.name, index < 0 ? undefined : String(index), context);
+      const at = Math.floor(random() * (path.length + 1));
+      assertEquals(findCut(app, path, at), found, context);
       if (found === null) continue;
       matches++;
       const groups = regexes[index].exec(path)!.groups ?? {};
@@ -179,6 +199,7 @@ Deno.test("findRoute() answers as a scan does below converters of the user's own
       const found = app.findRoute(path);
       const context = JSON.stringify({ patterns, path });
       assertStrictEquals(found?.route.name, index < 0 ? undefined : String(index), context);
+      assertEquals(findCut(app, path, Math.floor(random() * (path.length + 1))), found, context);
       if (found === null) continue;
       const groups = regexes[index].exec(path)!.groups ?? {};
       for (const { name, converter } of found.route.params) {
