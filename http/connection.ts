@@ -4,6 +4,7 @@
 // exchange: its body, and when that is complete one buffer ahead, which tells when the client leaves.
 
 import * as h11 from "../h11.ts";
+import { BodyBuffer } from "./body_buffer.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
@@ -66,8 +67,9 @@ export class Connection implements ExchangeHost, Watched {
   readonly #host: ConnectionHost;
   #exchange: Exchange | null = null;
   #requests = 0;
-  /** A part of the body that was read when the request was. */
+  /** A part of the body that was read and nobody has got: with the request, or more than a reader had room for. */
   #bodyPart: Uint8Array | null = null;
+  readonly #bodyBuffer = new BodyBuffer();
   /** What was wrong with that part. */
   #bodyError: unknown = null;
   /** What is read while an exchange runs that has no more body. */
@@ -474,6 +476,7 @@ export class Connection implements ExchangeHost, Watched {
     } finally {
       clearTimeout(timer);
       this.#bodyPart = null;
+      this.#bodyBuffer.release();
     }
     return this.#isReusable();
   }
@@ -539,17 +542,16 @@ export class Connection implements ExchangeHost, Watched {
     return part as Uint8Array<ArrayBuffer>;
   }
 
-  /** The next part of the body, for `exchange`; null at its end. */
-  async readBody(exchange: Exchange): Promise<Uint8Array<ArrayBuffer> | null> {
-    const { protocol, socket } = this;
+  /** The next part of the body, for `exchange`: see `BodySource.readBody`. */
+  async readBody(
+    exchange: Exchange,
+    view: Uint8Array<ArrayBuffer> | null,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { protocol } = this;
     if (exchange !== this.#exchange || exchange.isOver) {
       throw exchangeOver();
     }
-    if (this.#bodyPart !== null) {
-      const part = this.#bodyPart;
-      this.#bodyPart = null;
-      return part.slice();
-    }
+    if (this.#bodyPart !== null) return this.#give(this.#bodyPart, exchange, view);
     try {
       const error = this.#bodyError;
       this.#bodyError = null;
@@ -558,10 +560,9 @@ export class Connection implements ExchangeHost, Watched {
       while (protocol.theirState === h11.SEND_BODY) {
         const event = protocol.nextEvent();
         if (event === h11.NEED_DATA) {
-          await this.#readForBody(exchange);
+          await this.#readForBody(exchange, view);
         } else if (event !== h11.PAUSED && event.type === "Data") {
-          const { data } = event;
-          return (socket.willOverwrite(data) ? data.slice() : data) as Uint8Array<ArrayBuffer>;
+          return this.#give(event.data, exchange, view);
         } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
           exchange.body.trailers = event.headers;
         }
@@ -572,18 +573,38 @@ export class Connection implements ExchangeHost, Watched {
       throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
+    this.#bodyBuffer.release();
     this.#readAhead();
     return null;
   }
 
-  async #readForBody(exchange: Exchange): Promise<void> {
+  /** A part as its reader gets it: in `view`, or in a buffer of its own. */
+  #give(
+    part: Uint8Array,
+    { contentLength }: Exchange,
+    view: Uint8Array<ArrayBuffer> | null,
+  ): Uint8Array<ArrayBuffer> {
+    this.#bodyPart = null;
+    // Chunks stand side by side with their framing.
+    if (view === null) return this.#bodyBuffer.own(part, contentLength !== null);
+    if (part.length > view.length) this.#bodyPart = part.subarray(view.length);
+    const given = view.subarray(0, part.length);
+    if (part.buffer !== view.buffer) given.set(part.subarray(0, given.length));
+    return given;
+  }
+
+  async #readForBody(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
     const { protocol, socket } = this;
     const { clock, settings } = this.#host;
     this.#waitingSince = clock.now;
     this.#wait = "body";
     this.#readDeadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    const left = (exchange.contentLength ?? Infinity) - this.#bodyReceived;
-    const reading = this.#ahead ?? socket.readBody(left);
+    const { contentLength } = exchange;
+    const left = contentLength === null ? Infinity : contentLength - this.#bodyReceived;
+    // Of chunks more may come than the view takes, and framing with them.
+    const isDirect = view !== null && contentLength !== null;
+    const room = isDirect ? view.subarray(0, left) : this.#bodyBuffer.room(left);
+    const reading = this.#ahead ?? socket.readInto(room);
     try {
       const data = await new Promise<Uint8Array | void>((resolve, reject) => {
         this.#bodyLate = reject;
@@ -592,6 +613,7 @@ export class Connection implements ExchangeHost, Watched {
       // A handler that was given up may still wait here; what came is for the one who reads now.
       if (exchange.isOver) throw exchangeOver();
       if (data === undefined) return;
+      if (!isDirect) this.#bodyBuffer.adapt(data.length, room.length);
       protocol.receiveData(data);
       this.#bodyReceived += data.length;
     } finally {

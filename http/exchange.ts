@@ -47,8 +47,11 @@ export interface ExchangeHost {
   readonly cannotDrain: boolean;
   /** Whether what is written is flushed by the connection soon, together with what else there is. */
   readonly isCorked: boolean;
-  /** The next part of the request's body. */
-  readBody(exchange: Exchange): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** The next part of the request's body: see `BodySource.readBody`. */
+  readBody(
+    exchange: Exchange,
+    view: Uint8Array<ArrayBuffer> | null,
+  ): Promise<Uint8Array<ArrayBuffer> | null>;
   /** All of the request's body, where it has come; bytes that stay until the caller returns. */
   takeWholeBody(exchange: Exchange): Uint8Array<ArrayBuffer> | null;
 }
@@ -138,9 +141,9 @@ export class Exchange implements BodySource {
     return this.#body ??= new RequestBody(this);
   }
 
-  /** The next part of the request's body. */
-  readBody(): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.host.readBody(this);
+  /** The next part of the request's body: see `BodySource.readBody`. */
+  readBody(view: Uint8Array<ArrayBuffer> | null): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.host.readBody(this, view);
   }
 
   /** All of the request's body, where it has come. */

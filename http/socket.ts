@@ -12,12 +12,6 @@ const IDLE_BUFFER = 1024;
 const LARGE_IDLE_BUFFER = 4 * 1024;
 /** What did not fit in is read on into a buffer of this size. */
 const HEAD_BUFFER = 16 * 1024;
-/** While a body flows, buffers of this size go to the one who reads it. */
-const BODY_BUFFER = 64 * 1024;
-/** They grow to this size where each read fills one. */
-const BODY_BUFFER_MAX = 256 * 1024;
-/** Less than this part of a body's buffer is not worth a read. */
-const LEAST_ROOM = 1 / 4;
 /** Pieces up to this size are copied, to be written together with what comes before and after. */
 const COPY_MAX = 16 * 1024;
 
@@ -72,8 +66,6 @@ export class Socket {
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
   #idleSize = IDLE_BUFFER;
-  #body = NO_BYTES;
-  #bodySize = BODY_BUFFER;
   /** The read of the system that is under way. */
   #reading: Promise<Uint8Array> | null = null;
   /** Bytes that wait to be written. */
@@ -125,41 +117,20 @@ export class Socket {
   };
 
   /**
-   * As `read`, with bytes that stay as they are, but for those of a read that was under way.
-   *
-   * @param most Bytes that are wanted at most.
+   * As `read`, into `view`, which nobody else may write to until then. What a read brings that was under way
+   * stands elsewhere, and is overwritten by the next read.
    */
-  readBody(most: number): Promise<Uint8Array> {
-    if (this.#reading !== null) return this.#reading;
-    const size = Math.min(most, this.#bodySize);
-    if (this.#body.length < size * LEAST_ROOM) this.#body = new Uint8Array(size);
-    const buffer = this.#body.length > most ? this.#body.subarray(0, most) : this.#body;
-    return this.#reading = this.conn.read(buffer).then(
-      (count) => this.#tookBody(count),
-      this.#cannotRead,
-    );
-  }
-
-  #tookBody(count: number | null): Uint8Array {
-    this.#reading = null;
-    const buffer = this.#body;
-    if (count === null) return NO_BYTES;
-    // Each read costs, and a large buffer costs who keeps a small part of it.
-    if (count === buffer.length) this.#bodySize = Math.min(2 * this.#bodySize, BODY_BUFFER_MAX);
-    else if (count < BODY_BUFFER) this.#bodySize = BODY_BUFFER;
-    this.#body = buffer.subarray(count);
-    return buffer.subarray(0, count);
+  readInto(view: Uint8Array): Promise<Uint8Array> {
+    return this.#reading ??= this.conn.read(view).then((count) => {
+      this.#reading = null;
+      return view.subarray(0, count ?? 0);
+    }, this.#cannotRead);
   }
 
   readonly #cannotRead = (cause: unknown): never => {
     this.#reading = null;
     throw new ConnectionLost("Cannot read: the connection is gone", { cause });
   };
-
-  /** Whether `bytes` are ones that the next `read()` overwrites. */
-  willOverwrite(bytes: Uint8Array): boolean {
-    return bytes.buffer === this.#buffer.buffer;
-  }
 
   /** Queues bytes to be written. Large ones are not copied. */
   write(bytes: Uint8Array): void {
@@ -328,5 +299,4 @@ interface Piece {
   readonly area: Area | null;
 }
 
-const NO_BYTES = new Uint8Array(0);
 const DONE = Promise.resolve();
