@@ -38,7 +38,7 @@ class Area {
   release(): void {
     if (--this.pieces > 0) return;
     this.used = 0;
-    if (this.bytes.length === LARGE_AREA && largeAreas.length < LARGE_AREAS_MAX) {
+    if (this.bytes.length === GATHERED_MAX && largeAreas.length < LARGE_AREAS_MAX) {
       largeAreas.push(this);
     }
   }
@@ -46,9 +46,12 @@ class Area {
 const AREA = 64 * 1024;
 let area = new Area(AREA);
 
-/** Bytes of a large piece: 64 KiB, and what frames them. */
-const LARGE_AREA = 64 * 1024 + 512;
-/** Areas for one large piece each that nobody uses now. New ones would have to be cleared and collected. */
+/**
+ * Bytes that are put together for one write at most: four parts of 64 KiB, and what frames them. More parts
+ * in one write cost less, and are held for a client that reads nothing.
+ */
+export const GATHERED_MAX = 256 * 1024 + 512;
+/** Areas for so many bytes that nobody uses now. New ones would have to be cleared and collected. */
 const largeAreas: Area[] = [];
 const LARGE_AREAS_MAX = 64;
 
@@ -154,27 +157,40 @@ export class Socket {
     this.#end = area.used += length;
   }
 
-  /** Queues parts that belong together: in one write, where they have a large piece's size at most. */
+  /**
+   * Queues parts that belong together, and with what was queued before: in one write, as far as that has
+   * {@linkcode GATHERED_MAX} bytes at most.
+   */
   writeTogether(parts: Uint8Array[]): void {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
-    if (parts.length === 1 || length <= COPY_MAX || length > LARGE_AREA) {
+    if ((this.#area === null && length <= COPY_MAX) || length > GATHERED_MAX) {
       for (const part of parts) this.write(part);
       return;
     }
     if (this.#isClosed) return;
     // To copy them costs less than more writes.
-    const large = largeAreas.pop() ?? new Area(LARGE_AREA);
-    large.pieces++;
+    const large = this.#largeArea(length);
+    for (const part of parts) large.append(part);
+    this.#end = large.used;
+    this.queued += length;
+  }
+
+  /** A large area with room for `length` bytes after what is being collected. */
+  #largeArea(length: number): Area {
     const before = this.#area;
-    if (before !== null && this.#end - this.#start + length <= LARGE_AREA) {
+    const hasRoom = before !== null && this.#end - this.#start + length <= GATHERED_MAX;
+    if (hasRoom && before.bytes.length === GATHERED_MAX) return before;
+    const large = largeAreas.pop() ?? new Area(GATHERED_MAX);
+    large.pieces++;
+    if (hasRoom) {
       large.append(before.bytes.subarray(this.#start, this.#end));
       before.release();
-      this.#area = null;
+    } else {
+      this.#closePiece();
     }
-    this.#closePiece();
-    for (const part of parts) large.append(part);
-    this.queued += length;
-    this.#queue.push({ bytes: large.bytes.subarray(0, large.used), area: large });
+    this.#area = large;
+    this.#start = 0;
+    return large;
   }
 
   /** Moves the piece that is being collected, if there is one, into the queue. */
