@@ -1,5 +1,7 @@
 // The parts of a response's body, as its producer gives them.
 
+import { Chunks } from "./response_body.ts";
+
 /** A part, text or bytes. */
 export type Part = Uint8Array | string;
 
@@ -22,7 +24,7 @@ export class BodyParts {
 
   constructor(body: ReadableStream<Part> | AsyncIterable<Part>) {
     this.#producer = body instanceof ReadableStream
-      ? producerOf(body)
+      ? new Chunks(body.getReader())
       : body[Symbol.asyncIterator]();
   }
 
@@ -74,15 +76,6 @@ export class BodyParts {
   cancel(): void {
     this.#producer.return?.().then(ignore, ignore);
   }
-}
-
-/** The producer of a stream; unlike its own iterator, `return` does not wait for the part under way. */
-function producerOf(stream: ReadableStream<Part>): AsyncIterator<Part> {
-  const reader = stream.getReader();
-  return {
-    next: () => reader.read() as Promise<IteratorResult<Part>>,
-    return: () => reader.cancel().then(() => ({ done: true, value: undefined })),
-  };
 }
 
 function ignore(): void {}
