@@ -157,9 +157,13 @@ export class Exchange implements BodySource {
 
   /** What `Content-Length` says of the request's body; null where the length is not known. */
   get contentLength(): number | null {
-    const length = this.request.headers.get("content-length");
-    return length === null ? null : Number(length);
+    if (this.#contentLength === undefined) {
+      const length = this.request.headers.get("content-length");
+      this.#contentLength = length === null ? null : Number(length);
+    }
+    return this.#contentLength;
   }
+  #contentLength: number | null | undefined = undefined;
 
   get maxBodySize(): number {
     return this.host.settings.maxBodySize;
