@@ -25,6 +25,12 @@ export class BodyBuffer {
     else if (count < SIZE) this.#size = SIZE;
   }
 
+  /** The buffer from where `part` begins; null where that stands elsewhere. */
+  from(part: Uint8Array): Uint8Array | null {
+    const { buffer } = this.#bytes;
+    return part.buffer === buffer ? new Uint8Array(buffer, part.byteOffset) : null;
+  }
+
   /**
    * The bytes of `part` in a buffer that is theirs alone, as a byte stream gives it away.
    *

@@ -551,7 +551,7 @@ export class Connection implements ExchangeHost, Watched {
     if (exchange !== this.#exchange || exchange.isOver) {
       throw exchangeOver();
     }
-    if (this.#bodyPart !== null) return this.#give(this.#bodyPart, exchange, view);
+    if (this.#bodyPart !== null) return this.#give(this.#bodyPart, view);
     try {
       const error = this.#bodyError;
       this.#bodyError = null;
@@ -562,7 +562,7 @@ export class Connection implements ExchangeHost, Watched {
         if (event === h11.NEED_DATA) {
           await this.#readForBody(exchange, view);
         } else if (event !== h11.PAUSED && event.type === "Data") {
-          return this.#give(event.data, exchange, view);
+          return this.#give(this.#gather(event.data, exchange), view);
         } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
           exchange.body.trailers = event.headers;
         }
@@ -578,15 +578,34 @@ export class Connection implements ExchangeHost, Watched {
     return null;
   }
 
+  /** `first` with the data of the chunks that came with it, moved together where they stand. */
+  #gather(first: Uint8Array, exchange: Exchange): Uint8Array {
+    const place = this.#bodyBuffer.from(first);
+    if (place === null) return first;
+    const { protocol } = this;
+    let length = first.length;
+    try {
+      while (protocol.theirState === h11.SEND_BODY) {
+        const event = protocol.nextEvent();
+        if (typeof event === "string") break;
+        if (event.type === "Data") {
+          place.set(event.data, length);
+          length += event.data.length;
+        } else if (event.type === "EndOfMessage") {
+          exchange.body.trailers = event.headers;
+        }
+      }
+    } catch (error) {
+      this.#bodyError = error;
+    }
+    return place.subarray(0, length);
+  }
+
   /** A part as its reader gets it: in `view`, or in a buffer of its own. */
-  #give(
-    part: Uint8Array,
-    { contentLength }: Exchange,
-    view: Uint8Array<ArrayBuffer> | null,
-  ): Uint8Array<ArrayBuffer> {
+  #give(part: Uint8Array, view: Uint8Array<ArrayBuffer> | null): Uint8Array<ArrayBuffer> {
     this.#bodyPart = null;
-    // Chunks stand side by side with their framing.
-    if (view === null) return this.#bodyBuffer.own(part, contentLength !== null);
+    // What is buffered may stand beside it.
+    if (view === null) return this.#bodyBuffer.own(part, this.protocol.bufferedSize === 0);
     if (part.length > view.length) this.#bodyPart = part.subarray(view.length);
     const given = view.subarray(0, part.length);
     if (part.buffer !== view.buffer) given.set(part.subarray(0, given.length));

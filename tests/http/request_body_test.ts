@@ -163,6 +163,36 @@ test(
   },
 );
 
+test("HTTPContext.body gives what came before a chunk that is none", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("POST:/", async ({ ctx }) => {
+      let text = "";
+      try {
+        for await (const part of ctx.body) text += new TextDecoder().decode(part);
+      } catch (error) {
+        text += ` ${error}`;
+      }
+      ctx.response(200, text);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  await client.send("1\r\na\r\n1\r\nb\r\nxyz\r\n");
+  assertEquals((await client.response()).body, "ab HTTPError: Bad Request");
+});
+
+test("HTTPContext.body leaves the request that came with its last chunk", NET, async () => {
+  await using app = await serving(readers);
+  const [, message] = framings("/body", "abcdefgh");
+  const at = message.indexOf("\r\n\r\n") + 4;
+  for (const path of ["/body", "/bytes", "/in-place/3"]) {
+    using client = await RawClient.connect(app.addr);
+    await client.send(message.slice(0, at).replace("/body", path));
+    await client.send(message.slice(at) + message);
+    for (let i = 0; i < 2; i++) assertEquals((await client.response()).body, "abcdefgh");
+  }
+});
+
 test("A BYOB reader that gives up leaves what comes to the next one", NET, async () => {
   const asked = Promise.withResolvers<void>();
   await using app = await serving((app) => {
