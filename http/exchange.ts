@@ -411,9 +411,8 @@ export class Exchange implements BodySource {
 
   /** Ends the sending of a body: there is nobody to send it to. */
   cancel(cause: unknown): void {
-    this.#parts?.abandon(
-      new ConnectionLost("Cannot send the body: the client has left", { cause }),
-    );
+    this.#lost ??= new ConnectionLost("Cannot send the body: the client has left", { cause });
+    this.#parts?.abandon(this.#lost);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { ByHand, settled } from "./by_hand.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -68,6 +68,28 @@ Deno.test("Connection sends what there is of a stream before its producer has wo
   });
   await server.send(GET);
   assert(server.conn.writes >= 3, `${server.conn.writes} writes`);
+});
+
+Deno.test("Connection asks no producer for parts whose client has reset the connection before", async () => {
+  const left = Promise.withResolvers<void>();
+  let asked = 0;
+  const outcome = Promise.withResolvers<unknown>();
+  await using server = new ByHand(async (exchange) => {
+    exchange.inform(103, [["Link", "</style.css>"]]);
+    await left.promise;
+    async function* counting(): AsyncGenerator<string> {
+      for (;;) yield `${asked++}`;
+    }
+    const sent = Promise.resolve(exchange.respond(200, counting(), []));
+    outcome.resolve(await sent.catch((error: unknown) => error));
+  });
+  await server.send(GET);
+  // A close with bytes that were not read is a reset.
+  server.client[Symbol.dispose]();
+  await settled();
+  left.resolve();
+  assertInstanceOf(await outcome.promise, Error);
+  assertEquals(asked, 0);
 });
 
 Deno.test("Connection sends the parts that came before their producer failed", async () => {
