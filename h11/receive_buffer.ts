@@ -77,11 +77,16 @@ export class ReceiveBuffer {
     this.hasLineEnd = false;
   }
 
-  /** Uses up at most `count` bytes and returns them, as a view. */
+  /**
+   * Uses up at most `count` bytes and returns them, as a view. Who gets all that there is may give their
+   * buffer away.
+   */
   take(count: number): Uint8Array {
     const from = this.start;
     this.skip(Math.min(count, this.length));
-    return this.bytes.subarray(from, this.start);
+    const taken = this.bytes.subarray(from, this.start);
+    if (this.start === this.end) this.keep();
+    return taken;
   }
 
   /** Where the next line end that was not seen before stands, or -1. */

@@ -4,6 +4,7 @@
 // exchange: its body, and when that is complete one buffer ahead, which tells when the client leaves.
 
 import * as h11 from "../h11.ts";
+import { BodyBuffer } from "./body_buffer.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
@@ -69,8 +70,9 @@ export class Connection implements ExchangeHost, Watched {
   readonly #host: ConnectionHost;
   #exchange: Exchange | null = null;
   #requests = 0;
-  /** A part of the body that was read when the request was. */
+  /** A part of the body that was read and nobody has got: with the request, or more than a reader had room for. */
   #bodyPart: Uint8Array | null = null;
+  readonly #bodyBuffer = new BodyBuffer();
   /** What was wrong with that part. */
   #bodyError: unknown = null;
   /** What is read while an exchange runs that has no more body. */
@@ -492,6 +494,7 @@ export class Connection implements ExchangeHost, Watched {
     } finally {
       clearTimeout(timer);
       this.#bodyPart = null;
+      this.#bodyBuffer.release();
     }
     return this.#isReusable();
   }
@@ -556,17 +559,16 @@ export class Connection implements ExchangeHost, Watched {
     return part as Uint8Array<ArrayBuffer>;
   }
 
-  /** The next part of the body, for `exchange`; null at its end. */
-  async readBody(exchange: Exchange): Promise<Uint8Array<ArrayBuffer> | null> {
-    const { protocol, socket } = this;
+  /** The next part of the body, for `exchange`: see `BodySource.readBody`. */
+  async readBody(
+    exchange: Exchange,
+    view: Uint8Array<ArrayBuffer> | null,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { protocol } = this;
     if (exchange !== this.#exchange || exchange.isOver) {
       throw exchangeOver();
     }
-    if (this.#bodyPart !== null) {
-      const part = this.#bodyPart;
-      this.#bodyPart = null;
-      return part.slice();
-    }
+    if (this.#bodyPart !== null) return this.#give(this.#bodyPart, view);
     try {
       const error = this.#bodyError;
       this.#bodyError = null;
@@ -575,10 +577,9 @@ export class Connection implements ExchangeHost, Watched {
       while (protocol.theirState === h11.SEND_BODY) {
         const event = protocol.nextEvent();
         if (event === h11.NEED_DATA) {
-          await this.#readForBody(exchange);
+          await this.#readForBody(exchange, view);
         } else if (event !== h11.PAUSED && event.type === "Data") {
-          const { data } = event;
-          return (socket.willOverwrite(data) ? data.slice() : data) as Uint8Array<ArrayBuffer>;
+          return this.#give(this.#gather(event.data, exchange), view);
         } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
           exchange.body.trailers = event.headers;
         }
@@ -589,18 +590,57 @@ export class Connection implements ExchangeHost, Watched {
       throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
+    this.#bodyBuffer.release();
     this.#readAheadLater();
     return null;
   }
 
-  async #readForBody(exchange: Exchange): Promise<void> {
+  /** `first` with the data of the chunks that came with it, moved together where they stand. */
+  #gather(first: Uint8Array, exchange: Exchange): Uint8Array {
+    const place = this.#bodyBuffer.from(first);
+    if (place === null) return first;
+    const { protocol } = this;
+    let length = first.length;
+    try {
+      while (protocol.theirState === h11.SEND_BODY) {
+        const event = protocol.nextEvent();
+        if (typeof event === "string") break;
+        if (event.type === "Data") {
+          place.set(event.data, length);
+          length += event.data.length;
+        } else if (event.type === "EndOfMessage") {
+          exchange.body.trailers = event.headers;
+        }
+      }
+    } catch (error) {
+      this.#bodyError = error;
+    }
+    return place.subarray(0, length);
+  }
+
+  /** A part as its reader gets it: in `view`, or in a buffer of its own. */
+  #give(part: Uint8Array, view: Uint8Array<ArrayBuffer> | null): Uint8Array<ArrayBuffer> {
+    this.#bodyPart = null;
+    // What is buffered may stand beside it.
+    if (view === null) return this.#bodyBuffer.own(part, this.protocol.bufferedSize === 0);
+    if (part.length > view.length) this.#bodyPart = part.subarray(view.length);
+    const given = view.subarray(0, part.length);
+    if (part.buffer !== view.buffer) given.set(part.subarray(0, given.length));
+    return given;
+  }
+
+  async #readForBody(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
     const { protocol, socket } = this;
     const { clock, settings } = this.#host;
     this.#waitingSince = clock.now;
     this.#wait = "body";
     this.#readDeadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    const left = (exchange.contentLength ?? Infinity) - this.#bodyReceived;
-    const reading = this.#ahead ?? socket.readBody(left);
+    const { contentLength } = exchange;
+    const left = contentLength === null ? Infinity : contentLength - this.#bodyReceived;
+    // Of chunks more may come than the view takes, and framing with them.
+    const isDirect = view !== null && contentLength !== null;
+    const room = isDirect ? view.subarray(0, left) : this.#bodyBuffer.room(left);
+    const reading = this.#ahead ?? socket.readInto(room);
     try {
       const data = await new Promise<Uint8Array | void>((resolve, reject) => {
         this.#bodyLate = reject;
@@ -609,6 +649,7 @@ export class Connection implements ExchangeHost, Watched {
       // A handler that was given up may still wait here; what came is for the one who reads now.
       if (exchange.isOver) throw exchangeOver();
       if (data === undefined) return;
+      if (!isDirect) this.#bodyBuffer.adapt(data.length, room.length);
       protocol.receiveData(data);
       this.#bodyReceived += data.length;
     } finally {

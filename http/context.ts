@@ -140,7 +140,27 @@ export class HTTPContext extends Context {
     return this.#request;
   }
 
-  /** The request's body as a stream, which reads from the socket as it is read. */
+  /**
+   * The request's body as a stream, which reads from the socket as it is read. It is a byte stream: with a
+   * BYOB reader a body that has a `Content-Length` goes from the socket into the reader's own buffer.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   *
+   * const app = new HTTPListener();
+   * app.onEvent("POST:/size", async ({ ctx }) => {
+   *   let size = 0;
+   *   const reader = ctx.body.getReader({ mode: "byob" });
+   *   for (let buffer = new Uint8Array(64 * 1024);;) {
+   *     const { done, value } = await reader.read(buffer);
+   *     if (done) break;
+   *     size += value.length;
+   *     buffer = new Uint8Array(value.buffer);
+   *   }
+   *   return ctx.response(200, `${size}`);
+   * });
+   * ```
+   */
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#bound.body.stream();
   }

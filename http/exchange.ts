@@ -2,13 +2,14 @@
 
 import * as h11 from "../h11.ts";
 import type { AnyEvent, Context, Route } from "../listener.ts";
+import { BodyParts } from "./body_parts.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import type { Settings } from "./options.ts";
 import { type BodySource, RequestBody } from "./request_body.ts";
 import { knownBody } from "./response_body.ts";
-import { ConnectionLost, type Socket } from "./socket.ts";
+import { ConnectionLost, GATHERED_MAX, type Socket } from "./socket.ts";
 import { pathOf } from "./target.ts";
 import { checkResponse, fieldsOf, takeWhole } from "./web_response.ts";
 
@@ -48,8 +49,11 @@ export interface ExchangeHost {
   readonly cannotDrain: boolean;
   /** Whether what is written is flushed by the connection soon, together with what else there is. */
   readonly isCorked: boolean;
-  /** The next part of the request's body. */
-  readBody(exchange: Exchange): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** The next part of the request's body: see `BodySource.readBody`. */
+  readBody(
+    exchange: Exchange,
+    view: Uint8Array<ArrayBuffer> | null,
+  ): Promise<Uint8Array<ArrayBuffer> | null>;
   /** All of the request's body, where it has come; bytes that stay until the caller returns. */
   takeWholeBody(exchange: Exchange): Uint8Array<ArrayBuffer> | null;
 }
@@ -67,6 +71,9 @@ type Fields = [name: string, value: string][];
 
 const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
+
+/** Milliseconds at most in which parts of a stream are put together to be written: nobody notices them. */
+const GATHERING_MAX = 50;
 
 /** Text up to this length is encoded here, and copied from here when it is queued to be written. */
 const scratch = new Uint8Array(4 * 1024);
@@ -155,9 +162,9 @@ export class Exchange implements BodySource {
     return this.#body ??= new RequestBody(this);
   }
 
-  /** The next part of the request's body. */
-  readBody(): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.host.readBody(this);
+  /** The next part of the request's body: see `BodySource.readBody`. */
+  readBody(view: Uint8Array<ArrayBuffer> | null): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.host.readBody(this, view);
   }
 
   /** All of the request's body, where it has come. */
@@ -291,12 +298,15 @@ export class Exchange implements BodySource {
       return this.#flush();
     }
 
-    this.#write(protocol.send(response)!);
+    const head = protocol.send(response)!;
     this.status = status;
-    if (isStream && (isHead || hasNoBody)) {
+    if (isStream && !isHead && !hasNoBody) {
+      const parts = body as AsyncIterable<Uint8Array>;
+      return this.sending = handled(this.#sendStream(head, response, parts));
+    }
+    this.#write(head);
+    if (isStream) {
       discard(body as ReadableStream | AsyncIterable<unknown>);
-    } else if (isStream) {
-      return this.sending = handled(this.#sendStream(response, body as AsyncIterable<Uint8Array>));
     } else if (!isHead && bytes.length > 0) {
       this.#writeData(bytes);
     }
@@ -397,46 +407,50 @@ export class Exchange implements BodySource {
   }
 
   async #sendStream(
+    head: Uint8Array,
     response: h11.Response,
     body: AsyncIterable<Uint8Array | string>,
   ): Promise<void> {
     const { protocol, socket } = this.host;
-    const parts = body instanceof ReadableStream ? partsOf(body) : body[Symbol.asyncIterator]();
+    const parts = this.#parts = new BodyParts(body);
+    if (this.#lost !== null) parts.abandon(this.#lost);
     if (this.host.isStopping) {
       // The event is known here when the first step of the handler is over.
       await undefined;
       this.endStream();
     }
     try {
+      // Parts that the producer has at hand are written together, and with the head; while it waits for one,
+      // or works on it for long, what there is goes out.
+      let since = performance.now();
+      let isAtHand = await parts.ask();
+      this.#write(head);
       for (;;) {
-        const { done, value } = await this.#nextOf(parts);
-        if (done) break;
-        this.#writeData(typeof value === "string" ? encoder.encode(value) : value);
-        // Not one part more than the peer has taken.
-        await socket.drained();
+        if (!isAtHand || performance.now() - since > GATHERING_MAX) {
+          await socket.drained();
+          since = performance.now();
+        }
+        const part = await parts.take();
+        if (part === null) break;
+        const data = typeof part === "string" ? encoder.encode(part) : part;
+        if (socket.queued + data.length > GATHERED_MAX) await socket.drained();
+        this.#writeData(data);
+        // A part this large is not copied, and its producer may use the array again.
+        if (data.length > GATHERED_MAX) await socket.drained();
+        isAtHand = await parts.ask();
       }
-      this.#write(protocol.send(this.#end(response))!);
+      socket.writeTogether([protocol.send(this.#end(response))!]);
       await socket.drained();
     } catch (error) {
       // A client must never take a part for the whole: the message stays without its end.
       protocol.sendFailed();
+      socket.flush();
       socket.close();
-      // A producer that hangs takes notice when it goes on; nobody waits for it.
-      parts.return?.().then(undefined, () => {});
+      parts.cancel();
       throw error;
     }
   }
-
-  /** The next part of a body; it rejects where the client leaves before the part comes. */
-  #nextOf<T>(parts: AsyncIterator<T>): Promise<IteratorResult<T>> {
-    // A race with one promise for all parts would leave something of each part on that promise.
-    return new Promise((resolve, reject) => {
-      if (this.#lost !== null) return reject(this.#lost);
-      this.#rejectPart = reject;
-      Promise.resolve(parts.next()).then(resolve, reject);
-    });
-  }
-  #rejectPart: (reason: ConnectionLost) => void = () => {};
+  #parts: BodyParts | null = null;
   #lost: ConnectionLost | null = null;
 
   /** Tells the handler that the server stops: a stream may have no end of its own. */
@@ -447,7 +461,7 @@ export class Exchange implements BodySource {
   /** Ends the sending of a body: there is nobody to send it to. */
   cancel(cause: unknown): void {
     this.#lost ??= new ConnectionLost("Cannot send the body: the client has left", { cause });
-    this.#rejectPart(this.#lost);
+    this.#parts?.abandon(this.#lost);
   }
 
   /**
@@ -553,17 +567,6 @@ function checkLength(response: h11.Response, length: number): void {
   throw new h11.LocalProtocolError(
     `Cannot send a body of ${length} bytes with Content-Length "${given}": they must be equal`,
   );
-}
-
-/** The parts of a stream; unlike its own iterator, `return` does not wait for the part under way. */
-function partsOf(
-  stream: ReadableStream<Uint8Array | string>,
-): AsyncIterator<Uint8Array | string, undefined> {
-  const reader = stream.getReader();
-  return {
-    next: () => reader.read() as Promise<IteratorResult<Uint8Array | string, undefined>>,
-    return: () => reader.cancel().then(() => ({ done: true, value: undefined })),
-  };
 }
 
 /** Tells the source of a body that nobody reads it. */

@@ -12,7 +12,7 @@ import { type Counters, newCounters } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
 import { MemoryConn } from "./memory_conn.ts";
 import type { Settings } from "./options.ts";
-import { knownBody } from "./response_body.ts";
+import { Chunks, knownBody } from "./response_body.ts";
 
 /** Bytes that are read from the connection at a time. */
 const READ_SIZE = 16 * 1024;
@@ -105,21 +105,21 @@ class MemoryClient {
 
   /** Sends the request; what it fails with is told by the response, which comes as far as it can. */
   async send(request: Request): Promise<void> {
-    let body: Uint8Array | ReadableStream<Uint8Array> | null = null;
+    let body: Uint8Array | Chunks<Uint8Array> | null = null;
     try {
       body = request.body === null ? null : await knownBody(request.body);
       await this.#write(new h11.Request(headOf(request, body)));
       if (body instanceof Uint8Array) await this.#write(new h11.Data({ data: body }));
       else if (body !== null) {
-        for await (const data of body.values({ preventCancel: true })) {
-          await this.#write(new h11.Data({ data }));
+        for (let next = await body.next(); !next.done; next = await body.next()) {
+          await this.#write(new h11.Data({ data: next.value }));
         }
       }
       await this.#write(new h11.EndOfMessage());
     } catch (error) {
       // The server may answer, and close, before it has read everything.
       if (error instanceof Deno.errors.BrokenPipe || this.#isClosed) {
-        if (body instanceof ReadableStream) void body.cancel(error).catch(() => {});
+        if (body instanceof Chunks) void body.return(error).catch(() => {});
       } else this.close(error);
     }
   }
@@ -193,7 +193,7 @@ class MemoryClient {
 /** The head that is sent for a web request, framed as `fetch()` does it. */
 function headOf(
   request: Request,
-  body: Uint8Array | ReadableStream | null,
+  body: Uint8Array | Chunks<Uint8Array> | null,
 ): { method: string; target: string; headers: [string, string][] } {
   const { method, headers } = request;
   const { host, pathname, search } = new URL(request.url);

@@ -5,8 +5,12 @@ import type { HTTPError } from "./http_error.ts";
 
 /** Where the parts of a body come from; null at its end. */
 export interface BodySource {
-  /** The next part; bytes that stay as they are. */
-  readBody(): Promise<Uint8Array<ArrayBuffer> | null>;
+  /**
+   * The next part: at the beginning of `view`, where there is one, or else in a buffer of its own.
+   *
+   * @param view The source's until the promise settles; its length is not 0.
+   */
+  readBody(view: Uint8Array<ArrayBuffer> | null): Promise<Uint8Array<ArrayBuffer> | null>;
   /** All of it, where all has come and nothing was read; bytes that stay until the caller returns. */
   takeWholeBody(): Uint8Array<ArrayBuffer> | null;
   /** What `Content-Length` says; null where the length is not known. */
@@ -16,6 +20,9 @@ export interface BodySource {
   /** Counts a body over it, and makes the answer. */
   tooLarge(): HTTPError;
 }
+
+/** Bytes at first of what a body is collected in: a client may say that it sends more, and not send it. */
+const COLLECTED = 64 * 1024;
 
 /** The body of one request. */
 export class RequestBody {
@@ -35,11 +42,19 @@ export class RequestBody {
       this.#take();
       const source = this.#source;
       // One part is read when one is asked for, so an idle handler leaves the client waiting.
-      this.#stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      this.#stream = new ReadableStream({
+        type: "bytes",
         async pull(controller): Promise<void> {
-          const part = await source.readBody();
-          if (part === null) controller.close();
-          else controller.enqueue(part);
+          const request = controller.byobRequest;
+          const part = await source.readBody(request?.view as Uint8Array<ArrayBuffer> ?? null);
+          if (part === null) {
+            controller.close();
+            request?.respond(0);
+          } else if (request !== null) {
+            request.respond(part.length);
+          } else {
+            controller.enqueue(part);
+          }
         },
       }, { highWaterMark: 0 });
     }
@@ -82,7 +97,7 @@ export class RequestBody {
       });
     }
     this.#take();
-    return await this.#collect(() => this.#source.readBody());
+    return await this.#collect((view) => this.#source.readBody(view));
   }
 
   #take(): void {
@@ -97,24 +112,29 @@ export class RequestBody {
   }
 
   async #collect(
-    read: () => Promise<Uint8Array<ArrayBuffer> | null>,
+    read: (view: Uint8Array<ArrayBuffer> | null) => Promise<Uint8Array<ArrayBuffer> | null>,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const { contentLength } = this.#source;
     if (contentLength !== null) this.checkSize(contentLength);
-    let whole = await read() ?? new Uint8Array(0);
-    let length = whole.length;
-    this.checkSize(length);
-    for (let part = await read(); part !== null; part = await read()) {
+    // Parts are collected as they come: with a view kept for each, chunks of one byte would take a hundred
+    // times their size in memory.
+    let whole = new Uint8Array(Math.min(contentLength ?? 0, COLLECTED));
+    let length = 0;
+    for (;;) {
+      const part = await read(length < whole.length ? whole.subarray(length) : null);
+      if (part === null) break;
       const needed = length + part.length;
       this.checkSize(needed);
-      // Parts are copied together as they come: with a view kept for each, chunks of one byte would take a
-      // hundred times their size in memory.
-      if (needed > whole.length) {
-        const grown = new Uint8Array(Math.min(2 * needed, contentLength ?? Infinity));
-        grown.set(whole.subarray(0, length));
-        whole = grown;
+      if (part.buffer !== whole.buffer) {
+        if (length === 0 && whole.length === 0) {
+          whole = part;
+        } else if (needed > whole.length) {
+          const grown = new Uint8Array(Math.min(2 * needed, contentLength ?? Infinity));
+          grown.set(whole.subarray(0, length));
+          whole = grown;
+        }
+        whole.set(part, length);
       }
-      whole.set(part, length);
       length = needed;
     }
     return length === whole.length ? whole : whole.slice(0, length);

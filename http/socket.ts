@@ -13,12 +13,6 @@ const IDLE_BUFFER = 1024;
 const LARGE_IDLE_BUFFER = 4 * 1024;
 /** What did not fit in is read on into a buffer of this size. */
 const HEAD_BUFFER = 16 * 1024;
-/** While a body flows, buffers of this size go to the one who reads it. */
-const BODY_BUFFER = 64 * 1024;
-/** They grow to this size where each read fills one. */
-const BODY_BUFFER_MAX = 256 * 1024;
-/** Less than this part of a body's buffer is not worth a read. */
-const LEAST_ROOM = 1 / 4;
 /** Pieces up to this size are copied, to be written together with what comes before and after. */
 const COPY_MAX = 16 * 1024;
 
@@ -45,7 +39,7 @@ class Area {
   release(): void {
     if (--this.pieces > 0) return;
     this.used = 0;
-    if (this.bytes.length === LARGE_AREA && largeAreas.length < LARGE_AREAS_MAX) {
+    if (this.bytes.length === GATHERED_MAX && largeAreas.length < LARGE_AREAS_MAX) {
       largeAreas.push(this);
     }
   }
@@ -53,9 +47,12 @@ class Area {
 const AREA = 64 * 1024;
 let area = new Area(AREA);
 
-/** Bytes of a large piece: 64 KiB, and what frames them. */
-const LARGE_AREA = 64 * 1024 + 512;
-/** Areas for one large piece each that nobody uses now. New ones would have to be cleared and collected. */
+/**
+ * Bytes that are put together for one write at most: four parts of 64 KiB, and what frames them. More parts
+ * in one write cost less, and are held for a client that reads nothing.
+ */
+export const GATHERED_MAX = 256 * 1024 + 512;
+/** Areas for so many bytes that nobody uses now. New ones would have to be cleared and collected. */
 const largeAreas: Area[] = [];
 const LARGE_AREAS_MAX = 64;
 
@@ -75,8 +72,6 @@ export class Socket {
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
   #idleSize = IDLE_BUFFER;
-  #body = NO_BYTES;
-  #bodySize = BODY_BUFFER;
   /** The read of the system that is under way. */
   #reading: Promise<Uint8Array> | null = null;
   /** Its operation, or that of the last read. */
@@ -125,7 +120,7 @@ export class Socket {
   }
 
   /** Begins a read. @returns How many bytes it brings; 0 or null at the end of the stream. */
-  #readInto(buffer: Uint8Array): Promise<number | null> {
+  #begin(buffer: Uint8Array): Promise<number | null> {
     this.#operation = this.#rid < 0 ? this.conn.read(buffer) : operations!.read(this.#rid, buffer);
     if (!this.#isRef) this.#refOperation();
     return this.#operation;
@@ -140,7 +135,7 @@ export class Socket {
   read(): Promise<Uint8Array> {
     // Callbacks that are there already: an async function around each read made a third of the garbage of a
     // small request.
-    return this.#reading ??= this.#readInto(this.#buffer).then(this.#took, this.#cannotRead);
+    return this.#reading ??= this.#begin(this.#buffer).then(this.#took, this.#cannotRead);
   }
 
   readonly #took = (count: number | null): Uint8Array => {
@@ -155,41 +150,20 @@ export class Socket {
   };
 
   /**
-   * As `read`, with bytes that stay as they are, but for those of a read that was under way.
-   *
-   * @param most Bytes that are wanted at most.
+   * As `read`, into `view`, which nobody else may write to until then. What a read brings that was under way
+   * stands elsewhere, and is overwritten by the next read.
    */
-  readBody(most: number): Promise<Uint8Array> {
-    if (this.#reading !== null) return this.#reading;
-    const size = Math.min(most, this.#bodySize);
-    if (this.#body.length < size * LEAST_ROOM) this.#body = new Uint8Array(size);
-    const buffer = this.#body.length > most ? this.#body.subarray(0, most) : this.#body;
-    return this.#reading = this.#readInto(buffer).then(
-      (count) => this.#tookBody(count),
-      this.#cannotRead,
-    );
-  }
-
-  #tookBody(count: number | null): Uint8Array {
-    this.#reading = null;
-    const buffer = this.#body;
-    if (!count) return NO_BYTES;
-    // Each read costs, and a large buffer costs who keeps a small part of it.
-    if (count === buffer.length) this.#bodySize = Math.min(2 * this.#bodySize, BODY_BUFFER_MAX);
-    else if (count < BODY_BUFFER) this.#bodySize = BODY_BUFFER;
-    this.#body = buffer.subarray(count);
-    return buffer.subarray(0, count);
+  readInto(view: Uint8Array): Promise<Uint8Array> {
+    return this.#reading ??= this.#begin(view).then((count) => {
+      this.#reading = null;
+      return view.subarray(0, count ?? 0);
+    }, this.#cannotRead);
   }
 
   readonly #cannotRead = (cause: unknown): never => {
     this.#reading = null;
     throw new ConnectionLost("Cannot read: the connection is gone", { cause });
   };
-
-  /** Whether `bytes` are ones that the next `read()` overwrites. */
-  willOverwrite(bytes: Uint8Array): boolean {
-    return bytes.buffer === this.#buffer.buffer;
-  }
 
   /** Queues bytes to be written. Large ones are not copied. */
   write(bytes: Uint8Array): void {
@@ -236,27 +210,40 @@ export class Socket {
     this.#end = area.used = end;
   }
 
-  /** Queues parts that belong together: in one write, where they have a large piece's size at most. */
+  /**
+   * Queues parts that belong together, and with what was queued before: in one write, as far as that has
+   * {@linkcode GATHERED_MAX} bytes at most.
+   */
   writeTogether(parts: Uint8Array[]): void {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
-    if (parts.length === 1 || length <= COPY_MAX || length > LARGE_AREA) {
+    if ((this.#area === null && length <= COPY_MAX) || length > GATHERED_MAX) {
       for (const part of parts) this.write(part);
       return;
     }
     if (this.#isClosed) return;
     // To copy them costs less than more writes.
-    const large = largeAreas.pop() ?? new Area(LARGE_AREA);
-    large.pieces++;
+    const large = this.#largeArea(length);
+    for (const part of parts) large.append(part);
+    this.#end = large.used;
+    this.queued += length;
+  }
+
+  /** A large area with room for `length` bytes after what is being collected. */
+  #largeArea(length: number): Area {
     const before = this.#area;
-    if (before !== null && this.#end - this.#start + length <= LARGE_AREA) {
+    const hasRoom = before !== null && this.#end - this.#start + length <= GATHERED_MAX;
+    if (hasRoom && before.bytes.length === GATHERED_MAX) return before;
+    const large = largeAreas.pop() ?? new Area(GATHERED_MAX);
+    large.pieces++;
+    if (hasRoom) {
       large.append(before.bytes.subarray(this.#start, this.#end));
       before.release();
-      this.#area = null;
+    } else {
+      this.#closePiece();
     }
-    this.#closePiece();
-    for (const part of parts) large.append(part);
-    this.queued += length;
-    this.#queue.push({ bytes: large.bytes.subarray(0, large.used), area: large });
+    this.#area = large;
+    this.#start = 0;
+    return large;
   }
 
   /** Moves the piece that is being collected, if there is one, into the queue. */
@@ -384,5 +371,4 @@ interface Piece {
   readonly area: Area | null;
 }
 
-const NO_BYTES = new Uint8Array(0);
 const DONE = Promise.resolve();

@@ -42,7 +42,25 @@ export function* chunks(): Generator<Uint8Array> {
 
 /** Counts the bytes of a body as it comes. */
 export async function count(body: AsyncIterable<Uint8Array>): Promise<number> {
+  if (body instanceof ReadableStream) return await countInPlace(body);
   let size = 0;
   for await (const part of body) size += part.length;
   return size;
+}
+
+/**
+ * Counts with one buffer for all parts, as web streams of bytes offer it. Measured against `for await`, which
+ * gets a new array for each part, it takes half of the CPU time of `Deno.serve`, and is faster for each peer
+ * that has such a stream; larger buffers make `Deno.serve` slower.
+ */
+async function countInPlace(body: ReadableStream<Uint8Array>): Promise<number> {
+  const reader = body.getReader({ mode: "byob" });
+  let buffer = new Uint8Array(64 * KIB);
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read(buffer);
+    if (done) return size;
+    size += value.length;
+    buffer = new Uint8Array(value.buffer);
+  }
 }

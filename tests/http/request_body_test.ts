@@ -24,6 +24,20 @@ function framings(path: string, body: string, chunk = 3): string[] {
   ];
 }
 
+/** All of a body, read into one buffer of `size` bytes again and again. */
+async function readInPlace(body: ReadableStream<Uint8Array>, size: number): Promise<Uint8Array> {
+  const all: number[] = [];
+  const reader = body.getReader({ mode: "byob" });
+  let buffer = new Uint8Array(size);
+  for (;;) {
+    const { done, value } = await reader.read(buffer);
+    if (done) return new Uint8Array(all);
+    all.push(...value);
+    buffer = new Uint8Array(value.buffer);
+    assertEquals(buffer.length, size);
+  }
+}
+
 /** Routes named after the reader that they answer with. */
 function readers(app: HTTPListener): void {
   app.onEvent("POST:/bytes", async ({ ctx }) => ctx.response(200, await ctx.bytes()));
@@ -33,6 +47,12 @@ function readers(app: HTTPListener): void {
   });
   app.onEvent("POST:/body", ({ ctx }) => ctx.response(200, ctx.body));
   app.onEvent("POST:/request", async ({ ctx }) => ctx.response(200, await ctx.request.text()));
+  app.onEvent("POST:/in-place/<size:int>", async ({ ctx, params }) => {
+    ctx.response(200, await readInPlace(ctx.body, params.size));
+  });
+  app.onEvent("POST:/request-in-place/<size:int>", async ({ ctx, params }) => {
+    ctx.response(200, await readInPlace(ctx.request.body!, params.size));
+  });
   app.onEvent("POST:/rest", async ({ ctx }) => {
     const reader = ctx.body.getReader();
     const first = await reader.read();
@@ -51,6 +71,10 @@ const READ: [path: string, sent: string, answered: string][] = [
   ["/body", "a stream", "a stream"],
   ["/body", "", ""],
   ["/request", "a web Request", "a web Request"],
+  ["/in-place/64", "a buffer", "a buffer"],
+  ["/in-place/1", "a small buffer", "a small buffer"],
+  ["/in-place/3", "", ""],
+  ["/request-in-place/3", "a web Request", "a web Request"],
 ];
 
 for (const [path, sent, answered] of READ) {
@@ -67,16 +91,20 @@ for (const [path, sent, answered] of READ) {
   });
 }
 
-test("HTTPContext.body gives a large body part by part, in its order", NET, async () => {
-  await using app = await serving(readers);
-  const body = Array.from({ length: 100_000 }, (_, i) => `${i},`).join("");
-  for (const message of framings("/body", body, 10_000)) {
-    using client = await RawClient.connect(app.addr);
-    const sending = client.send(message);
-    assertEquals((await client.response()).body, body);
-    await sending;
-  }
-});
+for (const path of ["/body", "/bytes", "/in-place/1000", "/in-place/100000"]) {
+  test(`HTTPContext reads a large body part by part by ${path}, in its order`, NET, async () => {
+    await using app = await serving(readers);
+    const body = Array.from({ length: 100_000 }, (_, i) => `${i},`).join("");
+    for (const chunk of [10_000, 70_000]) {
+      for (const message of framings(path, body, chunk)) {
+        using client = await RawClient.connect(app.addr);
+        const sending = client.send(message);
+        assertEquals((await client.response()).body, body);
+        await sending;
+      }
+    }
+  });
+}
 
 test("HTTPContext.bytes() takes what was not read of HTTPContext.body", NET, async () => {
   await using app = await serving(readers);
@@ -89,23 +117,126 @@ test(
   "HTTPContext.trailers is null before the end of the body, and has its fields after",
   NET,
   async () => {
+    const reads = { "/bytes": (ctx: HTTPContext) => ctx.bytes(), "/in-place": inPlace };
     await using app = await serving((app) => {
-      app.onEvent("POST:/", async ({ ctx }) => {
-        const before = ctx.trailers;
-        await ctx.bytes();
-        ctx.response(
-          200,
-          JSON.stringify([before, ctx.trailers?.get("x-sum"), ctx.headers.get("x-sum")]),
-        );
-      });
+      for (const [path, read] of Object.entries(reads)) {
+        app.onEvent(`POST:${path}`, async ({ ctx }) => {
+          const before = ctx.trailers;
+          await read(ctx);
+          ctx.response(
+            200,
+            JSON.stringify([before, ctx.trailers?.get("x-sum"), ctx.headers.get("x-sum")]),
+          );
+        });
+      }
     });
-    using client = await RawClient.connect(app.addr);
-    await client.send(
-      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 7\r\n\r\n",
-    );
-    assertEquals((await client.response()).body, `[null,"7",null]`);
+    for (const path of Object.keys(reads)) {
+      using client = await RawClient.connect(app.addr);
+      await client.send(
+        `POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 7\r\n\r\n`,
+      );
+      assertEquals((await client.response()).body, `[null,"7",null]`);
+    }
   },
 );
+
+function inPlace(ctx: HTTPContext): Promise<Uint8Array> {
+  return readInPlace(ctx.body, 16);
+}
+
+test(
+  "HTTPContext.body gives no more memory with a small part than the part takes",
+  NET,
+  async () => {
+    await using app = await serving((app) => {
+      app.onEvent("POST:/", async ({ ctx }) => {
+        let size = 0;
+        for await (const part of ctx.body) size += part.buffer.byteLength;
+        ctx.response(200, `${size}`);
+      });
+    });
+    for (const message of framings("/", "abcdefgh")) {
+      using client = await RawClient.connect(app.addr);
+      for (const part of message) await client.send(part);
+      assertEquals((await client.response()).body, "8");
+    }
+  },
+);
+
+test("HTTPContext.body gives what came before a chunk that is none", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("POST:/", async ({ ctx }) => {
+      let text = "";
+      try {
+        for await (const part of ctx.body) text += new TextDecoder().decode(part);
+      } catch (error) {
+        text += ` ${error}`;
+      }
+      ctx.response(200, text);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  await client.send("1\r\na\r\n1\r\nb\r\nxyz\r\n");
+  assertEquals((await client.response()).body, "ab HTTPError: Bad Request");
+});
+
+test("HTTPContext.body leaves the request that came with its last chunk", NET, async () => {
+  await using app = await serving(readers);
+  const [, message] = framings("/body", "abcdefgh");
+  const at = message.indexOf("\r\n\r\n") + 4;
+  for (const path of ["/body", "/bytes", "/in-place/3"]) {
+    using client = await RawClient.connect(app.addr);
+    await client.send(message.slice(0, at).replace("/body", path));
+    await client.send(message.slice(at) + message);
+    for (let i = 0; i < 2; i++) assertEquals((await client.response()).body, "abcdefgh");
+  }
+});
+
+test("A BYOB reader that gives up leaves what comes to the next one", NET, async () => {
+  const asked = Promise.withResolvers<void>();
+  await using app = await serving((app) => {
+    app.onEvent("POST:/", async ({ ctx }) => {
+      const reader = ctx.body.getReader({ mode: "byob" });
+      const reading = reader.read(new Uint8Array(8)).catch(() => "given up");
+      asked.resolve();
+      reader.releaseLock();
+      const rest = await inPlace(ctx);
+      ctx.response(200, `${await reading}, ${new TextDecoder().decode(rest)}`);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
+  await asked.promise;
+  await client.send("abc");
+  await client.send("def");
+  assertEquals((await client.response()).body, "given up, abcdef");
+});
+
+for (const end of ["cancel", "nothing"] as const) {
+  test(
+    `A read that is under way as its exchange ends (${end}) is not the next one's`,
+    NET,
+    async () => {
+      await using app = await serving((app) => {
+        app.onEvent("POST:/left", ({ ctx }) => {
+          const reader = ctx.body.getReader({ mode: "byob" });
+          reader.read(new Uint8Array(8)).catch(() => {});
+          if (end === "cancel") reader.cancel();
+          ctx.response(200, "left");
+        });
+        app.onEvent("POST:/read", async ({ ctx }) => ctx.response(200, await inPlace(ctx)));
+      });
+      using client = await RawClient.connect(app.addr);
+      await client.send("POST /left HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n");
+      assertEquals((await client.response()).body, "left");
+      await client.send("first, first");
+      await client.send("POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nsec");
+      await client.send("ond");
+      assertEquals((await client.response()).body, "second");
+    },
+  );
+}
 
 type Read = (ctx: HTTPContext) => unknown[] | Promise<unknown[]>;
 
@@ -188,6 +319,12 @@ const FAILED: [what: string, sent: string, status: number, body: string][] = [
     400,
     "Bad Request",
   ],
+  [
+    "a chunk size that is none, to a BYOB reader",
+    "POST /in-place/2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n",
+    400,
+    "Bad Request",
+  ],
 ];
 
 for (const [what, sent, status, body] of FAILED) {
@@ -212,44 +349,59 @@ test("HTTPContext.body has no limit of size", NET, async () => {
   assertEquals((await client.response()).body, "x".repeat(20));
 });
 
-test(
-  "HTTPContext.text() rejects when the client leaves in the middle of the body",
-  NET,
-  async () => {
-    using errors = new ErrorLog();
-    const reading = Promise.withResolvers<unknown>();
-    await using app = await serving((app) => {
-      app.onEvent("POST:/", ({ ctx }) => {
-        const text = ctx.text();
-        reading.resolve(text.then(() => null, (error: unknown) => error));
-        return text;
+const WAITING: [what: string, read: (ctx: HTTPContext) => Promise<unknown>][] = [
+  ["text()", (ctx) => ctx.text()],
+  ["a BYOB reader", inPlace],
+];
+
+for (const [what, read] of WAITING) {
+  test(
+    `HTTPContext fails ${what} when the client leaves in the middle of the body`,
+    NET,
+    async () => {
+      using errors = new ErrorLog();
+      const reading = Promise.withResolvers<unknown>();
+      await using app = await serving((app) => {
+        app.onEvent("POST:/", ({ ctx }) => {
+          const result = read(ctx);
+          reading.resolve(result.then(() => null, (error: unknown) => error));
+          return result as Promise<void>;
+        });
       });
-    });
-    for (const message of framings("/", "abcdef")) {
-      using client = await RawClient.connect(app.addr);
-      await client.send(message.slice(0, -6));
-      await client.closeWrite();
-      assertEquals((await client.response()).status, 400);
-    }
-    const error = await reading.promise;
-    assert(error instanceof HTTPError, String(error));
-    assertEquals(errors.entries, []);
-  },
-);
+      for (const message of framings("/", "abcdef")) {
+        for (const parts of [[message.slice(0, -6)], [...message.slice(0, -6)]]) {
+          using client = await RawClient.connect(app.addr);
+          for (const part of parts) await client.send(part);
+          await client.closeWrite();
+          assertEquals((await client.response()).status, 400);
+        }
+      }
+      const error = await reading.promise;
+      assert(error instanceof HTTPError, String(error));
+      assertEquals(errors.entries, []);
+    },
+  );
+}
 
 const EXPECTING =
   "POST /text HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
 
-test("HTTPContext.text() sends 100 (Continue) to a client that waits for it", NET, async () => {
-  await using app = await serving(readers);
-  using client = await RawClient.connect(app.addr);
-  await client.send(EXPECTING);
-  const { head } = await client.response();
-  assertEquals(head, "HTTP/1.1 100 Continue\r\n\r\n");
-  await client.send("abc");
-  const { status, body } = await client.response();
-  assertEquals([status, body], [200, "abc"]);
-});
+for (const path of ["/text", "/in-place/8"]) {
+  test(
+    `HTTPContext sends 100 (Continue) to a client that waits for it by ${path}`,
+    NET,
+    async () => {
+      await using app = await serving(readers);
+      using client = await RawClient.connect(app.addr);
+      await client.send(EXPECTING.replace("/text", path));
+      const { head } = await client.response();
+      assertEquals(head, "HTTP/1.1 100 Continue\r\n\r\n");
+      await client.send("abc");
+      const { status, body } = await client.response();
+      assertEquals([status, body], [200, "abc"]);
+    },
+  );
+}
 
 test(
   "HTTPContext.respondWith() sends 100 (Continue) before a body that is the request's",

@@ -1,5 +1,11 @@
-import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { knownBody } from "../../http/response_body.ts";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { Chunks, knownBody } from "../../http/response_body.ts";
 import { checkResponse } from "../../http/web_response.ts";
 
 const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
@@ -43,6 +49,19 @@ for (const [what, body, text] of KNOWN) {
   });
 }
 
+/** The chunks of a body that is not known. */
+async function chunksOf(body: ReadableStream<Uint8Array>): Promise<Chunks<Uint8Array>> {
+  const known = await knownBody(body);
+  assertInstanceOf(known, Chunks);
+  return known;
+}
+
+async function textOf(chunks: Chunks<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const chunk of chunks) text += decode(chunk);
+  return text;
+}
+
 // Bodies that come as they come.
 const STREAMED: [what: string, body: () => ReadableStream<Uint8Array>, text: string][] = [
   ["two chunks that are there", () => stream("start", ["a", "b"]), "ab"],
@@ -52,27 +71,25 @@ const STREAMED: [what: string, body: () => ReadableStream<Uint8Array>, text: str
 ];
 
 for (const [what, body, text] of STREAMED) {
-  Deno.test(`knownBody() has a stream for ${what}`, async () => {
-    const known = await knownBody(body());
-    assertEquals(known instanceof Uint8Array, false);
-    assertEquals(await new Response(known as ReadableStream<Uint8Array<ArrayBuffer>>).text(), text);
+  Deno.test(`knownBody() has the chunks of ${what}`, async () => {
+    assertEquals(await textOf(await chunksOf(body())), text);
   });
 }
 
 Deno.test("knownBody() waits for no producer, and loses nothing of what comes later", async () => {
   let later: ReadableStreamDefaultController<Uint8Array>;
-  const known = await knownBody(
+  const chunks = await chunksOf(
     new ReadableStream({ start: (controller) => void (later = controller) }),
   );
   later!.enqueue(encode("a"));
   later!.enqueue(encode("b"));
   later!.close();
-  assertEquals(await new Response(known as ReadableStream<Uint8Array<ArrayBuffer>>).text(), "ab");
+  assertEquals(await textOf(chunks), "ab");
 });
 
 Deno.test("knownBody() asks for one chunk when one is asked for", async () => {
   let asked = 0;
-  const known = await knownBody(
+  const chunks = await chunksOf(
     new ReadableStream({
       pull(controller): void {
         asked++;
@@ -80,38 +97,32 @@ Deno.test("knownBody() asks for one chunk when one is asked for", async () => {
       },
     }, { highWaterMark: 0 }),
   );
-  const reader = (known as ReadableStream<Uint8Array>).getReader();
   assertEquals(asked, 1);
-  await reader.read();
+  await chunks.next();
   assertEquals(asked, 1);
-  await reader.read();
+  await chunks.next();
   assertEquals(asked, 2);
 });
 
 Deno.test("knownBody() hands a cancellation on while a chunk is waited for", async () => {
   const cancelled = Promise.withResolvers<unknown>();
-  const known = await knownBody(new ReadableStream({ cancel: cancelled.resolve }));
-  const reader = (known as ReadableStream<Uint8Array>).getReader();
-  const reading = reader.read();
+  const chunks = await chunksOf(new ReadableStream({ cancel: cancelled.resolve }));
+  const reading = chunks.next();
   const reason = new Error("the client has left");
-  await reader.cancel(reason);
+  await chunks.return(reason);
   assertStrictEquals(await cancelled.promise, reason);
   assertEquals((await reading).done, true);
 });
 
 Deno.test("knownBody() hands a failure on", async () => {
-  const known = await knownBody(
+  const chunks = await chunksOf(
     new ReadableStream({
       start(controller): void {
         controller.error(new RangeError("no more"));
       },
     }),
   );
-  await assertRejects(
-    () => (known as ReadableStream<Uint8Array>).getReader().read(),
-    RangeError,
-    "no more",
-  );
+  await assertRejects(() => chunks.next(), RangeError, "no more");
 });
 
 const used = new Response("a");

@@ -108,24 +108,39 @@ Deno.test("headerTimeout does not run while a handler works", async () => {
   assertMatch(await server.received(), /^HTTP\/1\.1 408 /);
 });
 
-Deno.test("bodyTimeout answers 408 when a handler waits 30 s for a byte of the body", async () => {
-  await using server = new ByHand(echoLength);
-  await server.send(POST + "x".repeat(50_000));
-  await passExactly(server, 30 * SECOND, () => server.client.available > 0);
-  const received = await server.received();
-  assertMatch(received, /^HTTP\/1\.1 408 Request Timeout\r\n.*\r\nConnection: close\r\n/s);
-  assertEquals(server.counters.bodyTimeouts, 1);
-});
-
-Deno.test("bodyTimeout begins anew with each part of the body", async () => {
-  await using server = new ByHand(echoLength);
-  await server.send(POST);
-  for (let i = 0; i < 10; i++) {
-    await server.send("x".repeat(10_000));
-    await server.pass(20 * SECOND);
+/** Reads a body into one buffer; the answer is its length. */
+async function lengthInPlace(exchange: Exchange): Promise<void> {
+  const reader = exchange.body.stream().getReader({ mode: "byob" });
+  let length = 0;
+  for (let buffer = new Uint8Array(1024);;) {
+    const { done, value } = await reader.read(buffer);
+    if (done) break;
+    length += value.length;
+    buffer = new Uint8Array(value.buffer);
   }
-  assertMatch(await server.received(), /^HTTP\/1\.1 200 .*100000 bytes$/s);
-});
+  exchange.respond(200, `${length} bytes`, []);
+}
+
+for (const read of [echoLength, lengthInPlace]) {
+  Deno.test(`bodyTimeout answers 408 when ${read.name}() waits 30 s for a byte of the body`, async () => {
+    await using server = new ByHand(read);
+    await server.send(POST + "x".repeat(50_000));
+    await passExactly(server, 30 * SECOND, () => server.client.available > 0);
+    const received = await server.received();
+    assertMatch(received, /^HTTP\/1\.1 408 Request Timeout\r\n.*\r\nConnection: close\r\n/s);
+    assertEquals(server.counters.bodyTimeouts, 1);
+  });
+
+  Deno.test(`bodyTimeout begins anew with each part of the body for ${read.name}()`, async () => {
+    await using server = new ByHand(read);
+    await server.send(POST);
+    for (let i = 0; i < 10; i++) {
+      await server.send("x".repeat(10_000));
+      await server.pass(20 * SECOND);
+    }
+    assertMatch(await server.received(), /^HTTP\/1\.1 200 .*100000 bytes$/s);
+  });
+}
 
 Deno.test("bodyTimeout does not run while the handler wants no byte", async () => {
   const goOn = Promise.withResolvers<void>();

@@ -1,0 +1,53 @@
+// What the body of a request is read into for readers that bring no buffer of their own.
+
+/** Bytes of a read of a body. */
+const SIZE = 64 * 1024;
+/** They grow to this where each read fills its buffer: a read costs more than what it brings. */
+const SIZE_MAX = 256 * 1024;
+/** A part that fills less than this of its buffer is copied: who keeps it would keep the whole buffer. */
+const LEAST_FILLED = 1 / 4;
+
+/** The buffer of one connection. */
+export class BodyBuffer {
+  #bytes = NO_BYTES;
+  #size = SIZE;
+
+  /** Room for a read of up to `most` bytes. */
+  room(most: number): Uint8Array<ArrayBuffer> {
+    const size = Math.min(most, this.#size);
+    if (this.#bytes.length < size) this.#bytes = new Uint8Array(size);
+    return this.#bytes.subarray(0, size);
+  }
+
+  /** A read has brought `count` bytes of `size` that there was room for. */
+  adapt(count: number, size: number): void {
+    if (count === size) this.#size = Math.min(2 * this.#size, SIZE_MAX);
+    else if (count < SIZE) this.#size = SIZE;
+  }
+
+  /** The buffer from where `part` begins; null where that stands elsewhere. */
+  from(part: Uint8Array): Uint8Array | null {
+    const { buffer } = this.#bytes;
+    return part.buffer === buffer ? new Uint8Array(buffer, part.byteOffset) : null;
+  }
+
+  /**
+   * The bytes of `part` in a buffer that is theirs alone, as a byte stream gives it away.
+   *
+   * @param isAll Nothing else is to be read of what was read with it.
+   */
+  own(part: Uint8Array, isAll: boolean): Uint8Array<ArrayBuffer> {
+    const { buffer, length } = this.#bytes;
+    const isWorthIt = isAll && part.buffer === buffer && part.length >= length * LEAST_FILLED;
+    if (!isWorthIt) return new Uint8Array(part);
+    this.#bytes = NO_BYTES;
+    return part as Uint8Array<ArrayBuffer>;
+  }
+
+  /** Keeps no memory until the next body. */
+  release(): void {
+    this.#bytes = NO_BYTES;
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);

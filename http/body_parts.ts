@@ -1,0 +1,81 @@
+// The parts of a response's body, as its producer gives them.
+
+import { Chunks } from "./response_body.ts";
+
+/** A part, text or bytes. */
+export type Part = Uint8Array | string;
+
+/**
+ * Turns of the microtasks in which a producer gives a part that it has at hand: an async generator takes 3, a
+ * `ReadableStream` 2, one behind two transformers up to 9.
+ */
+const TURNS_AT_HAND = 10;
+
+/** Takes the parts of one body, one after the other. */
+export class BodyParts {
+  readonly #producer: AsyncIterator<Part>;
+  /** The part that was asked for. */
+  #part: IteratorResult<Part> | null = null;
+  #isSettled = false;
+  #hasFailed = false;
+  #error: unknown = undefined;
+  /** Who waits for it is told here that it has come. */
+  #came: () => void = ignore;
+
+  constructor(body: ReadableStream<Part> | AsyncIterable<Part>) {
+    this.#producer = body instanceof ReadableStream
+      ? new Chunks(body.getReader())
+      : body[Symbol.asyncIterator]();
+  }
+
+  /**
+   * Asks for the next part.
+   *
+   * @returns Whether the producer has it at hand: it need not wait for anything outside.
+   */
+  async ask(): Promise<boolean> {
+    this.#isSettled = this.#hasFailed;
+    if (this.#isSettled) return true;
+    try {
+      Promise.resolve(this.#producer.next()).then(this.#gave, this.#failed);
+    } catch (error) {
+      this.#failed(error);
+    }
+    for (let turn = 0; !this.#isSettled && turn < TURNS_AT_HAND; turn++) await null;
+    return this.#isSettled;
+  }
+
+  readonly #gave = (part: IteratorResult<Part>): void => {
+    this.#part = part;
+    this.#isSettled = true;
+    this.#came();
+  };
+
+  readonly #failed = (error: unknown): void => {
+    if (this.#hasFailed) return;
+    this.#error = error;
+    this.#isSettled = this.#hasFailed = true;
+    this.#came();
+  };
+
+  /** The part that was asked for; null at the end. It rejects with what the producer failed with. */
+  async take(): Promise<Part | null> {
+    if (!this.#isSettled) await new Promise<void>((resolve) => this.#came = resolve);
+    if (this.#hasFailed) throw this.#error;
+    const { done, value } = this.#part!;
+    this.#part = null;
+    return done ? null : value;
+  }
+
+  /** Nobody waits for the producer any more; who does gets `error`. */
+  abandon(error: unknown): void {
+    this.#failed(error);
+  }
+
+  /** Tells the producer that it is given up. One that hangs takes notice when it goes on. */
+  cancel(): void {
+    this.#producer.return?.().then(ignore, ignore);
+  }
+}
+
+function ignore(): void {}

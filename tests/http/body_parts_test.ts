@@ -1,0 +1,125 @@
+import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { ByHand, settled } from "./by_hand.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+type Producer = () => ReadableStream<string> | AsyncIterable<string>;
+
+async function* letters(): AsyncGenerator<string> {
+  yield* "abcd";
+}
+
+function pulled(): ReadableStream<string> {
+  const left = [..."abcd"];
+  return new ReadableStream({
+    pull(controller): void {
+      controller.enqueue(left.shift()!);
+      if (left.length === 0) controller.close();
+    },
+  });
+}
+
+const AT_HAND: [what: string, make: Producer][] = [
+  ["an async generator", letters],
+  ["a generator", () => ReadableStream.from([..."abcd"])],
+  ["a ReadableStream", pulled],
+  ["a ReadableStream behind a transformer", () => pulled().pipeThrough(new TransformStream())],
+];
+
+for (const [what, make] of AT_HAND) {
+  Deno.test(`Connection writes what ${what} has at hand in one write`, async () => {
+    await using server = new ByHand((exchange) => exchange.respond(200, make(), []));
+    await server.send(GET);
+    assertEquals(server.conn.writes, 1);
+    const parts = [..."abcd"].map((letter) => `1\r\n${letter}\r\n`).join("");
+    assert((await server.received()).endsWith(`\r\n\r\n${parts}0\r\n\r\n`));
+  });
+}
+
+Deno.test("Connection sends what there is of a stream while its producer waits", async () => {
+  const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+  await using server = new ByHand((exchange) => {
+    async function* late(): AsyncGenerator<string> {
+      for (const [i, gate] of gates.entries()) {
+        await gate.promise;
+        yield `${i}`;
+      }
+    }
+    return exchange.respond(200, late(), []);
+  });
+  await server.send(GET);
+  assertStringIncludes(await server.received(), "HTTP/1.1 200 OK\r\n");
+  for (const [i, gate] of gates.entries()) {
+    gate.resolve();
+    const end = i === 2 ? "0\r\n\r\n" : "";
+    assertEquals(await server.received(), `1\r\n${i}\r\n${end}`);
+  }
+});
+
+Deno.test("Connection sends what there is of a stream before its producer has worked for long", async () => {
+  await using server = new ByHand((exchange) => {
+    async function* busy(): AsyncGenerator<string> {
+      for (const letter of "abc") {
+        for (const end = performance.now() + 60; performance.now() < end;);
+        yield letter;
+      }
+    }
+    return exchange.respond(200, busy(), []);
+  });
+  await server.send(GET);
+  assert(server.conn.writes >= 3, `${server.conn.writes} writes`);
+});
+
+Deno.test("Connection asks no producer for parts whose client has reset the connection before", async () => {
+  const left = Promise.withResolvers<void>();
+  let asked = 0;
+  const outcome = Promise.withResolvers<unknown>();
+  await using server = new ByHand(async (exchange) => {
+    exchange.inform(103, [["Link", "</style.css>"]]);
+    await left.promise;
+    async function* counting(): AsyncGenerator<string> {
+      for (;;) yield `${asked++}`;
+    }
+    const sent = Promise.resolve(exchange.respond(200, counting(), []));
+    outcome.resolve(await sent.catch((error: unknown) => error));
+  });
+  await server.send(GET);
+  // A close with bytes that were not read is a reset.
+  server.client[Symbol.dispose]();
+  await settled();
+  left.resolve();
+  assertInstanceOf(await outcome.promise, Error);
+  assertEquals(asked, 0);
+});
+
+Deno.test("Connection sends the parts that came before their producer failed", async () => {
+  await using server = new ByHand(async (exchange) => {
+    async function* failing(): AsyncGenerator<string> {
+      yield* "ab";
+      throw new Error("no more");
+    }
+    await exchange.respond(200, failing(), []);
+  });
+  await server.send(GET);
+  assert((await server.received()).endsWith("1\r\na\r\n1\r\nb\r\n"));
+});
+
+for (const size of [16, 64 * 1024, 300 * 1024]) {
+  Deno.test(`a producer may use its array of ${size} bytes again when it is asked for more`, async () => {
+    await using server = new ByHand((exchange) => {
+      const array = new Uint8Array(size);
+      async function* again(): AsyncGenerator<Uint8Array> {
+        for (const letter of "abcdef") yield array.fill(letter.charCodeAt(0));
+      }
+      return exchange.respond(200, again(), { "Content-Length": `${6 * size}` });
+    });
+    await server.send(GET);
+    let received = "";
+    while (!received.endsWith("f".repeat(size))) {
+      received += await server.received();
+      await settled();
+    }
+    const body = received.slice(received.indexOf("\r\n\r\n") + 4);
+    assert(body === [..."abcdef"].map((letter) => letter.repeat(size)).join(""));
+  });
+}
