@@ -84,8 +84,9 @@ export class Socket {
   #area: Area | null = null;
   #start = 0;
   #end = 0;
-  /** What is being written. */
-  #writing: Piece | null = null;
+  /** What is being written, and the area it stands in, if it is one of ours. */
+  #writing: Uint8Array | null = null;
+  #writingArea: Area | null = null;
   #drained: PromiseWithResolvers<void> | null = null;
   #isClosed = false;
   #isHandedOver = false;
@@ -256,21 +257,29 @@ export class Socket {
 
   /** Begins to write what is queued, and goes on until all is written, also what is queued meanwhile. */
   flush(): void {
-    if (this.#writing !== null || this.#isClosed) return;
-    this.#closePiece();
-    this.#writeNext();
+    if (this.#writing === null && !this.#isClosed) this.#writeNext();
   }
 
   #writeNext(): void {
-    const piece = this.#queue.shift() ?? null;
-    this.#writing = piece;
-    if (piece !== null) return this.#write(piece.bytes);
+    const piece = this.#queue.shift();
+    const area = this.#area;
+    if (piece !== undefined) {
+      this.#writingArea = piece.area;
+      return this.#write(piece.bytes);
+    }
+    if (area !== null) {
+      this.#area = null;
+      this.#writingArea = area;
+      return this.#write(area.bytes.subarray(this.#start, this.#end));
+    }
+    this.#writing = null;
     this.writeDeadline = 0;
     this.#drained?.resolve();
     this.#drained = null;
   }
 
   #write(bytes: Uint8Array): void {
+    this.#writing = bytes;
     if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
     (this.#rid < 0 ? this.conn.write(bytes) : operations!.write(this.#rid, bytes)).then(
       this.#wrote,
@@ -279,20 +288,17 @@ export class Socket {
   }
 
   readonly #wrote = (count: number): void => {
-    const { bytes, area } = this.#writing!;
-    if (this.#isClosed) return area?.release();
+    const bytes = this.#writing!;
+    const isWhole = count === bytes.length;
+    if (isWhole || this.#isClosed) this.#writingArea?.release();
+    if (this.#isClosed) return;
     this.queued -= count;
-    if (count < bytes.length) {
-      this.#writing!.bytes = bytes.subarray(count);
-      return this.#write(this.#writing!.bytes);
-    }
-    area?.release();
-    this.#closePiece();
-    this.#writeNext();
+    if (isWhole) this.#writeNext();
+    else this.#write(bytes.subarray(count));
   };
 
   readonly #failed = (cause: unknown): void => {
-    this.#writing!.area?.release();
+    this.#writingArea?.release();
     this.#cause = cause;
     this.close();
   };
@@ -367,7 +373,7 @@ export class Socket {
 
 /** Bytes to be written, and the area they stand in, if it is one of ours. */
 interface Piece {
-  bytes: Uint8Array;
+  readonly bytes: Uint8Array;
   readonly area: Area | null;
 }
 
