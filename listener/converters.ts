@@ -19,10 +19,15 @@ export interface Converter<T = unknown> {
 /** The code units of a path: of a string's, each look-up has to ask what kind of string it is. */
 export type Codes = Uint16Array;
 
-/** The text that some code units are; a short one is made at once, and not grown unit by unit. */
+/** The text of code units `[start, end)`. */
 export function textOf(units: Codes, start: number, end: number): string {
   const length = end - start;
   if (length > SHORT_MAX) return longTextOf(units, start, end);
+  if (length <= TINY_MAX) {
+    let text = "";
+    for (let i = start; i < end; i++) text += String.fromCharCode(units[i]);
+    return text;
+  }
   const codes = short[length] ??= new Array(length).fill(0);
   for (let i = 0; i < length; i++) codes[i] = units[start + i];
   return String.fromCharCode.apply(null, codes);
@@ -37,8 +42,10 @@ function longTextOf(units: Codes, start: number, end: number): string {
   return text;
 }
 
+/** Up to this length a text is made unit by unit, which makes a string of each beginning. */
+const TINY_MAX = 6;
+/** Up to this length it is made of an array of as many elements, which are kept here by their lengths. */
 const SHORT_MAX = 64;
-/** For each length up to that an array to make a text from. */
 const short: number[][] = [];
 
 /** How the router finds out where a param that starts at `at` may end. */
