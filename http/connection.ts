@@ -297,14 +297,16 @@ export class Connection implements ExchangeHost, Watched {
     const { protocol, socket } = this;
     const host = this.#host;
     if (host.settings.proxyProtocol && !await this.#readProxyHeader()) return;
+    // What belongs to a request stands in no variable here: while it is suspended, a function holds on to what
+    // its variables held last.
     for (;;) {
-      let event: ReturnType<h11.Connection["nextEvent"]>;
+      let request: "exchange" | typeof h11.NEED_DATA | null;
       try {
-        event = protocol.nextEvent();
+        request = this.#nextRequest();
       } catch (error) {
         return await this.#refuse(error);
       }
-      if (event === h11.NEED_DATA) {
+      if (request === h11.NEED_DATA) {
         socket.flush();
         // Reading goes on while the client is slow to take its answers, up to a bound.
         if (socket.queued > CORK_MAX) await socket.drained();
@@ -315,25 +317,17 @@ export class Connection implements ExchangeHost, Watched {
         this.#waitForNothing();
         continue;
       }
-      if (typeof event === "string" || event.type !== "Request") break;
-      this.#readOn();
+      if (request === null) break;
 
-      const exchange = new Exchange(this, event);
-      this.#exchange = exchange;
-      this.#requests++;
       const isLast = this.isClosing;
-      this.isCorked = true;
-      const running = host.handle(exchange);
-      this.isCorked = false;
+      const running = this.#handle();
       if (running !== undefined) {
         socket.flush();
         this.#readAheadLater();
         await running;
         this.#waitForNothing();
       }
-      exchange.end();
-      host.logAnswer(exchange);
-      if (exchange.isUpgraded) return;
+      if (this.#finish()) return;
       if (!this.#isReusable() && !await this.#drain()) return await this.#end();
       // An answer that had begun before the server stops has not told that the connection ends: the client
       // may have sent another request meanwhile.
@@ -343,6 +337,33 @@ export class Connection implements ExchangeHost, Watched {
       protocol.startNextCycle();
     }
     await socket.drained();
+  }
+
+  /** Makes the exchange of the next request, where its head has come; null where there is none any more. */
+  #nextRequest(): "exchange" | typeof h11.NEED_DATA | null {
+    const event = this.protocol.nextEvent();
+    if (event === h11.NEED_DATA) return event;
+    if (typeof event === "string" || event.type !== "Request") return null;
+    this.#readOn();
+    this.#exchange = new Exchange(this, event);
+    this.#requests++;
+    return "exchange";
+  }
+
+  /** Has the exchange handled; returns a promise where that takes time. */
+  #handle(): void | Promise<void> {
+    this.isCorked = true;
+    const running = this.#host.handle(this.#exchange!);
+    this.isCorked = false;
+    return running;
+  }
+
+  /** Ends the exchange, which is handled. @returns Whether the connection speaks another protocol now. */
+  #finish(): boolean {
+    const exchange = this.#exchange!;
+    exchange.end();
+    this.#host.logAnswer(exchange);
+    return exchange.isUpgraded;
   }
 
   /** The connection waits for a request, or for the rest of its head. */
