@@ -434,7 +434,7 @@ const USUAL_METHODS: ReadonlySet<string> = new Set(
 
 /** A method as a web request has it; null for one that it cannot have (Fetch 2.2.1). */
 function webMethod(method: string): string | null {
-  if (USUAL_METHODS.has(method)) return method;
+  if (method === "GET" || USUAL_METHODS.has(method)) return method;
   if (/^(CONNECT|TRACE|TRACK)$/i.test(method)) return null;
   return /^(DELETE|GET|HEAD|OPTIONS|POST|PUT)$/i.test(method) ? method.toUpperCase() : method;
 }

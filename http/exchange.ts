@@ -320,8 +320,8 @@ export class Exchange implements BodySource {
     checkResponse(response);
     const whole = takeWhole(response);
     if (whole !== null) {
-      const { body, fields, type } = whole;
-      return this.#respond(response.status, body, fields as Fields, response.statusText, type);
+      const { status, reason, body, fields, type } = whole;
+      return this.#respond(status, body, fields as Fields, reason, type);
     }
     this.#isTaken = true;
     return this.sending = handled(this.#respondWith(response));

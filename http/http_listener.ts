@@ -20,6 +20,7 @@ import { formatAddr, log, logError } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
 import { allowed, route } from "./routing.ts";
 import { Server } from "./server.ts";
+import { isResponse } from "./web_response.ts";
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
 import { ConnectionLost } from "./socket.ts";
 
@@ -365,7 +366,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     if (status === "rejected") return this.#fail(exchange, reason);
     if (this.#isAnswered(exchange)) return;
     const { result } = event;
-    if (result instanceof Response && !exchange.isResponded) {
+    if (isResponse(result) && !exchange.isResponded) {
       try {
         // Most are there already.
         if (exchange.respondWith(result) === undefined) return;

@@ -180,7 +180,7 @@ class FetchListener extends HTTPListener {
         answer = Promise.reject(error);
       }
       // What is there at once is sent at once: a promise in between costs more than the answer.
-      return answer instanceof Response && isSendable(answer) ? answer : waitFor(answer);
+      return isSendable(answer) ? answer : waitFor(answer);
     });
     this.#found = { route, params: {} };
   }

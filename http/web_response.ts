@@ -5,6 +5,8 @@ type Fields = readonly (readonly [name: string, value: string])[];
 
 /** A response of which all is there. */
 export interface WholeResponse {
+  readonly status: number;
+  readonly reason: string;
   readonly fields: Fields;
   /** The `Content-Type` where `fields` has none for what has one. */
   readonly type: string | null;
@@ -31,6 +33,8 @@ interface Kept {
 }
 
 interface Inner {
+  readonly status: number;
+  readonly statusMessage: string;
   readonly headerList: Fields;
   readonly body: { readonly streamOrStatic: { body?: unknown; consumed?: boolean } } | null;
 }
@@ -62,17 +66,20 @@ function findPlaces(): Places | null {
   };
   try {
     const isRight = [
-      { response: new Response("a"), says: `[[],"${PLAIN_TEXT}","a"]` },
-      { response: Response.json(1), says: '[[],"application/json","1"]' },
+      { response: new Response("a"), says: `[200,"",[],"${PLAIN_TEXT}","a"]` },
+      { response: Response.json(1), says: '[200,"",[],"application/json","1"]' },
       {
-        response: new Response("a", { headers: { "X-A": "b" } }),
-        says: `[[["X-A","b"],["Content-Type","${PLAIN_TEXT}"]],null,"a"]`,
+        response: new Response("a", { status: 404, headers: { "X-A": "b" } }),
+        says: `[404,"",[["X-A","b"],["Content-Type","${PLAIN_TEXT}"]],null,"a"]`,
       },
-      { response: new Response(null, { headers: { A: "" } }), says: '[[["A",""]],null,null]' },
+      {
+        response: new Response(null, { status: 201, statusText: "b", headers: { A: "" } }),
+        says: '[201,"b",[["A",""]],null,null]',
+      },
     ].every(({ response, says }) => {
       const whole = takeFrom(places, response);
       return whole !== null && response.bodyUsed === (whole.body !== null) &&
-        JSON.stringify([whole.fields, whole.type, whole.body]) === says;
+        JSON.stringify([whole.status, whole.reason, whole.fields, whole.type, whole.body]) === says;
     });
     return isRight ? places : null;
   } catch {
@@ -83,16 +90,18 @@ function findPlaces(): Places | null {
 function takeFrom({ inner, text, type, isTextRead }: Places, of: Response): WholeResponse | null {
   const kept = of as unknown as Kept;
   const body = kept[text];
+  const { status, statusMessage: reason, headerList: fields, body: innerBody } =
+    kept[inner] as Inner;
   if (typeof body === "string") {
     kept[isTextRead] = true;
-    return { fields: NO_FIELDS, type: kept[type] as string | null ?? PLAIN_TEXT, body };
+    const ofText = kept[type] as string | null ?? PLAIN_TEXT;
+    return { status, reason, fields: NO_FIELDS, type: ofText, body };
   }
-  const { headerList: fields, body: innerBody } = kept[inner] as Inner;
-  if (innerBody === null) return { fields, type: null, body: null };
+  if (innerBody === null) return { status, reason, fields, type: null, body: null };
   const source = innerBody.streamOrStatic;
   if (typeof source.body !== "string" && !(source.body instanceof Uint8Array)) return null;
   source.consumed = true;
-  return { fields, type: null, body: source.body };
+  return { status, reason, fields, type: null, body: source.body };
 }
 
 /** Takes all of `response`, which counts as read from here on; null where its body has to be waited for. */
@@ -114,14 +123,11 @@ export function fieldsOf(response: Response): Fields {
 /** What keeps the body of `response` from being sent; null for nothing. */
 function bodyProblemOf(response: Response): string | null {
   const places = placesOfResponse();
-  if (places !== null) {
-    const kept = response as unknown as Kept;
-    const isText = typeof kept[places.text] === "string";
-    const source = isText ? null : (kept[places.inner] as Inner).body?.streamOrStatic;
-    if (!(source instanceof ReadableStream)) {
-      const isRead = isText ? kept[places.isTextRead] : source?.consumed;
-      return isRead ? WAS_READ : null;
-    }
+  const source = places === null
+    ? null
+    : ((response as unknown as Kept)[places.inner] as Inner).body?.streamOrStatic;
+  if (source !== null && !(source instanceof ReadableStream)) {
+    return source?.consumed ? WAS_READ : null;
   }
   if (response.bodyUsed) return WAS_READ;
   return response.body?.locked ? "the body of the Response is locked to another reader" : null;
@@ -145,8 +151,14 @@ export function isSendable(value: unknown): boolean {
 }
 
 function problemOf(value: unknown): string | null {
-  if (!(value instanceof Response)) {
+  if (!isResponse(value)) {
     return `expected a Response, got ${value === null ? "null" : typeof value}`;
+  }
+  // One that was made of a text is of no special kind.
+  const places = placesOfResponse();
+  const kept = value as unknown as Kept;
+  if (places !== null && typeof kept[places.text] === "string") {
+    return kept[places.isTextRead] ? WAS_READ : null;
   }
   if (value.type === "error") return "it is an error response, as Response.error() makes";
   // No constructor makes a 101.
@@ -155,3 +167,11 @@ function problemOf(value: unknown): string | null {
   }
   return bodyProblemOf(value);
 }
+
+/** Whether `value` is a web `Response`. */
+export function isResponse(value: unknown): value is Response {
+  return typeof value === "object" && value !== null &&
+    value instanceof (ResponseClass ??= Response);
+}
+/** Kept here: Deno has it behind a getter, which is called each time. */
+let ResponseClass: typeof Response | undefined;
