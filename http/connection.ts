@@ -9,11 +9,12 @@ import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
-import { Exchange, type ExchangeHost, httpDate } from "./exchange.ts";
+import { Exchange, type ExchangeHost } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { formatAddr, logError } from "./log.ts";
 import { BODY_RATE_AFTER, LEAST_BODY_RATE, type Settings } from "./options.ts";
 import { parseProxyHeader, ProxyProtocolError } from "./proxy_protocol.ts";
+import { httpDate } from "./response_head.ts";
 import { ConnectionLost, Socket } from "./socket.ts";
 
 /** Bytes of an unread body that are read and dropped, so that the connection can be used again. */

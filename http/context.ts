@@ -2,17 +2,13 @@
 
 import type { HeadersInit } from "../h11.ts";
 import { type AnyListener, Context, type ContextOptions, type Route } from "../listener.ts";
-import {
-  type Exchange,
-  handled,
-  NO_HEADERS,
-  type ResponseBody,
-  type Upgraded,
-} from "./exchange.ts";
+import { type Exchange, handled, type Upgraded } from "./exchange.ts";
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, schemeOf, urlOf } from "./target.ts";
 import type { RequestBody } from "./request_body.ts";
+import type { ResponseBody } from "./response_body.ts";
+import { NO_HEADERS } from "./response_head.ts";
 import { type RequestSource, webRequest } from "./web_request.ts";
 
 /** Ties a new context to its exchange; for `connection.ts` alone. */

@@ -8,18 +8,26 @@ import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import type { Settings } from "./options.ts";
 import { type BodySource, RequestBody } from "./request_body.ts";
-import { knownBody } from "./response_body.ts";
+import {
+  checkBody,
+  discard,
+  encode,
+  isSmall,
+  knownBody,
+  type ResponseBody,
+  SMALL_BYTES,
+  typeOf,
+} from "./response_body.ts";
+import {
+  checkLength,
+  completeFields,
+  type Fields,
+  plainResponse,
+  typeAlone,
+} from "./response_head.ts";
 import { ConnectionLost, GATHERED_MAX, type Socket } from "./socket.ts";
 import { pathOf } from "./target.ts";
 import { checkResponse, fieldsOf, takeWhole } from "./web_response.ts";
-
-/** What a response's body can be made from. */
-export type ResponseBody =
-  | string
-  | Uint8Array
-  | ReadableStream<Uint8Array | string>
-  | AsyncIterable<Uint8Array | string>
-  | null;
 
 /** What an upgraded connection is handed over as. */
 export interface Upgraded {
@@ -67,41 +75,14 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-type Fields = [name: string, value: string][];
-
 const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
 
 /** Milliseconds at most in which parts of a stream are put together to be written: nobody notices them. */
 const GATHERING_MAX = 50;
 
-/** Text up to this length is encoded here, and copied from here when it is queued to be written. */
-const scratch = new Uint8Array(4 * 1024);
-/** Up to this length a loop is faster than the call into TextEncoder (measured: 64 to 96). */
-const LOOP_MAX = 64;
-
-/** A body up to this length goes to where it is sent from in one step. */
-const SMALL_BYTES = 4 * 1024;
-/** Room for such a body and a head of no more than its type. */
+/** Room for a small body and a head of no more than its type. */
 const SMALL_RESPONSE = SMALL_BYTES + 1024;
-
-function isSmall(body: ResponseBody): body is string | Uint8Array {
-  return typeof body === "string"
-    ? body.length <= LOOP_MAX
-    : body instanceof Uint8Array && body.length <= SMALL_BYTES;
-}
-
-/** The bytes of `text`, which stay until the next call. */
-function encode(text: string): Uint8Array {
-  const { length } = text;
-  if (length * 3 > scratch.length) return encoder.encode(text);
-  if (length <= LOOP_MAX) {
-    let at = 0;
-    for (let code = 0; at < length && (code = text.charCodeAt(at)) < 0x80; at++) scratch[at] = code;
-    if (at === length) return scratch.subarray(0, length);
-  }
-  return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
-}
 
 /** One request and its response. */
 export class Exchange implements BodySource {
@@ -250,7 +231,7 @@ export class Exchange implements BodySource {
       return false;
     }
     const { protocol, socket } = this.host;
-    const response = plainResponse(status, onlyType, httpDate(this.host.now));
+    const response = plainResponse(status, onlyType, this.host.now);
     const at = socket.reserve(SMALL_RESPONSE);
     const end = protocol.sendWholeInto(response, body, socket.target, at);
     if (end < 0) return false;
@@ -280,13 +261,11 @@ export class Exchange implements BodySource {
     const closes = this.#closes(bytes === null);
     const onlyType = typeAlone(headers, type);
     const isPlain = onlyType !== undefined && reason === "" && !closes;
-    const response = isPlain
-      ? plainResponse(status, onlyType, httpDate(this.host.now))
-      : new h11.Response({
-        statusCode: status,
-        reason: reason || reasonPhrase(status),
-        headers: this.#fields(headers, type, closes),
-      });
+    const response = isPlain ? plainResponse(status, onlyType, this.host.now) : new h11.Response({
+      statusCode: status,
+      reason: reason || reasonPhrase(status),
+      headers: completeFields(headers, type, closes, this.host.now),
+    });
     const isStream = bytes === null;
     if (!isStream && !isHead && !hasNoBody && !isPlain) checkLength(response, bytes.length);
     // A null body may be that of a HEAD whose GET has one: only what is known is told.
@@ -362,28 +341,6 @@ export class Exchange implements BodySource {
         new Deno.errors.Interrupted("The response was not written whole", { cause }),
       );
     });
-  }
-
-  /** The response's fields, with those that were not given and that it should have, but for its length. */
-  #fields(headers: h11.HeadersInit, type: string | null, closes: boolean): Fields {
-    const fields: Fields = [];
-    let hasType = false, hasDate = false, hasConnection = false;
-    const items = headers instanceof h11.Headers
-      ? headers.rawItems()
-      : Symbol.iterator in headers
-      ? headers
-      : Object.entries(headers);
-    for (const [name, value] of items) {
-      fields.push([name, value]);
-      const { length } = name;
-      if (length === 4) hasDate ||= is(name, "date");
-      else if (length === 10) hasConnection ||= is(name, "connection");
-      else if (length === 12) hasType ||= is(name, "content-type");
-    }
-    if (!hasType && type !== null) fields.push(["Content-Type", type]);
-    if (!hasDate) fields.push(["Date", httpDate(this.host.now)]);
-    if (!hasConnection && closes) fields.push(CLOSE);
-    return fields;
   }
 
   /** Whether the connection ends with this response. */
@@ -484,8 +441,7 @@ export class Exchange implements BodySource {
       this.status = this.request.method === "CONNECT" ? 200 : 101;
     } else if (this.request.method === "CONNECT") {
       // A tunnel's 200 has a Date as any other (RFC 9110 6.6.1).
-      const fields: Fields = given.rawItems();
-      if (!given.has("date")) fields.push(["Date", httpDate(this.host.now)]);
+      const fields = completeFields(given, null, false, this.host.now);
       const response = new h11.Response({ statusCode: 200, reason: "OK", headers: fields });
       this.#write(protocol.send(response)!);
       this.status = 200;
@@ -532,111 +488,4 @@ export class Exchange implements BodySource {
       );
     }
   }
-}
-
-/** The `Content-Type` of a body whose fields have none; null where it cannot be told. */
-function typeOf(body: ResponseBody): string | null {
-  if (typeof body === "string") return "text/plain; charset=utf-8";
-  return body instanceof Uint8Array ? "application/octet-stream" : null;
-}
-
-const CLOSE: [string, string] = ["Connection", "close"];
-
-function is(name: string, lowerCased: string): boolean {
-  return name.toLowerCase() === lowerCased;
-}
-
-/** What cannot be sent is found out while it can still become a 500. */
-function checkBody(body: unknown): void {
-  if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
-  if (typeof body !== "object" || !(Symbol.asyncIterator in body)) {
-    throw new TypeError(
-      `Cannot send a body of type ${typeof body}: must be a string, a Uint8Array, a ReadableStream, an ` +
-        "async iterable or null",
-    );
-  }
-  if (body instanceof ReadableStream && body.locked) {
-    throw new TypeError("Cannot send a ReadableStream that is locked: something else reads it");
-  }
-}
-
-/** What is sent must be as long as is said; found out here, it can still become a 500. */
-function checkLength(response: h11.Response, length: number): void {
-  const given = response.headers.get("content-length");
-  if (given === null || Number(given) === length) return;
-  throw new h11.LocalProtocolError(
-    `Cannot send a body of ${length} bytes with Content-Length "${given}": they must be equal`,
-  );
-}
-
-/** Tells the source of a body that nobody reads it. */
-function discard(body: ReadableStream | AsyncIterable<unknown>): void {
-  if (body instanceof ReadableStream) void body.cancel().catch(() => {});
-  else void body[Symbol.asyncIterator]().return?.()?.then(undefined, () => {});
-}
-
-/** Fields of a response that was given none. */
-export const NO_HEADERS: [string, string][] = [];
-
-/** The type of a response where `headers` say nothing else; undefined where they do. */
-function typeAlone(headers: h11.HeadersInit, type: string | null): string | null | undefined {
-  if (Array.isArray(headers)) {
-    if (headers.length === 0) return type;
-    return headers.length === 1 && headers[0][0] === "Content-Type" ? headers[0][1] : undefined;
-  }
-  let only: string | null | undefined = type;
-  for (const name in headers) {
-    if (name !== "Content-Type" || !Object.hasOwn(headers, name)) return undefined;
-    only = (headers as Record<string, string>)[name];
-  }
-  return Symbol.iterator in headers ? undefined : only;
-}
-
-// The responses that say nothing but their type, by status and type, as long as their date is right: what is
-// sent again has its head encoded already.
-const plainResponses = new Map<string | null, h11.Response[]>();
-/** So many types are kept: they may have a part that is made up anew each time. */
-const PLAIN_TYPES_MAX = 100;
-let plainDate = "";
-/** The last one, and its type. */
-let lastPlain: h11.Response | null = null;
-let lastType: string | null = null;
-
-function plainResponse(statusCode: number, type: string | null, Date: string): h11.Response {
-  if (lastPlain?.statusCode === statusCode && type === lastType && Date === plainDate) {
-    return lastPlain;
-  }
-  if (Date !== plainDate || plainResponses.size > PLAIN_TYPES_MAX) {
-    plainDate = Date;
-    plainResponses.clear();
-  }
-  let byStatus = plainResponses.get(type);
-  if (byStatus === undefined) plainResponses.set(type, byStatus = []);
-  lastType = type;
-  return lastPlain = byStatus[statusCode] ??= new h11.Response({
-    statusCode,
-    reason: reasonPhrase(statusCode),
-    headers: type === null ? { Date } : { "Content-Type": type, Date },
-  });
-}
-
-let tick = -1;
-let second = 0;
-let date = "";
-
-/** The time as HTTP writes it (RFC 9110 5.6.7), looked up once a tick of the clock whose time is `now`. */
-export function httpDate(now: number): string {
-  if (now === tick) return date;
-  tick = now;
-  const seconds = Math.floor(Date.now() / 1000);
-  if (seconds !== second) {
-    second = seconds;
-    date = new Date(seconds * 1000).toUTCString();
-  }
-  return date;
-}
-
-/** What the client is told of an error: an HTTPError carries its own answer, the rest is a 500. */
-export function toHTTPError(error: unknown): HTTPError {
-  return error instanceof HTTPError ? error : new HTTPError(500, undefined, { cause: error });
 }
