@@ -92,7 +92,7 @@ export class HTTPContext extends Context {
 
   /** Whether the connection speaks TLS; a proxy in front may speak another one with the client. */
   get scheme(): "http" | "https" {
-    return schemeOf(this.#bound.host.socket.conn);
+    return schemeOf(this.#bound.connection.socket.conn);
   }
 
   /** The request's version, "1.1" or "1.0". */
@@ -110,12 +110,12 @@ export class HTTPContext extends Context {
    * whatever `trustedProxies` and `proxyProtocol` are.
    */
   get peerAddr(): Deno.Addr {
-    return this.#bound.host.socket.conn.remoteAddr;
+    return this.#bound.connection.socket.conn.remoteAddr;
   }
 
   /** The address the client connected to. */
   get localAddr(): Deno.Addr {
-    return this.#bound.host.socket.conn.localAddr;
+    return this.#bound.connection.socket.conn.localAddr;
   }
 
   /**
@@ -129,7 +129,7 @@ export class HTTPContext extends Context {
     if (this.#request === null) {
       const method = webMethod(this.method);
       if (method === null) throw new HTTPError(501);
-      const url = urlOf(this.target, this.headers.get("host"), this.#bound.host.socket.conn);
+      const url = urlOf(this.target, this.headers.get("host"), this.#bound.connection.socket.conn);
       if (url === null) throw new HTTPError(400);
       this.#request = webRequest(method, url, new ContextSource(this, method, url));
     }

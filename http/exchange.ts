@@ -3,11 +3,9 @@
 import * as h11 from "../h11.ts";
 import type { AnyEvent, Context, Route } from "../listener.ts";
 import { BodyParts } from "./body_parts.ts";
-import type { TrustedProxies } from "./client_addr.ts";
-import type { Counters } from "./counters.ts";
-import { HTTPError, reasonPhrase } from "./http_error.ts";
-import type { Settings } from "./options.ts";
-import { type BodySource, RequestBody } from "./request_body.ts";
+import type { Connection } from "./connection.ts";
+import { reasonPhrase } from "./http_error.ts";
+import { RequestBody } from "./request_body.ts";
 import {
   checkBody,
   discard,
@@ -25,7 +23,7 @@ import {
   plainResponse,
   typeAlone,
 } from "./response_head.ts";
-import { ConnectionLost, GATHERED_MAX, type Socket } from "./socket.ts";
+import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf } from "./target.ts";
 import { checkResponse, fieldsOf, takeWhole } from "./web_response.ts";
 
@@ -35,35 +33,6 @@ export interface Upgraded {
   conn: Deno.Conn;
   /** Bytes of the new protocol that have come already. */
   head: Uint8Array;
-}
-
-/** What an exchange needs of the connection it belongs to. */
-export interface ExchangeHost {
-  readonly protocol: h11.Connection;
-  readonly socket: Socket;
-  readonly settings: Settings;
-  readonly counters: Counters;
-  /** The clock's time. */
-  readonly now: number;
-  /** The address of the one who connected. */
-  readonly remoteAddr: Deno.Addr;
-  /** Who is believed what it says of its client; null for nobody. */
-  readonly trustedProxies: TrustedProxies | null;
-  /** Whether the server is stopping. */
-  readonly isStopping: boolean;
-  /** Whether this exchange is the connection's last. */
-  readonly isClosing: boolean;
-  /** Whether the connection cannot be used again unless the handler reads the body. */
-  readonly cannotDrain: boolean;
-  /** Whether what is written is flushed by the connection soon, together with what else there is. */
-  readonly isCorked: boolean;
-  /** The next part of the request's body: see `BodySource.readBody`. */
-  readBody(
-    exchange: Exchange,
-    view: Uint8Array<ArrayBuffer> | null,
-  ): Promise<Uint8Array<ArrayBuffer> | null>;
-  /** All of the request's body, where it has come; bytes that stay until the caller returns. */
-  takeWholeBody(exchange: Exchange): Uint8Array<ArrayBuffer> | null;
 }
 
 /**
@@ -85,9 +54,9 @@ const GATHERING_MAX = 50;
 const SMALL_RESPONSE = SMALL_BYTES + 1024;
 
 /** One request and its response. */
-export class Exchange implements BodySource {
+export class Exchange {
+  readonly connection: Connection;
   readonly request: h11.Request;
-  readonly host: ExchangeHost;
   /** The status that was sent; 0 before. */
   status = 0;
   /** Bytes of the response's body that were sent. */
@@ -114,8 +83,8 @@ export class Exchange implements BodySource {
   #isTaken = false;
   #completed: PromiseWithResolvers<void> | null = null;
 
-  constructor(host: ExchangeHost, request: h11.Request) {
-    this.host = host;
+  constructor(connection: Connection, request: h11.Request) {
+    this.connection = connection;
     this.request = request;
   }
 
@@ -126,7 +95,7 @@ export class Exchange implements BodySource {
 
   /** The address of the client, as far as the proxies that tell it are trusted. */
   get remoteAddr(): Deno.Addr {
-    const { remoteAddr, trustedProxies } = this.host;
+    const { remoteAddr, host: { trustedProxies } } = this.connection;
     return this.#remoteAddr ??= trustedProxies === null
       ? remoteAddr
       : trustedProxies.clientAddr(remoteAddr, this.request.headers);
@@ -143,37 +112,13 @@ export class Exchange implements BodySource {
     return this.#body ??= new RequestBody(this);
   }
 
-  /** The next part of the request's body: see `BodySource.readBody`. */
-  readBody(view: Uint8Array<ArrayBuffer> | null): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.host.readBody(this, view);
-  }
-
-  /** All of the request's body, where it has come. */
-  takeWholeBody(): Uint8Array<ArrayBuffer> | null {
-    return this.host.takeWholeBody(this);
-  }
-
-  /** What `Content-Length` says of the request's body; null where the length is not known. */
-  get contentLength(): number | null {
-    return this.request.contentLength;
-  }
-
-  get maxBodySize(): number {
-    return this.host.settings.maxBodySize;
-  }
-
-  tooLarge(): HTTPError {
-    this.host.counters.bodiesTooLarge++;
-    return new HTTPError(413);
-  }
-
   /** Sends an interim response. */
   inform(status: number, headers: h11.HeadersInit): void {
     this.#checkOpen();
     if (status === 101) {
       throw new TypeError("Cannot send 101 as an interim response: use upgrade() for it");
     }
-    const { protocol } = this.host;
+    const { protocol } = this.connection;
     const reason = reasonPhrase(status);
     const response = new h11.InformationalResponse({ statusCode: status, reason, headers });
     if (protocol.theirHttpVersion !== "1.0") this.#write(protocol.send(response)!);
@@ -184,7 +129,7 @@ export class Exchange implements BodySource {
   inviteBody(): void {
     if (this.status !== 0) return;
     const response = new h11.InformationalResponse({ statusCode: 100, reason: reasonPhrase(100) });
-    this.#write(this.host.protocol.send(response)!);
+    this.#write(this.connection.protocol.send(response)!);
     this.#flush();
   }
 
@@ -230,8 +175,8 @@ export class Exchange implements BodySource {
     ) {
       return false;
     }
-    const { protocol, socket } = this.host;
-    const response = plainResponse(status, onlyType, this.host.now);
+    const { protocol, socket } = this.connection;
+    const response = plainResponse(status, onlyType, this.connection.host.clock.now);
     const at = socket.reserve(SMALL_RESPONSE);
     const end = protocol.sendWholeInto(response, body, socket.target, at);
     if (end < 0) return false;
@@ -248,7 +193,7 @@ export class Exchange implements BodySource {
     reason: string,
     type: string | null,
   ): void | Promise<void> {
-    const { protocol } = this.host;
+    const { protocol } = this.connection;
     const isHead = this.request.method === "HEAD";
     const hasNoBody = status === 204 || status === 205 || status === 304;
     const bytes = hasNoBody || body === null
@@ -261,11 +206,13 @@ export class Exchange implements BodySource {
     const closes = this.#closes(bytes === null);
     const onlyType = typeAlone(headers, type);
     const isPlain = onlyType !== undefined && reason === "" && !closes;
-    const response = isPlain ? plainResponse(status, onlyType, this.host.now) : new h11.Response({
-      statusCode: status,
-      reason: reason || reasonPhrase(status),
-      headers: completeFields(headers, type, closes, this.host.now),
-    });
+    const response = isPlain
+      ? plainResponse(status, onlyType, this.connection.host.clock.now)
+      : new h11.Response({
+        statusCode: status,
+        reason: reason || reasonPhrase(status),
+        headers: completeFields(headers, type, closes, this.connection.host.clock.now),
+      });
     const isStream = bytes === null;
     if (!isStream && !isHead && !hasNoBody && !isPlain) checkLength(response, bytes.length);
     // A null body may be that of a HEAD whose GET has one: only what is known is told.
@@ -336,7 +283,7 @@ export class Exchange implements BodySource {
   #complete(): void {
     const completed = this.#completed;
     if (completed === null) return;
-    this.host.socket.drained().then(completed.resolve, (cause) => {
+    this.connection.socket.drained().then(completed.resolve, (cause) => {
       completed.reject(
         new Deno.errors.Interrupted("The response was not written whole", { cause }),
       );
@@ -347,8 +294,10 @@ export class Exchange implements BodySource {
   #closes(isStream: boolean): boolean {
     // After a CONNECT that was refused the client may have sent what is not HTTP (RFC 9110 9.3.6). While a
     // stream is sent, its handler may read on.
-    return this.host.isClosing || this.request.method === "CONNECT" ||
-      (!isStream && this.host.cannotDrain);
+    const { connection } = this;
+    return connection.isClosing || this.request.method === "CONNECT" ||
+      (!isStream && connection.protocol.theirState === h11.SEND_BODY &&
+        connection.bodyReader.cannotDrain(this));
   }
 
   /** Trailers were set, and the client knows of chunks. */
@@ -368,10 +317,10 @@ export class Exchange implements BodySource {
     response: h11.Response,
     body: AsyncIterable<Uint8Array | string>,
   ): Promise<void> {
-    const { protocol, socket } = this.host;
+    const { protocol, socket } = this.connection;
     const parts = this.#parts = new BodyParts(body);
     if (this.#lost !== null) parts.abandon(this.#lost);
-    if (this.host.isStopping) {
+    if (this.connection.host.isClosing) {
       // The event is known here when the first step of the handler is over.
       await undefined;
       this.endStream();
@@ -427,7 +376,7 @@ export class Exchange implements BodySource {
    */
   async upgrade(headers: h11.HeadersInit, isRaw: boolean): Promise<Upgraded> {
     this.#checkOpen();
-    const { protocol, socket } = this.host;
+    const { protocol, socket } = this.connection;
     if (protocol.theirState !== h11.MIGHT_SWITCH_PROTOCOL) {
       throw new TypeError(
         protocol.theirState === h11.SEND_BODY
@@ -441,7 +390,7 @@ export class Exchange implements BodySource {
       this.status = this.request.method === "CONNECT" ? 200 : 101;
     } else if (this.request.method === "CONNECT") {
       // A tunnel's 200 has a Date as any other (RFC 9110 6.6.1).
-      const fields = completeFields(given, null, false, this.host.now);
+      const fields = completeFields(given, null, false, this.connection.host.clock.now);
       const response = new h11.Response({ statusCode: 200, reason: "OK", headers: fields });
       this.#write(protocol.send(response)!);
       this.status = 200;
@@ -463,17 +412,17 @@ export class Exchange implements BodySource {
 
   #writeData(data: Uint8Array): void {
     this.bytes += data.length;
-    const { protocol, socket } = this.host;
+    const { protocol, socket } = this.connection;
     socket.writeTogether(protocol.sendWithDataPassthrough(new h11.Data({ data }))!);
   }
 
   #write(bytes: Uint8Array): void {
-    this.host.socket.write(bytes);
+    this.connection.socket.write(bytes);
   }
 
   #flush(): void {
     // Where the peer is gone there is nobody to tell; the connection notices by itself.
-    if (!this.host.isCorked) this.host.socket.flush();
+    if (!this.connection.isCorked) this.connection.socket.flush();
   }
 
   #checkOpen(): void {

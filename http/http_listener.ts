@@ -402,7 +402,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     exchange.error ??= error;
     // The event's own timeout aborts its signal with the error it fails with.
     if (error instanceof TimeoutError && event?.signal.reason === error) {
-      exchange.host.counters.handlerTimeouts++;
+      exchange.connection.host.counters.handlerTimeouts++;
       logError(`Cannot answer "${method} ${target}": ${error.message}`);
       error = new HTTPError(503, undefined, { cause: error });
     } else if (!(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
