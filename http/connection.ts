@@ -13,7 +13,7 @@ import { Exchange } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { formatAddr, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
-import { parseProxyHeader, ProxyProtocolError } from "./proxy_protocol.ts";
+import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
 import { ConnectionLost, Socket } from "./socket.ts";
 
@@ -229,30 +229,24 @@ export class Connection implements Watched {
     // To one who does not send it there is nothing to say: no byte of HTTP has been exchanged.
     this.#wait = "request";
     this.#readDeadline = settings.headerTimeout > 0 ? clock.after(settings.headerTimeout) : 0;
-    let received = new Uint8Array(0);
-    for (;;) {
+    const read = async (): Promise<Uint8Array> => {
       const data = await socket.read();
+      // While the connection ends, what comes is dropped.
+      return this.#leaving === null ? data : new Uint8Array(0);
+    };
+    try {
+      const found = await readProxyHeader(read, settings.maxHeadSize);
       if (this.#leaving !== null) await this.#leaving;
-      if (data.length === 0 || this.#leaving !== null) return false;
-      const joined = new Uint8Array(received.length + data.length);
-      joined.set(received);
-      joined.set(data, received.length);
-      received = joined;
-      try {
-        const header = parseProxyHeader(received);
-        if (header === null) {
-          if (received.length <= settings.maxHeadSize) continue;
-          throw new ProxyProtocolError(`The header is over ${settings.maxHeadSize} bytes`);
-        }
-        if (header.source !== null) this.#remoteAddr = header.source;
-        if (header.length < received.length) protocol.receiveData(received.subarray(header.length));
-        this.#waitForNothing();
-        return true;
-      } catch (error) {
-        if (!(error instanceof ProxyProtocolError)) throw error;
-        this.#logRefusal(`closed: ${error.message}`);
-        return false;
-      }
+      if (found === null) return false;
+      const { header, rest } = found;
+      if (header.source !== null) this.#remoteAddr = header.source;
+      if (rest.length > 0) protocol.receiveData(rest);
+      this.#waitForNothing();
+      return true;
+    } catch (error) {
+      if (!(error instanceof ProxyProtocolError)) throw error;
+      this.#logRefusal(`closed: ${error.message}`);
+      return false;
     }
   }
 

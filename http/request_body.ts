@@ -7,7 +7,7 @@ import { HTTPError } from "./http_error.ts";
 /** Bytes at first of what a body is collected in: a client may say that it sends more, and not send it. */
 const COLLECTED = 64 * 1024;
 
-/** Bytes, or none: as {@linkcode BodyReader.read} takes and gives them. */
+/** What is read into, or was read; null for none. */
 type View = Uint8Array<ArrayBuffer> | null;
 
 /** The body of one request. */
