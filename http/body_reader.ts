@@ -47,6 +47,8 @@ export class BodyReader {
   /** The exchange is over: nothing more of its body is read. */
   end(): void {
     this.#part = this.#error = null;
+    // It holds on to the promise that it belongs to, and that to what was read.
+    this.#giveUp = ignore;
     this.#received = this.#waited = this.#deadline = 0;
     this.#buffer.release();
   }
