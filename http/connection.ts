@@ -83,7 +83,7 @@ export class Connection implements Watched {
   idleSince = 0;
   /** Whether what is written is flushed soon, together with what else there is. */
   isCorked = false;
-  /** Its last answer was given. */
+  /** Its last answer was given: what comes is read and dropped. */
   isEnding = false;
   #openedAt = 0;
 
@@ -251,8 +251,7 @@ export class Connection implements Watched {
   }
 
   async #serve(): Promise<void> {
-    const { protocol, socket } = this;
-    const host = this.host;
+    const { host, protocol, socket } = this;
     if (host.settings.proxyProtocol && !await this.#readProxyHeader()) return;
     for (;;) {
       let event: ReturnType<h11.Connection["nextEvent"]>;
