@@ -25,7 +25,8 @@ export type {
 export type { ConnectionInfo } from "./http/connection_info.ts";
 export { HTTPContext, type UpgradeOptions } from "./http/context.ts";
 export type { Counters } from "./http/counters.ts";
-export type { ResponseBody, Upgraded } from "./http/exchange.ts";
+export type { Upgraded } from "./http/exchange.ts";
+export type { ResponseBody } from "./http/response_body.ts";
 export { HTTPError, type HTTPErrorOptions } from "./http/http_error.ts";
 export { HTTPListener, type RequestHook } from "./http/http_listener.ts";
 export { ListenError } from "./http/listen.ts";

@@ -4,20 +4,19 @@
 // exchange: its body, and when that is complete one buffer ahead, which tells when the client leaves.
 
 import * as h11 from "../h11.ts";
-import { BodyBuffer } from "./body_buffer.ts";
+import { BodyReader } from "./body_reader.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
-import { Exchange, type ExchangeHost, httpDate } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { formatAddr, logError } from "./log.ts";
-import { BODY_RATE_AFTER, LEAST_BODY_RATE, type Settings } from "./options.ts";
-import { parseProxyHeader, ProxyProtocolError } from "./proxy_protocol.ts";
+import type { Settings } from "./options.ts";
+import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
+import { httpDate } from "./response_head.ts";
 import { ConnectionLost, Socket } from "./socket.ts";
 
-/** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
-const DRAIN_MAX = 64 * 1024;
 /** Milliseconds that draining may take, or a client may say nothing before a close that lets it read on. */
 const LINGER = 1_000;
 /** Milliseconds in all before that close: a client may send all it has before it reads its last answer. */
@@ -59,43 +58,38 @@ export interface ConnectionHost {
 /** Those that read ahead soon. */
 let soon: Connection[] = [];
 
-/** What is waited for from the client. */
-type Wait = "nothing" | "request" | "head" | "body";
+/** What of a head is waited for from the client. */
+type Wait = "nothing" | "request" | "head";
 
 /** One connection of a server. */
-export class Connection implements ExchangeHost, Watched {
+export class Connection implements Watched {
+  readonly host: ConnectionHost;
   readonly protocol: h11.Connection;
   readonly socket: Socket;
   #remoteAddr: Deno.Addr;
-  readonly #host: ConnectionHost;
   #exchange: Exchange | null = null;
   #requests = 0;
-  /** A part of the body that was read and nobody has got: with the request, or more than a reader had room for. */
-  #bodyPart: Uint8Array | null = null;
-  readonly #bodyBuffer = new BodyBuffer();
-  /** What was wrong with that part. */
-  #bodyError: unknown = null;
+  #bodyReader: BodyReader | null = null;
   /** What is read while an exchange runs that has no more body. */
-  #ahead: Promise<void> | null = null;
+  ahead: Promise<void> | null = null;
   #wait: Wait = "nothing";
   #readDeadline = 0;
   #headDeadline = 0;
-  #bodyWaited = 0;
-  #bodyReceived = 0;
   /** The client was too late with a head or a body: the connection ends. */
   #timedOut: HTTPError | null = null;
   /** The end of the connection while the loop still waits for a request, or for the rest of its head. */
   #leaving: Promise<void> | null = null;
-  /** Rejected when a body comes too late. */
-  #bodyLate: (error: HTTPError) => void = ignore;
   /** When the connection became idle, by the clock; 0 while it is not. */
   idleSince = 0;
+  /** Whether what is written is flushed soon, together with what else there is. */
   isCorked = false;
+  /** Its last answer was given: what comes is read and dropped. */
+  isEnding = false;
   #openedAt = 0;
 
   constructor(host: ConnectionHost, conn: Deno.Conn) {
     const { settings } = host;
-    this.#host = host;
+    this.host = host;
     this.socket = new Socket(conn, host.clock, settings.writeTimeout);
     this.#remoteAddr = conn.remoteAddr;
     this.protocol = new h11.Connection(h11.SERVER, {
@@ -105,34 +99,24 @@ export class Connection implements ExchangeHost, Watched {
     });
   }
 
+  /** The address of the one who connected, or whom the PROXY protocol tells. */
   get remoteAddr(): Deno.Addr {
     return this.#remoteAddr;
   }
 
-  get trustedProxies(): TrustedProxies | null {
-    return this.#host.trustedProxies;
-  }
-
-  get settings(): Settings {
-    return this.#host.settings;
-  }
-
-  get counters(): Counters {
-    return this.#host.counters;
-  }
-
-  get now(): number {
-    return this.#host.clock.now;
+  /** Reads the bodies of the requests; made for the first. */
+  get bodyReader(): BodyReader {
+    return this.#bodyReader ??= new BodyReader(this);
   }
 
   /** The connection as it is now. */
   get info(): ConnectionInfo {
     const { ourState, theirState, bufferedSize } = this.protocol;
-    const { now } = this;
-    const exchange = this.#isEnding ? null : this.#exchange;
+    const { now } = this.host.clock;
+    const exchange = this.isEnding ? null : this.#exchange;
     return {
       remoteAddr: this.remoteAddr,
-      state: this.#isEnding
+      state: this.isEnding
         ? "closing"
         : exchange === null
         ? (bufferedSize > 0 ? "receiving" : "idle")
@@ -150,24 +134,11 @@ export class Connection implements ExchangeHost, Watched {
     };
   }
 
-  /** Whether the server is stopping. */
-  get isStopping(): boolean {
-    return this.#host.isClosing;
-  }
-
   /** Whether the exchange under way is the last. */
   get isClosing(): boolean {
-    const { maxRequestsPerConnection } = this.#host.settings;
-    return this.#host.isClosing || this.#timedOut !== null ||
+    const { maxRequestsPerConnection } = this.host.settings;
+    return this.host.isClosing || this.#timedOut !== null ||
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
-  }
-
-  /** Whether what is left of the body is too much to be read and dropped, or may never come. */
-  get cannotDrain(): boolean {
-    const { protocol } = this;
-    if (protocol.theirState !== h11.SEND_BODY) return false;
-    const length = this.#exchange?.contentLength ?? 0;
-    return protocol.theyAreWaitingFor100Continue || length - this.#bodyReceived > DRAIN_MAX;
   }
 
   /** Closes the connection at once, which is idle. */
@@ -187,7 +158,7 @@ export class Connection implements ExchangeHost, Watched {
    */
   countTurn(isBusy: boolean): void {
     // A head that has begun is read to its end, and answered.
-    const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.#isEnding;
+    const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.isEnding;
     this.#idleTurns = isIdle && !isBusy ? this.#idleTurns + 1 : 0;
     if (this.#idleTurns > LAST_TURNS) this.#leaving ??= this.#end().catch(ignore);
   }
@@ -202,7 +173,7 @@ export class Connection implements ExchangeHost, Watched {
 
   /** Looks whether the client has kept what is waited for waiting too long. */
   checkDeadlines(now: number): void {
-    const { counters, settings } = this.#host;
+    const { counters, settings } = this.host;
     const { writeDeadline } = this.socket;
     if (writeDeadline !== 0 && now >= writeDeadline) {
       counters.writeTimeouts++;
@@ -218,24 +189,16 @@ export class Connection implements ExchangeHost, Watched {
       this.#timedOut = requestTimeout("head");
       this.#leaving = this.#refuse(this.#timedOut).catch(ignore);
       this.#waitForNothing();
-    } else if (this.#wait === "body" && (isLate || this.#isDribbling(now))) {
+    } else if (this.#isHandling && this.#bodyReader?.isLate(now)) {
       counters.bodyTimeouts++;
       this.#timedOut = requestTimeout("body");
-      this.#bodyLate(this.#timedOut);
-      this.#waitForNothing();
+      this.#bodyReader.giveUp(this.#timedOut);
     }
   }
 
-  #isDribbling(now: number): boolean {
-    const waited = this.#bodyWaited + now - this.#waitingSince;
-    return this.#host.settings.bodyTimeout > 0 && waited > BODY_RATE_AFTER &&
-      this.#bodyReceived < waited / 1000 * LEAST_BODY_RATE;
-  }
-  #waitingSince = 0;
-
   /** Serves the connection until it ends, of which its host is told. */
   serve(): void {
-    const { clock } = this.#host;
+    const { clock } = this.host;
     clock.watch(this);
     this.#openedAt = clock.now;
     // A connection that is idle keeps what each async function up to here is suspended with: so `#serve` is
@@ -245,7 +208,7 @@ export class Connection implements ExchangeHost, Watched {
       clock.unwatch(this);
       this.socket.close();
       this.#exchange?.end();
-      this.#host.ended(this);
+      this.host.ended(this);
     };
     this.#serve().then(end, end);
   }
@@ -262,40 +225,33 @@ export class Connection implements ExchangeHost, Watched {
   /** Reads the PROXY protocol's header. @returns Whether there is one; else the connection is over. */
   async #readProxyHeader(): Promise<boolean> {
     const { protocol, socket } = this;
-    const { clock, settings } = this.#host;
+    const { clock, settings } = this.host;
     // To one who does not send it there is nothing to say: no byte of HTTP has been exchanged.
     this.#wait = "request";
     this.#readDeadline = settings.headerTimeout > 0 ? clock.after(settings.headerTimeout) : 0;
-    let received = new Uint8Array(0);
-    for (;;) {
+    const read = async (): Promise<Uint8Array> => {
       const data = await socket.read();
+      // While the connection ends, what comes is dropped.
+      return this.#leaving === null ? data : new Uint8Array(0);
+    };
+    try {
+      const found = await readProxyHeader(read, settings.maxHeadSize);
       if (this.#leaving !== null) await this.#leaving;
-      if (data.length === 0 || this.#leaving !== null) return false;
-      const joined = new Uint8Array(received.length + data.length);
-      joined.set(received);
-      joined.set(data, received.length);
-      received = joined;
-      try {
-        const header = parseProxyHeader(received);
-        if (header === null) {
-          if (received.length <= settings.maxHeadSize) continue;
-          throw new ProxyProtocolError(`The header is over ${settings.maxHeadSize} bytes`);
-        }
-        if (header.source !== null) this.#remoteAddr = header.source;
-        if (header.length < received.length) protocol.receiveData(received.subarray(header.length));
-        this.#waitForNothing();
-        return true;
-      } catch (error) {
-        if (!(error instanceof ProxyProtocolError)) throw error;
-        this.#logRefusal(`closed: ${error.message}`);
-        return false;
-      }
+      if (found === null) return false;
+      const { header, rest } = found;
+      if (header.source !== null) this.#remoteAddr = header.source;
+      if (rest.length > 0) protocol.receiveData(rest);
+      this.#waitForNothing();
+      return true;
+    } catch (error) {
+      if (!(error instanceof ProxyProtocolError)) throw error;
+      this.#logRefusal(`closed: ${error.message}`);
+      return false;
     }
   }
 
   async #serve(): Promise<void> {
-    const { protocol, socket } = this;
-    const host = this.#host;
+    const { host, protocol, socket } = this;
     if (host.settings.proxyProtocol && !await this.#readProxyHeader()) return;
     // What belongs to a request stands in no variable here: while it is suspended, a function holds on to what
     // its variables held last.
@@ -311,8 +267,8 @@ export class Connection implements ExchangeHost, Watched {
         // Reading goes on while the client is slow to take its answers, up to a bound.
         if (socket.queued > CORK_MAX) await socket.drained();
         this.#waitForHead();
-        if (this.#ahead === null) protocol.receiveData(await socket.read());
-        else await this.#ahead;
+        if (this.ahead === null) protocol.receiveData(await socket.read());
+        else await this.ahead;
         if (this.#leaving !== null) return await this.#leaving;
         this.#waitForNothing();
         continue;
@@ -323,15 +279,15 @@ export class Connection implements ExchangeHost, Watched {
       const running = this.#handle();
       if (running !== undefined) {
         socket.flush();
-        this.#readAheadLater();
+        this.readAheadLater();
         await running;
-        this.#waitForNothing();
       }
       if (this.#finish()) return;
-      if (!this.#isReusable() && !await this.#drain()) return await this.#end();
+      const canGoOn = this.#isReusable() || await this.#drain();
+      if (this.#bodyReader !== null) this.#bodyReader.end();
       // An answer that had begun before the server stops has not told that the connection ends: the client
       // may have sent another request meanwhile.
-      if (isLast || this.#timedOut !== null) return await this.#end();
+      if (!canGoOn || isLast || this.#timedOut !== null) return await this.#end();
       this.#exchange = null;
       if (socket.queued > CORK_MAX) await socket.drained();
       protocol.startNextCycle();
@@ -353,7 +309,7 @@ export class Connection implements ExchangeHost, Watched {
   /** Has the exchange handled; returns a promise where that takes time. */
   #handle(): void | Promise<void> {
     this.isCorked = true;
-    const running = this.#host.handle(this.#exchange!);
+    const running = this.host.handle(this.#exchange!);
     this.isCorked = false;
     return running;
   }
@@ -362,13 +318,13 @@ export class Connection implements ExchangeHost, Watched {
   #finish(): boolean {
     const exchange = this.#exchange!;
     exchange.end();
-    this.#host.logAnswer(exchange);
+    this.host.logAnswer(exchange);
     return exchange.isUpgraded;
   }
 
   /** The connection waits for a request, or for the rest of its head. */
   #waitForHead(): void {
-    const { clock, settings } = this.#host;
+    const { clock, settings } = this.host;
     if (this.protocol.bufferedSize > 0) {
       if (this.#headDeadline === 0 && settings.headerTimeout > 0) {
         this.#headDeadline = clock.after(settings.headerTimeout);
@@ -380,7 +336,7 @@ export class Connection implements ExchangeHost, Watched {
       this.#headDeadline = 0;
       this.#readDeadline = settings.idleTimeout > 0 ? clock.after(settings.idleTimeout) : 0;
       this.idleSince = clock.now;
-      this.#host.becameIdle();
+      this.host.becameIdle();
     }
   }
 
@@ -396,23 +352,19 @@ export class Connection implements ExchangeHost, Watched {
    */
   #readOn(): void {
     this.#headDeadline = 0;
-    this.#bodyPart = null;
-    this.#bodyError = null;
     try {
       const event = this.protocol.nextEvent();
-      if (typeof event === "object" && event.type === "Data") this.#bodyPart = event.data;
+      if (typeof event === "object" && event.type === "Data") this.bodyReader.begin(event.data);
     } catch (error) {
-      this.#bodyError = error;
+      this.bodyReader.fail(error);
     }
-    this.#bodyWaited = 0;
-    this.#bodyReceived = this.#bodyPart?.length ?? 0;
   }
 
   /**
    * Reads ahead when the event loop has done what it does now, if the exchange still runs then: most handlers
    * that wait, wait for what is there.
    */
-  #readAheadLater(): void {
+  readAheadLater(): void {
     if (soon.push(this) > 1) return;
     setImmediate(() => {
       const connections = soon;
@@ -430,12 +382,12 @@ export class Connection implements ExchangeHost, Watched {
    */
   #readAhead(): void {
     // A request for another protocol is followed by bytes of that protocol, which are not ours to read.
-    if (this.#ahead !== null || !this.#isRequestComplete) return;
+    if (this.ahead !== null || !this.#isRequestComplete) return;
     // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
     // After the last request of a connection nothing of it is read any more.
     const { protocol } = this;
     if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
-    this.#ahead = this.#keepReading();
+    this.ahead = this.#keepReading();
   }
 
   /** The client's message is complete: the last one of the connection, or not. */
@@ -472,13 +424,13 @@ export class Connection implements ExchangeHost, Watched {
       const reason = this.#clientLeft();
       if (this.#isHandling) this.#exchange!.cancel(reason);
     } finally {
-      this.#ahead = null;
+      this.ahead = null;
     }
   }
 
   /** Gives the protocol more of what the client sends. */
-  async #receive(): Promise<void> {
-    if (this.#ahead !== null) await this.#ahead;
+  async receive(): Promise<void> {
+    if (this.ahead !== null) await this.ahead;
     else this.protocol.receiveData(await this.socket.read());
   }
 
@@ -495,38 +447,23 @@ export class Connection implements ExchangeHost, Watched {
       !protocol.theyAreWaitingFor100Continue && !socket.isLost && this.#timedOut === null;
     if (!mayGoOn) return false;
     socket.flush();
-    let isTooLong = false;
-    const timer = setTimeout(() => {
-      isTooLong = true;
-      void this.#end().catch(ignore);
-    }, LINGER);
+    const timer = setTimeout(() => void this.#end().catch(ignore), LINGER);
     try {
-      for (let dropped = this.#bodyPart?.length ?? 0; dropped <= DRAIN_MAX;) {
-        const event = protocol.nextEvent();
-        if (isTooLong) return false;
-        if (event === h11.NEED_DATA) await this.#receive();
-        else if (event === h11.PAUSED) return false;
-        else if (event.type === "Data") dropped += event.data.length;
-        else break;
-      }
+      await this.bodyReader.drain();
     } catch (error) {
-      if (error instanceof h11.RemoteProtocolError) return false;
-      throw error;
+      if (!(error instanceof h11.RemoteProtocolError)) throw error;
     } finally {
       clearTimeout(timer);
-      this.#bodyPart = null;
-      this.#bodyBuffer.release();
     }
-    return this.#isReusable();
+    return !this.isEnding && this.#isReusable();
   }
 
   /** Ends the connection after its last answer. */
   async #end(): Promise<void> {
-    this.#isEnding = true;
+    this.isEnding = true;
     await this.socket.drained();
     await this.socket.linger(LINGER, LINGER_MAX);
   }
-  #isEnding = false;
 
   /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
   async #refuse(error: unknown): Promise<void> {
@@ -536,8 +473,8 @@ export class Connection implements ExchangeHost, Watched {
     const [status, why] = error instanceof h11.RemoteProtocolError
       ? [error.errorStatusHint, error.message]
       : [408, "The head did not come in time"];
-    this.#host.counters.requests++;
-    this.#countRefusal(status, why);
+    this.host.counters.requests++;
+    this.countRefusal(status, why);
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
       const reason = reasonPhrase(status);
       // A client of HEAD takes what follows the head for the next answer (RFC 9110 9.3.2).
@@ -545,7 +482,7 @@ export class Connection implements ExchangeHost, Watched {
       const headers: [string, string][] = [
         ["Content-Type", "text/plain; charset=utf-8"],
         ["Content-Length", String(body.length)],
-        ["Date", httpDate(this.now)],
+        ["Date", httpDate(this.host.clock.now)],
         ["Connection", "close"],
       ];
       const response = new h11.Response({ statusCode: status, reason, headers });
@@ -556,8 +493,8 @@ export class Connection implements ExchangeHost, Watched {
   }
 
   /** Counts and logs a request that is refused, with the first bytes of what was not read. */
-  #countRefusal(status: number, why: string): void {
-    const { refused } = this.#host.counters;
+  countRefusal(status: number, why: string): void {
+    const { refused } = this.host.counters;
     refused[status] = (refused[status] ?? 0) + 1;
     const [bytes] = this.protocol.trailingData;
     const first = String.fromCharCode(...bytes.subarray(0, SHOWN_BYTES));
@@ -565,127 +502,8 @@ export class Connection implements ExchangeHost, Watched {
   }
 
   #logRefusal(what: string): void {
-    this.#host.logRefusal(`WARNING: ${formatAddr(this.remoteAddr)} - ${what}`);
+    this.host.logRefusal(`WARNING: ${formatAddr(this.remoteAddr)} - ${what}`);
   }
-
-  /** All of the body of `exchange`, where it has come whole; bytes that stay until the caller returns. */
-  takeWholeBody(exchange: Exchange): Uint8Array<ArrayBuffer> | null {
-    const { protocol } = this;
-    const part = this.#bodyPart;
-    const length = exchange.contentLength;
-    if (exchange !== this.#exchange || exchange.isOver || part?.length !== length) return null;
-    this.#bodyPart = null;
-    exchange.body.trailers = (protocol.nextEvent() as h11.EndOfMessage).headers;
-    if (!this.isCorked) this.#readAheadLater();
-    return part as Uint8Array<ArrayBuffer>;
-  }
-
-  /** The next part of the body, for `exchange`: see `BodySource.readBody`. */
-  async readBody(
-    exchange: Exchange,
-    view: Uint8Array<ArrayBuffer> | null,
-  ): Promise<Uint8Array<ArrayBuffer> | null> {
-    const { protocol } = this;
-    if (exchange !== this.#exchange || exchange.isOver) {
-      throw exchangeOver();
-    }
-    if (this.#bodyPart !== null) return this.#give(this.#bodyPart, view);
-    try {
-      const error = this.#bodyError;
-      this.#bodyError = null;
-      if (error !== null) throw error;
-      if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
-      while (protocol.theirState === h11.SEND_BODY) {
-        const event = protocol.nextEvent();
-        if (event === h11.NEED_DATA) {
-          await this.#readForBody(exchange, view);
-        } else if (event !== h11.PAUSED && event.type === "Data") {
-          return this.#give(this.#gather(event.data, exchange), view);
-        } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
-          exchange.body.trailers = event.headers;
-        }
-      }
-    } catch (error) {
-      if (!(error instanceof h11.RemoteProtocolError)) throw error;
-      this.#countRefusal(error.errorStatusHint, error.message);
-      throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
-    }
-    if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
-    this.#bodyBuffer.release();
-    this.#readAheadLater();
-    return null;
-  }
-
-  /** `first` with the data of the chunks that came with it, moved together where they stand. */
-  #gather(first: Uint8Array, exchange: Exchange): Uint8Array {
-    const place = this.#bodyBuffer.from(first);
-    if (place === null) return first;
-    const { protocol } = this;
-    let length = first.length;
-    try {
-      while (protocol.theirState === h11.SEND_BODY) {
-        const event = protocol.nextEvent();
-        if (typeof event === "string") break;
-        if (event.type === "Data") {
-          place.set(event.data, length);
-          length += event.data.length;
-        } else if (event.type === "EndOfMessage") {
-          exchange.body.trailers = event.headers;
-        }
-      }
-    } catch (error) {
-      this.#bodyError = error;
-    }
-    return place.subarray(0, length);
-  }
-
-  /** A part as its reader gets it: in `view`, or in a buffer of its own. */
-  #give(part: Uint8Array, view: Uint8Array<ArrayBuffer> | null): Uint8Array<ArrayBuffer> {
-    this.#bodyPart = null;
-    // What is buffered may stand beside it.
-    if (view === null) return this.#bodyBuffer.own(part, this.protocol.bufferedSize === 0);
-    if (part.length > view.length) this.#bodyPart = part.subarray(view.length);
-    const given = view.subarray(0, part.length);
-    if (part.buffer !== view.buffer) given.set(part.subarray(0, given.length));
-    return given;
-  }
-
-  async #readForBody(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
-    const { protocol, socket } = this;
-    const { clock, settings } = this.#host;
-    this.#waitingSince = clock.now;
-    this.#wait = "body";
-    this.#readDeadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    const { contentLength } = exchange;
-    const left = contentLength === null ? Infinity : contentLength - this.#bodyReceived;
-    // Of chunks more may come than the view takes, and framing with them.
-    const isDirect = view !== null && contentLength !== null;
-    const room = isDirect ? view.subarray(0, left) : this.#bodyBuffer.room(left);
-    const reading = this.#ahead ?? socket.readInto(room);
-    try {
-      const data = await new Promise<Uint8Array | void>((resolve, reject) => {
-        this.#bodyLate = reject;
-        (reading as Promise<Uint8Array | void>).then(resolve, reject);
-      });
-      // A handler that was given up may still wait here; what came is for the one who reads now.
-      if (exchange.isOver) throw exchangeOver();
-      if (data === undefined) return;
-      if (!isDirect) this.#bodyBuffer.adapt(data.length, room.length);
-      protocol.receiveData(data);
-      this.#bodyReceived += data.length;
-    } finally {
-      if (!exchange.isOver) {
-        this.#bodyWaited += clock.now - this.#waitingSince;
-        this.#waitForNothing();
-      }
-    }
-  }
-}
-
-function exchangeOver(): TypeError {
-  return new TypeError(
-    "Cannot read the request's body: the exchange is over; read it before the response ends",
-  );
 }
 
 function requestTimeout(what: "head" | "body"): HTTPError {

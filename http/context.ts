@@ -2,17 +2,13 @@
 
 import type { HeadersInit } from "../h11.ts";
 import { type AnyListener, Context, type ContextOptions, type Route } from "../listener.ts";
-import {
-  type Exchange,
-  handled,
-  NO_HEADERS,
-  type ResponseBody,
-  type Upgraded,
-} from "./exchange.ts";
+import { type Exchange, handled, type Upgraded } from "./exchange.ts";
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, schemeOf, urlOf } from "./target.ts";
 import type { RequestBody } from "./request_body.ts";
+import type { ResponseBody } from "./response_body.ts";
+import { NO_HEADERS } from "./response_head.ts";
 import { type RequestSource, webRequest } from "./web_request.ts";
 
 /** Ties a new context to its exchange; for `connection.ts` alone. */
@@ -96,7 +92,7 @@ export class HTTPContext extends Context {
 
   /** Whether the connection speaks TLS; a proxy in front may speak another one with the client. */
   get scheme(): "http" | "https" {
-    return schemeOf(this.#bound.host.socket.conn);
+    return schemeOf(this.#bound.connection.socket.conn);
   }
 
   /** The request's version, "1.1" or "1.0". */
@@ -114,12 +110,12 @@ export class HTTPContext extends Context {
    * whatever `trustedProxies` and `proxyProtocol` are.
    */
   get peerAddr(): Deno.Addr {
-    return this.#bound.host.socket.conn.remoteAddr;
+    return this.#bound.connection.socket.conn.remoteAddr;
   }
 
   /** The address the client connected to. */
   get localAddr(): Deno.Addr {
-    return this.#bound.host.socket.conn.localAddr;
+    return this.#bound.connection.socket.conn.localAddr;
   }
 
   /**
@@ -133,7 +129,7 @@ export class HTTPContext extends Context {
     if (this.#request === null) {
       const method = webMethod(this.method);
       if (method === null) throw new HTTPError(501);
-      const url = urlOf(this.target, this.headers.get("host"), this.#bound.host.socket.conn);
+      const url = urlOf(this.target, this.headers.get("host"), this.#bound.connection.socket.conn);
       if (url === null) throw new HTTPError(400);
       this.#request = webRequest(method, url, new ContextSource(this, method, url));
     }

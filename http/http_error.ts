@@ -49,3 +49,8 @@ export class HTTPError extends Error {
     this.headers = options.headers ?? [];
   }
 }
+
+/** What the client is told of an error: an HTTPError carries its own answer, the rest is a 500. */
+export function toHTTPError(error: unknown): HTTPError {
+  return error instanceof HTTPError ? error : new HTTPError(500, undefined, { cause: error });
+}

@@ -12,8 +12,8 @@ import { PathParamsError, TimeoutError } from "../listener.ts";
 import { formatter, LazyEntry } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { bindExchange, HTTPContext } from "./context.ts";
-import { type Exchange, toHTTPError } from "./exchange.ts";
-import { HTTPError, reasonPhrase } from "./http_error.ts";
+import type { Exchange } from "./exchange.ts";
+import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
@@ -403,7 +403,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     exchange.error ??= error;
     // The event's own timeout aborts its signal with the error it fails with.
     if (error instanceof TimeoutError && event?.signal.reason === error) {
-      exchange.host.counters.handlerTimeouts++;
+      exchange.connection.host.counters.handlerTimeouts++;
       logError(`Cannot answer "${method} ${target}": ${error.message}`);
       error = new HTTPError(503, undefined, { cause: error });
     } else if (!(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {

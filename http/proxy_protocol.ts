@@ -54,6 +54,34 @@ export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   throw unreadable(bytes, "expected one of version 1 or 2");
 }
 
+/**
+ * Reads the PROXY header that a connection begins with.
+ *
+ * @param read Brings what comes next; empty at the end.
+ * @param maxSize Bytes that the header may have.
+ * @returns The header, and what came after it; null where the connection ends before.
+ * @throws {ProxyProtocolError} There is none, or a longer one.
+ */
+export async function readProxyHeader(
+  read: () => Promise<Uint8Array>,
+  maxSize: number,
+): Promise<{ header: ProxyHeader; rest: Uint8Array } | null> {
+  let received = new Uint8Array(0);
+  for (;;) {
+    const data = await read();
+    if (data.length === 0) return null;
+    const joined = new Uint8Array(received.length + data.length);
+    joined.set(received);
+    joined.set(data, received.length);
+    received = joined;
+    const header = parseProxyHeader(received);
+    if (header !== null) return { header, rest: received.subarray(header.length) };
+    if (received.length > maxSize) {
+      throw new ProxyProtocolError(`The header is over ${maxSize} bytes`);
+    }
+  }
+}
+
 /** `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n` */
 function parseV1(bytes: Uint8Array): ProxyHeader | null {
   const head = bytes.subarray(0, V1_MAX);

@@ -1,52 +1,38 @@
 // The body of a request: read from the socket when the handler asks for it, and only then.
 
 import type { Headers } from "../h11.ts";
-import type { HTTPError } from "./http_error.ts";
-
-/** Where the parts of a body come from; null at its end. */
-export interface BodySource {
-  /**
-   * The next part: at the beginning of `view`, where there is one, or else in a buffer of its own.
-   *
-   * @param view The source's until the promise settles; its length is not 0.
-   */
-  readBody(view: Uint8Array<ArrayBuffer> | null): Promise<Uint8Array<ArrayBuffer> | null>;
-  /** All of it, where all has come and nothing was read; bytes that stay until the caller returns. */
-  takeWholeBody(): Uint8Array<ArrayBuffer> | null;
-  /** What `Content-Length` says; null where the length is not known. */
-  readonly contentLength: number | null;
-  /** The most that the buffering readers take. */
-  readonly maxBodySize: number;
-  /** Counts a body over it, and makes the answer. */
-  tooLarge(): HTTPError;
-}
+import type { Exchange } from "./exchange.ts";
+import { HTTPError } from "./http_error.ts";
 
 /** Bytes at first of what a body is collected in: a client may say that it sends more, and not send it. */
 const COLLECTED = 64 * 1024;
 
+/** What is read into, or was read; null for none. */
+type View = Uint8Array<ArrayBuffer> | null;
+
 /** The body of one request. */
 export class RequestBody {
-  readonly #source: BodySource;
+  readonly #exchange: Exchange;
   #stream: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   #isTaken = false;
   /** The trailer fields, when the body was read to its end. */
   trailers: Headers | null = null;
 
-  constructor(source: BodySource) {
-    this.#source = source;
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
   }
 
   /** The body as a stream, the same one at each call. */
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     if (this.#stream === null) {
       this.#take();
-      const source = this.#source;
+      const read = (view: View): Promise<View> => this.#read(view);
       // One part is read when one is asked for, so an idle handler leaves the client waiting.
       this.#stream = new ReadableStream({
         type: "bytes",
         async pull(controller): Promise<void> {
           const request = controller.byobRequest;
-          const part = await source.readBody(request?.view as Uint8Array<ArrayBuffer> ?? null);
+          const part = await read(request?.view as View ?? null);
           if (part === null) {
             controller.close();
             request?.respond(0);
@@ -70,7 +56,7 @@ export class RequestBody {
   takeWhole(): Uint8Array<ArrayBuffer> | null {
     if (this.#stream !== null) return null;
     if (this.#isTaken) throw readTwice();
-    const whole = this.#source.takeWholeBody();
+    const whole = this.#exchange.connection.bodyReader.takeWhole(this.#exchange);
     if (whole === null) return null;
     this.#isTaken = true;
     return whole;
@@ -97,7 +83,11 @@ export class RequestBody {
       });
     }
     this.#take();
-    return await this.#collect((view) => this.#source.readBody(view));
+    return await this.#collect((view) => this.#read(view));
+  }
+
+  #read(view: View): Promise<View> {
+    return this.#exchange.connection.bodyReader.read(this.#exchange, view);
   }
 
   #take(): void {
@@ -107,14 +97,14 @@ export class RequestBody {
 
   /** @throws {HTTPError} 413: `length` is over what the buffering readers take. */
   checkSize(length: number): void {
-    const { maxBodySize } = this.#source;
-    if (maxBodySize > 0 && length > maxBodySize) throw this.#source.tooLarge();
+    const { counters, settings: { maxBodySize } } = this.#exchange.connection.host;
+    if (maxBodySize === 0 || length <= maxBodySize) return;
+    counters.bodiesTooLarge++;
+    throw new HTTPError(413);
   }
 
-  async #collect(
-    read: (view: Uint8Array<ArrayBuffer> | null) => Promise<Uint8Array<ArrayBuffer> | null>,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    const { contentLength } = this.#source;
+  async #collect(read: (view: View) => Promise<View>): Promise<Uint8Array<ArrayBuffer>> {
+    const { contentLength } = this.#exchange.request;
     if (contentLength !== null) this.checkSize(contentLength);
     // Parts are collected as they come: with a view kept for each, chunks of one byte would take a hundred
     // times their size in memory.

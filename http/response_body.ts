@@ -1,4 +1,67 @@
-// The body of a web Response or Request that is a stream: its chunks, and whether its length is known.
+// The body of a response: what can be one, as bytes, and whether the length of one that is a stream is known.
+
+/** What a response's body can be made from. */
+export type ResponseBody =
+  | string
+  | Uint8Array
+  | ReadableStream<Uint8Array | string>
+  | AsyncIterable<Uint8Array | string>
+  | null;
+
+const encoder = new TextEncoder();
+
+/** Text up to this length is encoded here, and copied from here when it is queued to be written. */
+const scratch = new Uint8Array(4 * 1024);
+/** Up to this length a loop is faster than the call into TextEncoder (measured: 64 to 96). */
+const LOOP_MAX = 64;
+
+/** Bytes of a small body at most. */
+export const SMALL_BYTES = 4 * 1024;
+
+/** Whether `body` can go to where it is sent from in one step. */
+export function isSmall(body: ResponseBody): body is string | Uint8Array {
+  return typeof body === "string"
+    ? body.length <= LOOP_MAX
+    : body instanceof Uint8Array && body.length <= SMALL_BYTES;
+}
+
+/** The bytes of `text`, which stay until the next call. */
+export function encode(text: string): Uint8Array {
+  const { length } = text;
+  if (length * 3 > scratch.length) return encoder.encode(text);
+  if (length <= LOOP_MAX) {
+    let at = 0;
+    for (let code = 0; at < length && (code = text.charCodeAt(at)) < 0x80; at++) scratch[at] = code;
+    if (at === length) return scratch.subarray(0, length);
+  }
+  return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
+}
+
+/** The `Content-Type` of a body whose fields have none; null where it cannot be told. */
+export function typeOf(body: ResponseBody): string | null {
+  if (typeof body === "string") return "text/plain; charset=utf-8";
+  return body instanceof Uint8Array ? "application/octet-stream" : null;
+}
+
+/** What cannot be sent is found out while it can still become a 500. */
+export function checkBody(body: unknown): void {
+  if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
+  if (typeof body !== "object" || !(Symbol.asyncIterator in body)) {
+    throw new TypeError(
+      `Cannot send a body of type ${typeof body}: must be a string, a Uint8Array, a ReadableStream, an ` +
+        "async iterable or null",
+    );
+  }
+  if (body instanceof ReadableStream && body.locked) {
+    throw new TypeError("Cannot send a ReadableStream that is locked: something else reads it");
+  }
+}
+
+/** Tells the source of a body that nobody reads it. */
+export function discard(body: ReadableStream | AsyncIterable<unknown>): void {
+  if (body instanceof ReadableStream) void body.cancel().catch(() => {});
+  else void body[Symbol.asyncIterator]().return?.()?.then(undefined, () => {});
+}
 
 /**
  * All bytes of `body` where it has them at hand, as that of `new Response("text")` does; else the chunks

@@ -1,0 +1,212 @@
+// The body of a request as it comes over its connection: read in parts when one is asked for, with a limit
+// to how long each may take, or dropped.
+
+import * as h11 from "../h11.ts";
+import { BodyBuffer } from "./body_buffer.ts";
+import type { Connection } from "./connection.ts";
+import type { Exchange } from "./exchange.ts";
+import { HTTPError } from "./http_error.ts";
+import { BODY_RATE_AFTER, LEAST_BODY_RATE } from "./options.ts";
+
+/** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
+const DRAIN_MAX = 64 * 1024;
+
+/** Reads the bodies of a connection's requests, one after the other. */
+export class BodyReader {
+  readonly #connection: Connection;
+  readonly #buffer = new BodyBuffer();
+  /** A part that was read and nobody has got: with the head, or more than a reader had room for. */
+  #part: Uint8Array | null = null;
+  /** What is wrong with what follows that part. */
+  #error: unknown = null;
+  /** Bytes that have come, with the framing of those after the first part. */
+  #received = 0;
+  /** Milliseconds that were spent waiting for them. */
+  #waited = 0;
+  #waitingSince = 0;
+  /** When a part that is waited for must have come; 0 while none is, or where there is no limit. */
+  #deadline = 0;
+  /** Ends the wait for a part. */
+  #giveUp: (error: HTTPError) => void = ignore;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** A body has begun, and its first part is there. */
+  begin(part: Uint8Array): void {
+    this.#part = part;
+    this.#received = part.length;
+  }
+
+  /** What comes next is not as it has to be, which is told to the one who reads it. */
+  fail(error: unknown): void {
+    this.#error = error;
+  }
+
+  /** The exchange is over: nothing more of its body is read. */
+  end(): void {
+    this.#part = this.#error = null;
+    // It holds on to the promise that it belongs to, and that to what was read.
+    this.#giveUp = ignore;
+    this.#received = this.#waited = this.#deadline = 0;
+    this.#buffer.release();
+  }
+
+  /** Whether the client has kept a reader waiting too long, or sends too slowly. */
+  isLate(now: number): boolean {
+    if (this.#deadline === 0) return false;
+    const waited = this.#waited + now - this.#waitingSince;
+    return now >= this.#deadline ||
+      (waited > BODY_RATE_AFTER && this.#received < waited / 1000 * LEAST_BODY_RATE);
+  }
+
+  /** Ends the wait for a part, which rejects with `error`. */
+  giveUp(error: HTTPError): void {
+    this.#deadline = 0;
+    this.#giveUp(error);
+  }
+
+  /** Whether what is left of the body is too much to be read and dropped, or may never come. */
+  cannotDrain(exchange: Exchange): boolean {
+    const length = exchange.request.contentLength ?? 0;
+    return this.#connection.protocol.theyAreWaitingFor100Continue ||
+      length - this.#received > DRAIN_MAX;
+  }
+
+  /** Reads and drops what is left, up to a bound, or until the connection ends. */
+  async drain(): Promise<void> {
+    const connection = this.#connection;
+    for (let dropped = this.#part?.length ?? 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
+      const event = connection.protocol.nextEvent();
+      if (event === h11.NEED_DATA) await connection.receive();
+      else if (event !== h11.PAUSED && event.type === "Data") dropped += event.data.length;
+      else break;
+    }
+  }
+
+  /** All of the body, where it has come whole and nothing was read; bytes that stay until the caller returns. */
+  takeWhole(exchange: Exchange): Uint8Array<ArrayBuffer> | null {
+    const { protocol, isCorked } = this.#connection;
+    const part = this.#part;
+    if (exchange.isOver || part?.length !== exchange.request.contentLength) return null;
+    this.#part = null;
+    exchange.body.trailers = (protocol.nextEvent() as h11.EndOfMessage).headers;
+    if (!isCorked) this.#connection.readAheadLater();
+    return part as Uint8Array<ArrayBuffer>;
+  }
+
+  /**
+   * The next part of the body: at the beginning of `view`, where there is one, or else in a buffer of its
+   * own; null at the end.
+   *
+   * @param view The reader's until the promise settles; its length is not 0.
+   */
+  async read(
+    exchange: Exchange,
+    view: Uint8Array<ArrayBuffer> | null,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const connection = this.#connection;
+    const { protocol } = connection;
+    if (exchange.isOver) throw exchangeOver();
+    if (this.#part !== null) return this.#give(this.#part, view);
+    try {
+      const error = this.#error;
+      this.#error = null;
+      if (error !== null) throw error;
+      if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
+      while (protocol.theirState === h11.SEND_BODY) {
+        const event = protocol.nextEvent();
+        if (event === h11.NEED_DATA) {
+          await this.#receive(exchange, view);
+        } else if (event !== h11.PAUSED && event.type === "Data") {
+          return this.#give(this.#gather(event.data, exchange), view);
+        } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
+          exchange.body.trailers = event.headers;
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof h11.RemoteProtocolError)) throw error;
+      connection.countRefusal(error.errorStatusHint, error.message);
+      throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
+    }
+    if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
+    this.#buffer.release();
+    connection.readAheadLater();
+    return null;
+  }
+
+  /** `first` with the data of the chunks that came with it, moved together where they stand. */
+  #gather(first: Uint8Array, exchange: Exchange): Uint8Array {
+    const place = this.#buffer.from(first);
+    if (place === null) return first;
+    const { protocol } = this.#connection;
+    let length = first.length;
+    try {
+      while (protocol.theirState === h11.SEND_BODY) {
+        const event = protocol.nextEvent();
+        if (typeof event === "string") break;
+        if (event.type === "Data") {
+          place.set(event.data, length);
+          length += event.data.length;
+        } else if (event.type === "EndOfMessage") {
+          exchange.body.trailers = event.headers;
+        }
+      }
+    } catch (error) {
+      this.#error = error;
+    }
+    return place.subarray(0, length);
+  }
+
+  /** A part as its reader gets it: in `view`, or in a buffer of its own. */
+  #give(part: Uint8Array, view: Uint8Array<ArrayBuffer> | null): Uint8Array<ArrayBuffer> {
+    this.#part = null;
+    // What is buffered may stand beside it.
+    if (view === null) {
+      return this.#buffer.own(part, this.#connection.protocol.bufferedSize === 0);
+    }
+    if (part.length > view.length) this.#part = part.subarray(view.length);
+    const given = view.subarray(0, part.length);
+    if (part.buffer !== view.buffer) given.set(part.subarray(0, given.length));
+    return given;
+  }
+
+  /** Waits for what the client sends next. */
+  async #receive(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
+    const { protocol, socket, host: { clock, settings } } = this.#connection;
+    this.#waitingSince = clock.now;
+    this.#deadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
+    const { contentLength } = exchange.request;
+    const left = contentLength === null ? Infinity : contentLength - this.#received;
+    // Of chunks more may come than the view takes, and framing with them.
+    const isDirect = view !== null && contentLength !== null;
+    const room = isDirect ? view.subarray(0, left) : this.#buffer.room(left);
+    const reading = this.#connection.ahead ?? socket.readInto(room);
+    try {
+      const data = await new Promise<Uint8Array | void>((resolve, reject) => {
+        this.#giveUp = reject;
+        (reading as Promise<Uint8Array | void>).then(resolve, reject);
+      });
+      // A handler that was given up may still wait here; what came is for the one who reads now.
+      if (exchange.isOver) throw exchangeOver();
+      if (data === undefined) return;
+      if (!isDirect) this.#buffer.adapt(data.length, room.length);
+      protocol.receiveData(data);
+      this.#received += data.length;
+    } finally {
+      if (!exchange.isOver) {
+        this.#waited += clock.now - this.#waitingSince;
+        this.#deadline = 0;
+      }
+    }
+  }
+}
+
+function exchangeOver(): TypeError {
+  return new TypeError(
+    "Cannot read the request's body: the exchange is over; read it before the response ends",
+  );
+}
+
+function ignore(): void {}

@@ -1,0 +1,115 @@
+// The head of a response: what its handler says, and what it should say besides.
+
+import * as h11 from "../h11.ts";
+import { reasonPhrase } from "./http_error.ts";
+
+/** Fields as pairs of a name and a value. */
+export type Fields = [name: string, value: string][];
+
+/** Fields of a response that was given none. */
+export const NO_HEADERS: Fields = [];
+
+/** The type of a response where `headers` say nothing else; undefined where they do. */
+export function typeAlone(
+  headers: h11.HeadersInit,
+  type: string | null,
+): string | null | undefined {
+  if (Array.isArray(headers)) {
+    if (headers.length === 0) return type;
+    return headers.length === 1 && headers[0][0] === "Content-Type" ? headers[0][1] : undefined;
+  }
+  let only: string | null | undefined = type;
+  for (const name in headers) {
+    if (name !== "Content-Type" || !Object.hasOwn(headers, name)) return undefined;
+    only = (headers as Record<string, string>)[name];
+  }
+  return Symbol.iterator in headers ? undefined : only;
+}
+
+// The responses that say nothing but their type, by status and type, as long as their date is right: what is
+// sent again has its head encoded already.
+const plainResponses = new Map<string | null, h11.Response[]>();
+/** So many types are kept: they may have a part that is made up anew each time. */
+const PLAIN_TYPES_MAX = 100;
+let plainDate = "";
+/** The last one, and its type. */
+let lastPlain: h11.Response | null = null;
+let lastType: string | null = null;
+
+/** A response that says no more than a type, if that, and its date; `now` is the clock's time. */
+export function plainResponse(statusCode: number, type: string | null, now: number): h11.Response {
+  const Date = httpDate(now);
+  if (lastPlain?.statusCode === statusCode && type === lastType && Date === plainDate) {
+    return lastPlain;
+  }
+  if (Date !== plainDate || plainResponses.size > PLAIN_TYPES_MAX) {
+    plainDate = Date;
+    plainResponses.clear();
+  }
+  let byStatus = plainResponses.get(type);
+  if (byStatus === undefined) plainResponses.set(type, byStatus = []);
+  lastType = type;
+  return lastPlain = byStatus[statusCode] ??= new h11.Response({
+    statusCode,
+    reason: reasonPhrase(statusCode),
+    headers: type === null ? { Date } : { "Content-Type": type, Date },
+  });
+}
+
+/** `headers`, with the fields that they have not and a response should have, but for its length. */
+export function completeFields(
+  headers: h11.HeadersInit,
+  type: string | null,
+  closes: boolean,
+  now: number,
+): Fields {
+  const fields: Fields = [];
+  let hasType = false, hasDate = false, hasConnection = false;
+  const items = headers instanceof h11.Headers
+    ? headers.rawItems()
+    : Symbol.iterator in headers
+    ? headers
+    : Object.entries(headers);
+  for (const [name, value] of items) {
+    fields.push([name, value]);
+    const { length } = name;
+    if (length === 4) hasDate ||= is(name, "date");
+    else if (length === 10) hasConnection ||= is(name, "connection");
+    else if (length === 12) hasType ||= is(name, "content-type");
+  }
+  if (!hasType && type !== null) fields.push(["Content-Type", type]);
+  if (!hasDate) fields.push(["Date", httpDate(now)]);
+  if (!hasConnection && closes) fields.push(CLOSE);
+  return fields;
+}
+
+const CLOSE: [string, string] = ["Connection", "close"];
+
+function is(name: string, lowerCased: string): boolean {
+  return name.toLowerCase() === lowerCased;
+}
+
+/** What is sent must be as long as is said; found out here, it can still become a 500. */
+export function checkLength(response: h11.Response, length: number): void {
+  const given = response.headers.get("content-length");
+  if (given === null || Number(given) === length) return;
+  throw new h11.LocalProtocolError(
+    `Cannot send a body of ${length} bytes with Content-Length "${given}": they must be equal`,
+  );
+}
+
+let tick = -1;
+let second = 0;
+let date = "";
+
+/** The time as HTTP writes it (RFC 9110 5.6.7), looked up once a tick of the clock whose time is `now`. */
+export function httpDate(now: number): string {
+  if (now === tick) return date;
+  tick = now;
+  const seconds = Math.floor(Date.now() / 1000);
+  if (seconds !== second) {
+    second = seconds;
+    date = new Date(seconds * 1000).toUTCString();
+  }
+  return date;
+}
