@@ -2,7 +2,7 @@
 
 import * as h11 from "../h11.ts";
 import type { AnyEvent, Context, Route } from "../listener.ts";
-import { BodyParts } from "./body_parts.ts";
+import { BodyParts, isTurnLong, nextTurn } from "./body_parts.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Counters } from "./counters.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
@@ -71,9 +71,6 @@ type Fields = [name: string, value: string][];
 
 const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
-
-/** Milliseconds at most in which parts of a stream are put together to be written: nobody notices them. */
-const GATHERING_MAX = 50;
 
 /** Text up to this length is encoded here, and copied from here when it is queued to be written. */
 const scratch = new Uint8Array(4 * 1024);
@@ -422,14 +419,12 @@ export class Exchange implements BodySource {
     try {
       // Parts that the producer has at hand are written together, and with the head; while it waits for one,
       // or works on it for long, what there is goes out.
-      let since = performance.now();
       let isAtHand = await parts.ask();
       this.#write(head);
       for (;;) {
-        if (!isAtHand || performance.now() - since > GATHERING_MAX) {
-          await socket.drained();
-          since = performance.now();
-        }
+        const isLong = isTurnLong();
+        if (!isAtHand || isLong) await socket.drained();
+        if (isLong) await nextTurn();
         const part = await parts.take();
         if (part === null) break;
         const data = typeof part === "string" ? encoder.encode(part) : part;

@@ -57,17 +57,41 @@ Deno.test("Connection sends what there is of a stream while its producer waits",
 });
 
 Deno.test("Connection sends what there is of a stream before its producer has worked for long", async () => {
-  await using server = new ByHand((exchange) => {
+  const sent = Promise.withResolvers<void>();
+  await using server = new ByHand(async (exchange) => {
     async function* busy(): AsyncGenerator<string> {
       for (const letter of "abc") {
         for (const end = performance.now() + 60; performance.now() < end;);
         yield letter;
       }
     }
-    return exchange.respond(200, busy(), []);
+    await exchange.respond(200, busy(), []);
+    sent.resolve();
   });
   await server.send(GET);
+  await sent.promise;
   assert(server.conn.writes >= 3, `${server.conn.writes} writes`);
+});
+
+Deno.test("Connection lets others go on while a producer has all at hand and the client takes it at once", async () => {
+  let haveOthersGoneOn = false;
+  let isInTime = false;
+  async function* endless(): AsyncGenerator<string> {
+    for (const end = performance.now() + 1_000; !isInTime && performance.now() < end;) {
+      yield "a";
+      isInTime = haveOthersGoneOn;
+    }
+  }
+  await using server = new ByHand((exchange) => {
+    setTimeout(() => haveOthersGoneOn = true);
+    return exchange.respond(200, endless(), { Connection: "close" });
+  });
+  const taken = (async () => {
+    for (const area = new Uint8Array(64 * 1024); await server.client.read(area) !== null;);
+  })();
+  await server.send(GET);
+  await taken;
+  assert(isInTime);
 });
 
 Deno.test("Connection asks no producer for parts whose client has reset the connection before", async () => {
