@@ -429,9 +429,8 @@ export class Exchange implements BodySource {
         if (part === null) break;
         const data = typeof part === "string" ? encoder.encode(part) : part;
         if (socket.queued + data.length > GATHERED_MAX) await socket.drained();
-        this.#writeData(data);
-        // A part this large is not copied, and its producer may use the array again.
-        if (data.length > GATHERED_MAX) await socket.drained();
+        // A producer may use its array again when it is asked for more.
+        if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
       }
       socket.writeTogether([protocol.send(this.#end(response))!]);
@@ -500,10 +499,11 @@ export class Exchange implements BodySource {
     return { conn: socket.handOver(), head: protocol.trailingData[0] };
   }
 
-  #writeData(data: Uint8Array): void {
+  /** @returns Whether `data` was copied. */
+  #writeData(data: Uint8Array): boolean {
     this.bytes += data.length;
     const { protocol, socket } = this.host;
-    socket.writeTogether(protocol.sendWithDataPassthrough(new h11.Data({ data }))!);
+    return socket.writeTogether(protocol.sendWithDataPassthrough(new h11.Data({ data }))!);
   }
 
   #write(bytes: Uint8Array): void {
@@ -607,12 +607,13 @@ function plainResponse(statusCode: number, type: string | null, Date: string): h
   }
   let byStatus = plainResponses.get(type);
   if (byStatus === undefined) plainResponses.set(type, byStatus = []);
-  lastType = type;
-  return lastPlain = byStatus[statusCode] ??= new h11.Response({
+  lastPlain = byStatus[statusCode] ??= new h11.Response({
     statusCode,
     reason: reasonPhrase(statusCode),
     headers: type === null ? { Date } : { "Content-Type": type, Date },
   });
+  lastType = type;
+  return lastPlain;
 }
 
 let tick = -1;
