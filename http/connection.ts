@@ -75,6 +75,8 @@ export class Connection implements ExchangeHost, Watched {
   readonly #bodyBuffer = new BodyBuffer();
   /** What was wrong with that part. */
   #bodyError: unknown = null;
+  /** What came behind the body, for who reads that to its end. */
+  #trailers: h11.Headers | null = null;
   /** What is read while an exchange runs that has no more body. */
   #ahead: Promise<void> | null = null;
   #wait: Wait = "nothing";
@@ -377,9 +379,13 @@ export class Connection implements ExchangeHost, Watched {
     this.#headDeadline = 0;
     this.#bodyPart = null;
     this.#bodyError = null;
+    this.#trailers = null;
     try {
       const event = this.protocol.nextEvent();
       if (typeof event === "object" && event.type === "Data") this.#bodyPart = event.data;
+      else if (typeof event === "object" && event.type === "EndOfMessage") {
+        this.#trailers = event.headers;
+      }
     } catch (error) {
       this.#bodyError = error;
     }
@@ -579,9 +585,9 @@ export class Connection implements ExchangeHost, Watched {
         if (event === h11.NEED_DATA) {
           await this.#readForBody(exchange, view);
         } else if (event !== h11.PAUSED && event.type === "Data") {
-          return this.#give(this.#gather(event.data, exchange), view);
+          return this.#give(this.#gather(event.data), view);
         } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
-          exchange.body.trailers = event.headers;
+          this.#trailers = event.headers;
         }
       }
     } catch (error) {
@@ -590,13 +596,15 @@ export class Connection implements ExchangeHost, Watched {
       throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
+    exchange.body.trailers ??= this.#trailers;
+    this.#trailers = null;
     this.#bodyBuffer.release();
     this.#readAheadLater();
     return null;
   }
 
   /** `first` with the data of the chunks that came with it, moved together where they stand. */
-  #gather(first: Uint8Array, exchange: Exchange): Uint8Array {
+  #gather(first: Uint8Array): Uint8Array {
     const place = this.#bodyBuffer.from(first);
     if (place === null) return first;
     const { protocol } = this;
@@ -609,7 +617,7 @@ export class Connection implements ExchangeHost, Watched {
           place.set(event.data, length);
           length += event.data.length;
         } else if (event.type === "EndOfMessage") {
-          exchange.body.trailers = event.headers;
+          this.#trailers = event.headers;
         }
       }
     } catch (error) {
