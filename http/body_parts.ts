@@ -11,6 +11,37 @@ export type Part = Uint8Array | string;
  */
 const TURNS_AT_HAND = 10;
 
+/** Milliseconds in which streams go on before the event loop looks for what has come: all others wait as long. */
+const TURN_MAX = 50;
+
+/** Resolves when the event loop has looked, after a stream went on first. */
+let turn: Promise<void> | null = null;
+let turnBegan = 0;
+
+/**
+ * Whether streams have gone on for so long that they must let others go on. A producer that has all at hand and a
+ * client that takes it at once would keep them waiting: a write that ends at once does not end the turn.
+ */
+export function isTurnLong(): boolean {
+  const now = performance.now();
+  if (turn === null) {
+    turnBegan = now;
+    // With a callback of `setImmediate()` to run the event loop has something to do, and looks only now and then.
+    turn = new Promise((resolve) =>
+      setTimeout(() => {
+        turn = null;
+        resolve();
+      }, 0)
+    );
+  }
+  return now - turnBegan > TURN_MAX;
+}
+
+/** Waits until the event loop has looked for what has come. */
+export function nextTurn(): Promise<void> | null {
+  return turn;
+}
+
 /** Takes the parts of one body, one after the other. */
 export class BodyParts {
   readonly #producer: AsyncIterator<Part>;

@@ -11,6 +11,8 @@ import { BODY_RATE_AFTER, LEAST_BODY_RATE } from "./options.ts";
 /** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
 const DRAIN_MAX = 64 * 1024;
 
+const NO_TRAILERS = new h11.Headers();
+
 /** Reads the bodies of a connection's requests, one after the other. */
 export class BodyReader {
   readonly #connection: Connection;
@@ -19,6 +21,8 @@ export class BodyReader {
   #part: Uint8Array | null = null;
   /** What is wrong with what follows that part. */
   #error: unknown = null;
+  /** What came behind the body, for who reads that to its end. */
+  #trailers: h11.Headers | null = null;
   /** Bytes that have come, with the framing of those after the first part. */
   #received = 0;
   /** Milliseconds that were spent waiting for them. */
@@ -39,6 +43,11 @@ export class BodyReader {
     this.#received = part.length;
   }
 
+  /** A body is over that has trailers and no bytes, or none that were not read. */
+  finish(trailers: h11.Headers): void {
+    this.#trailers = trailers;
+  }
+
   /** What comes next is not as it has to be, which is told to the one who reads it. */
   fail(error: unknown): void {
     this.#error = error;
@@ -46,7 +55,7 @@ export class BodyReader {
 
   /** The exchange is over: nothing more of its body is read. */
   end(): void {
-    this.#part = this.#error = null;
+    this.#part = this.#error = this.#trailers = null;
     // It holds on to the promise that it belongs to, and that to what was read.
     this.#giveUp = ignore;
     this.#received = this.#waited = this.#deadline = 0;
@@ -120,9 +129,9 @@ export class BodyReader {
         if (event === h11.NEED_DATA) {
           await this.#receive(exchange, view);
         } else if (event !== h11.PAUSED && event.type === "Data") {
-          return this.#give(this.#gather(event.data, exchange), view);
+          return this.#give(this.#gather(event.data), view);
         } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
-          exchange.body.trailers = event.headers;
+          this.finish(event.headers);
         }
       }
     } catch (error) {
@@ -131,13 +140,14 @@ export class BodyReader {
       throw new HTTPError(error.errorStatusHint, undefined, { cause: error });
     }
     if (protocol.theirState === h11.ERROR) throw new HTTPError(400);
+    exchange.body.trailers ??= this.#trailers ?? NO_TRAILERS;
     this.#buffer.release();
     connection.readAheadLater();
     return null;
   }
 
   /** `first` with the data of the chunks that came with it, moved together where they stand. */
-  #gather(first: Uint8Array, exchange: Exchange): Uint8Array {
+  #gather(first: Uint8Array): Uint8Array {
     const place = this.#buffer.from(first);
     if (place === null) return first;
     const { protocol } = this.#connection;
@@ -150,7 +160,7 @@ export class BodyReader {
           place.set(event.data, length);
           length += event.data.length;
         } else if (event.type === "EndOfMessage") {
-          exchange.body.trailers = event.headers;
+          this.finish(event.headers);
         }
       }
     } catch (error) {

@@ -354,7 +354,11 @@ export class Connection implements Watched {
     this.#headDeadline = 0;
     try {
       const event = this.protocol.nextEvent();
-      if (typeof event === "object" && event.type === "Data") this.bodyReader.begin(event.data);
+      if (typeof event === "string") return;
+      if (event.type === "Data") this.bodyReader.begin(event.data);
+      else if (event.type === "EndOfMessage" && event.headers.length > 0) {
+        this.bodyReader.finish(event.headers);
+      }
     } catch (error) {
       this.bodyReader.fail(error);
     }

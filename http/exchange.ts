@@ -2,7 +2,7 @@
 
 import * as h11 from "../h11.ts";
 import type { AnyEvent, Context, Route } from "../listener.ts";
-import { BodyParts } from "./body_parts.ts";
+import { BodyParts, isTurnLong, nextTurn } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
 import { reasonPhrase } from "./http_error.ts";
 import { RequestBody } from "./request_body.ts";
@@ -46,9 +46,6 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
 
 const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
-
-/** Milliseconds at most in which parts of a stream are put together to be written: nobody notices them. */
-const GATHERING_MAX = 50;
 
 /** Room for a small body and a head of no more than its type. */
 const SMALL_RESPONSE = SMALL_BYTES + 1024;
@@ -328,21 +325,18 @@ export class Exchange {
     try {
       // Parts that the producer has at hand are written together, and with the head; while it waits for one,
       // or works on it for long, what there is goes out.
-      let since = performance.now();
       let isAtHand = await parts.ask();
       this.#write(head);
       for (;;) {
-        if (!isAtHand || performance.now() - since > GATHERING_MAX) {
-          await socket.drained();
-          since = performance.now();
-        }
+        const isLong = isTurnLong();
+        if (!isAtHand || isLong) await socket.drained();
+        if (isLong) await nextTurn();
         const part = await parts.take();
         if (part === null) break;
         const data = typeof part === "string" ? encoder.encode(part) : part;
         if (socket.queued + data.length > GATHERED_MAX) await socket.drained();
-        this.#writeData(data);
-        // A part this large is not copied, and its producer may use the array again.
-        if (data.length > GATHERED_MAX) await socket.drained();
+        // A producer may use its array again when it is asked for more.
+        if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
       }
       socket.writeTogether([protocol.send(this.#end(response))!]);
@@ -410,10 +404,11 @@ export class Exchange {
     return { conn: socket.handOver(), head: protocol.trailingData[0] };
   }
 
-  #writeData(data: Uint8Array): void {
+  /** @returns Whether `data` was copied. */
+  #writeData(data: Uint8Array): boolean {
     this.bytes += data.length;
     const { protocol, socket } = this.connection;
-    socket.writeTogether(protocol.sendWithDataPassthrough(new h11.Data({ data }))!);
+    return socket.writeTogether(protocol.sendWithDataPassthrough(new h11.Data({ data }))!);
   }
 
   #write(bytes: Uint8Array): void {

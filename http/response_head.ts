@@ -48,12 +48,13 @@ export function plainResponse(statusCode: number, type: string | null, now: numb
   }
   let byStatus = plainResponses.get(type);
   if (byStatus === undefined) plainResponses.set(type, byStatus = []);
-  lastType = type;
-  return lastPlain = byStatus[statusCode] ??= new h11.Response({
+  lastPlain = byStatus[statusCode] ??= new h11.Response({
     statusCode,
     reason: reasonPhrase(statusCode),
     headers: type === null ? { Date } : { "Content-Type": type, Date },
   });
+  lastType = type;
+  return lastPlain;
 }
 
 /** `headers`, with the fields that they have not and a response should have, but for its length. */

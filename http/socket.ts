@@ -5,6 +5,7 @@
 // is gets what it brings.
 
 import type { Clock } from "./clock.ts";
+import { logError } from "./log.ts";
 import { operations, ridOf } from "./operations.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
@@ -214,19 +215,23 @@ export class Socket {
   /**
    * Queues parts that belong together, and with what was queued before: in one write, as far as that has
    * {@linkcode GATHERED_MAX} bytes at most.
+   *
+   * @returns Whether they were copied: else their arrays must stay as they are until all is written.
    */
-  writeTogether(parts: Uint8Array[]): void {
+  writeTogether(parts: Uint8Array[]): boolean {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
-    if ((this.#area === null && length <= COPY_MAX) || length > GATHERED_MAX) {
+    const isTooLong = length > GATHERED_MAX;
+    if ((this.#area === null && length <= COPY_MAX) || isTooLong) {
       for (const part of parts) this.write(part);
-      return;
+      return !isTooLong;
     }
-    if (this.#isClosed) return;
+    if (this.#isClosed) return true;
     // To copy them costs less than more writes.
     const large = this.#largeArea(length);
     for (const part of parts) large.append(part);
     this.#end = large.used;
     this.queued += length;
+    return true;
   }
 
   /** A large area with room for `length` bytes after what is being collected. */
@@ -279,6 +284,8 @@ export class Socket {
   }
 
   #write(bytes: Uint8Array): void {
+    // Nothing is queued that is empty: it was, or is, an array of the caller's whose buffer was given away.
+    if (bytes.length === 0) return this.#failed(transferred());
     this.#writing = bytes;
     if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
     (this.#rid < 0 ? this.conn.write(bytes) : operations!.write(this.#rid, bytes)).then(
@@ -294,6 +301,7 @@ export class Socket {
     if (this.#isClosed) return;
     this.queued -= count;
     if (isWhole) this.#writeNext();
+    else if (bytes.length === 0) this.#failed(transferred());
     else this.#write(bytes.subarray(count));
   };
 
@@ -375,6 +383,15 @@ export class Socket {
 interface Piece {
   readonly bytes: Uint8Array;
   readonly area: Area | null;
+}
+
+/** What the handler did wrong that gave the array. */
+function transferred(): TypeError {
+  const error = new TypeError(
+    "Cannot send the whole body: its buffer was transferred before it was sent",
+  );
+  logError(error);
+  return error;
 }
 
 const DONE = Promise.resolve();

@@ -329,12 +329,15 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   ): FoundRoute {
     const params: Record<string, unknown> = {};
     const { ends } = this.#router;
+    // All texts first: a converter may look for a route itself, which overwrites where they stand.
     for (let i = 0; i < route.params.length; i++) {
-      const { name, converter } = route.params[i];
       const start = ends[2 * i], end = ends[2 * i + 1];
       const text = typeof path === "string" ? path.slice(start, end) : textOf(path, start, end);
+      params[route.params[i].name] = text;
+    }
+    for (const { name, converter } of route.params) {
       try {
-        params[name] = converter.parse(this.decodeParam(text));
+        params[name] = converter.parse(this.decodeParam(params[name] as string));
       } catch (cause) {
         const whole = typeof path === "string" ? path : textOf(path, pathStart, pathEnd);
         throw errors.noParam(name, head + whole, cause);

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { GATHERED_MAX } from "../../http/socket.ts";
 import { ByHand, settled } from "./by_hand.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -57,17 +58,41 @@ Deno.test("Connection sends what there is of a stream while its producer waits",
 });
 
 Deno.test("Connection sends what there is of a stream before its producer has worked for long", async () => {
-  await using server = new ByHand((exchange) => {
+  const sent = Promise.withResolvers<void>();
+  await using server = new ByHand(async (exchange) => {
     async function* busy(): AsyncGenerator<string> {
       for (const letter of "abc") {
         for (const end = performance.now() + 60; performance.now() < end;);
         yield letter;
       }
     }
-    return exchange.respond(200, busy(), []);
+    await exchange.respond(200, busy(), []);
+    sent.resolve();
   });
   await server.send(GET);
+  await sent.promise;
   assert(server.conn.writes >= 3, `${server.conn.writes} writes`);
+});
+
+Deno.test("Connection lets others go on while a producer has all at hand and the client takes it at once", async () => {
+  let haveOthersGoneOn = false;
+  let isInTime = false;
+  async function* endless(): AsyncGenerator<string> {
+    for (const end = performance.now() + 1_000; !isInTime && performance.now() < end;) {
+      yield "a";
+      isInTime = haveOthersGoneOn;
+    }
+  }
+  await using server = new ByHand((exchange) => {
+    setTimeout(() => haveOthersGoneOn = true);
+    return exchange.respond(200, endless(), { Connection: "close" });
+  });
+  const taken = (async () => {
+    for (const area = new Uint8Array(64 * 1024); await server.client.read(area) !== null;);
+  })();
+  await server.send(GET);
+  await taken;
+  assert(isInTime);
 });
 
 Deno.test("Connection asks no producer for parts whose client has reset the connection before", async () => {
@@ -104,22 +129,32 @@ Deno.test("Connection sends the parts that came before their producer failed", a
   assert((await server.received()).endsWith("1\r\na\r\n1\r\nb\r\n"));
 });
 
-for (const size of [16, 64 * 1024, 300 * 1024]) {
-  Deno.test(`a producer may use its array of ${size} bytes again when it is asked for more`, async () => {
+const SIZES: [size: number, what: string][] = [
+  [16, "16 bytes"],
+  [64 * 1024, "64 KiB"],
+  [GATHERED_MAX, "as many bytes as are put together at most"],
+  [GATHERED_MAX + 1, "more bytes than are put together"],
+];
+
+for (const [size, what] of SIZES) {
+  Deno.test(`a producer may use its array of ${what} again when it is asked for more`, async () => {
     await using server = new ByHand((exchange) => {
       const array = new Uint8Array(size);
       async function* again(): AsyncGenerator<Uint8Array> {
         for (const letter of "abcdef") yield array.fill(letter.charCodeAt(0));
       }
-      return exchange.respond(200, again(), { "Content-Length": `${6 * size}` });
+      return exchange.respond(200, again(), []);
     });
     await server.send(GET);
     let received = "";
-    while (!received.endsWith("f".repeat(size))) {
+    while (!received.endsWith("0\r\n\r\n")) {
       received += await server.received();
       await settled();
     }
     const body = received.slice(received.indexOf("\r\n\r\n") + 4);
-    assert(body === [..."abcdef"].map((letter) => letter.repeat(size)).join(""));
+    const chunks = [..."abcdef"].map((letter) => {
+      return `${size.toString(16)}\r\n${letter.repeat(size)}\r\n`;
+    });
+    assert(body === `${chunks.join("")}0\r\n\r\n`);
   });
 }

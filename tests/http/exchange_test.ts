@@ -1,4 +1,5 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { LocalProtocolError } from "../../h11.ts";
 import type { HTTPContext, HTTPListener, ResponseBody } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient, type RawResponse, utf8 } from "./raw_client.ts";
@@ -81,6 +82,33 @@ test(
   },
 );
 
+const TRANSFERS: [when: string, (transfer: () => void) => void][] = [
+  ["before it is sent", (transfer) => transfer()],
+  ["while it is sent", (transfer) => setTimeout(transfer)],
+];
+
+for (const [when, after] of TRANSFERS) {
+  test(
+    `HTTPContext.response() ends the connection of a body whose buffer is transferred ${when}`,
+    NET,
+    async () => {
+      using errors = new ErrorLog();
+      await using app = await serving((app) => {
+        app.onEvent("GET:/", ({ ctx }) => {
+          const body = new Uint8Array(16 * 1024 * 1024);
+          ctx.response(200, body);
+          after(() => void structuredClone(body, { transfer: [body.buffer] }));
+        });
+      });
+      using client = await RawClient.connect(app.addr);
+      await client.send(request("GET"));
+      await client.until("\r\n\r\n");
+      assert((await client.rest()).length < 16 * 1024 * 1024);
+      assertStringIncludes(errors.entries[0], "its buffer was transferred before it was sent");
+    },
+  );
+}
+
 test("HTTPContext.response() ends a stream whose client has left", NET, async () => {
   using errors = new ErrorLog();
   const returned = Promise.withResolvers<void>();
@@ -144,6 +172,27 @@ for (const [what, headers] of HEADERS) {
     },
   );
 }
+
+test(
+  "HTTPContext.response() refuses a type that is not valid, each time it is given",
+  NET,
+  async () => {
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, ""));
+      app.onEvent("GET:/bad", ({ ctx }) => {
+        const headers = { "Content-Type": "text/x\r\nX-A: 1" };
+        for (let i = 0; i < 2; i++) {
+          assertThrows(() => ctx.response(200, "", headers), LocalProtocolError);
+        }
+        ctx.response(204);
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(request("GET") + request("GET", "/bad"));
+    assertEquals((await client.response()).status, 200);
+    assertEquals((await client.response()).status, 204);
+  },
+);
 
 test("HTTPContext.response() leaves its Date to a handler that gives one", NET, async () => {
   const { headers } = await answer((ctx) => ctx.response(200, null, { Date: "mine" }));

@@ -131,11 +131,13 @@ test(
       }
     });
     for (const path of Object.keys(reads)) {
-      using client = await RawClient.connect(app.addr);
-      await client.send(
-        `POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 7\r\n\r\n`,
-      );
-      assertEquals((await client.response()).body, `[null,"7",null]`);
+      for (const chunks of ["1\r\na\r\n", ""]) {
+        using client = await RawClient.connect(app.addr);
+        await client.send(
+          `POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\nX-Sum: 7\r\n\r\n`,
+        );
+        assertEquals((await client.response()).body, `[null,"7",null]`);
+      }
     }
   },
 );

@@ -149,6 +149,19 @@ Deno.test("findRouteOf() tells the whole path of a param without a value", () =>
   assertThrows(find, PathParamsError, 'param "n" of "GET:/99999999999999999999"');
 });
 
+Deno.test("findRoute() has the params of its own path where a converter looks for a route", () => {
+  const other = "/other/12345/67890";
+  const listener: Listener = new Listener();
+  listener.addConverter("nested", {
+    regex: /[a-z]+/,
+    parse: (text) => `${text} ${listener.findRoute(other)?.params.second}`,
+  });
+  listener.onEvent("/other/{first}/{second}", () => {});
+  listener.onEvent("/{first:nested}/{second}", () => {});
+  const params = { first: "one 67890", second: "two" };
+  assertEquals(listener.findRoute("/one/two")?.params, params);
+});
+
 Deno.test("findRoute() answers as a scan of greedy regular expressions does, on random patterns", () => {
   const random = seeded(20261122);
   let matches = 0;
