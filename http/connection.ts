@@ -391,7 +391,8 @@ export class Connection implements Watched {
     // After the last request of a connection nothing of it is read any more.
     const { protocol } = this;
     if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
-    this.ahead = this.#keepReading();
+    // It must not be over before it is noted down: who waits for it would wait for it for ever.
+    if (protocol.bufferedSize < READ_AHEAD_MAX) this.ahead = this.#keepReading();
   }
 
   /** The client's message is complete: the last one of the connection, or not. */

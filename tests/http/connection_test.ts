@@ -284,6 +284,30 @@ test(
   },
 );
 
+test("HTTPListener serves what comes behind a body, however much comes at once", NET, async () => {
+  const isReading = Promise.withResolvers<void>();
+  await using app = await serving((app) => {
+    routes(app);
+    app.onEvent("POST:/slow", async ({ ctx }) => {
+      const text = ctx.text();
+      isReading.resolve();
+      const body = await text;
+      // What is read ahead is read in a turn of the event loop, or was before.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      ctx.response(200, body);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  await isReading.promise;
+  const padded = GET.replace("\r\n\r\n", `\r\nX-Padding: ${"p".repeat(3_000)}\r\n\r\n`);
+  await client.send(`3\r\nabc\r\n0\r\n\r\n${padded.repeat(8)}`);
+  assertEquals((await client.response()).body, "abc");
+  for (let i = 0; i < 8; i++) assertEquals((await client.response()).body, "Welcome!");
+  await client.send(GET);
+  assertEquals((await client.response()).body, "Welcome!");
+});
+
 test("a request that waits its turn stays as it came while more is read", NET, async () => {
   const held = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
