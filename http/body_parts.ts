@@ -12,29 +12,29 @@ export type Part = Uint8Array | string;
 const TURNS_AT_HAND = 10;
 
 /** Milliseconds in which streams go on before the event loop looks for what has come: all others wait as long. */
-const TURN_MAX = 50;
+const TURN_MAX = 20;
 
 /** Resolves when the event loop has looked, after a stream went on first. */
 let turn: Promise<void> | null = null;
 let turnBegan = 0;
+
+function beginTurn(): void {
+  turnBegan = performance.now();
+  // With a callback of `setImmediate()` to run the event loop has something to do, and looks only now and then.
+  turn = new Promise((resolve) =>
+    setTimeout(() => {
+      turn = null;
+      resolve();
+    }, 0)
+  );
+}
 
 /**
  * Whether streams have gone on for so long that they must let others go on. A producer that has all at hand and a
  * client that takes it at once would keep them waiting: a write that ends at once does not end the turn.
  */
 export function isTurnLong(): boolean {
-  const now = performance.now();
-  if (turn === null) {
-    turnBegan = now;
-    // With a callback of `setImmediate()` to run the event loop has something to do, and looks only now and then.
-    turn = new Promise((resolve) =>
-      setTimeout(() => {
-        turn = null;
-        resolve();
-      }, 0)
-    );
-  }
-  return now - turnBegan > TURN_MAX;
+  return turn !== null && performance.now() - turnBegan > TURN_MAX;
 }
 
 /** Waits until the event loop has looked for what has come. */
@@ -67,6 +67,7 @@ export class BodyParts {
   async ask(): Promise<boolean> {
     this.#isSettled = this.#hasFailed;
     if (this.#isSettled) return true;
+    if (turn === null) beginTurn();
     try {
       Promise.resolve(this.#producer.next()).then(this.#gave, this.#failed);
     } catch (error) {
