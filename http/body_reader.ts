@@ -96,12 +96,12 @@ export class BodyReader {
 
   /** All of the body, where it has come whole and nothing was read; bytes that stay until the caller returns. */
   takeWhole(exchange: Exchange): Uint8Array<ArrayBuffer> | null {
-    const { protocol, isCorked } = this.#connection;
+    const { protocol } = this.#connection;
     const part = this.#part;
     if (exchange.isOver || part?.length !== exchange.request.contentLength) return null;
     this.#part = null;
     exchange.body.trailers = (protocol.nextEvent() as h11.EndOfMessage).headers;
-    if (!isCorked) this.#connection.readAheadLater();
+    this.#connection.readAheadLater();
     return part as Uint8Array<ArrayBuffer>;
   }
 

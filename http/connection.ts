@@ -1,7 +1,8 @@
 // One connection: reads requests one after the other, has each of them answered, and writes the answers.
 //
-// It is one loop. While an exchange runs, the loop waits for its end, and what is read is read for the
-// exchange: its body, and when that is complete one buffer ahead, which tells when the client leaves.
+// It is one loop, which ends where there is something to wait for and goes on when that is there. While an
+// exchange runs, that is its end, and what is read is read for the exchange: its body, and when that is
+// complete one buffer ahead, which tells when the client leaves.
 
 import * as h11 from "../h11.ts";
 import { BodyReader } from "./body_reader.ts";
@@ -15,7 +16,7 @@ import { formatAddr, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
-import { ConnectionLost, Socket } from "./socket.ts";
+import { ConnectionLost, type Receiver, Socket } from "./socket.ts";
 
 /** Milliseconds that draining may take, or a client may say nothing before a close that lets it read on. */
 const LINGER = 1_000;
@@ -62,7 +63,7 @@ let soon: Connection[] = [];
 type Wait = "nothing" | "request" | "head";
 
 /** One connection of a server. */
-export class Connection implements Watched {
+export class Connection implements Receiver, Watched {
   readonly host: ConnectionHost;
   readonly protocol: h11.Connection;
   readonly socket: Socket;
@@ -77,14 +78,15 @@ export class Connection implements Watched {
   #headDeadline = 0;
   /** The client was too late with a head or a body: the connection ends. */
   #timedOut: HTTPError | null = null;
-  /** The end of the connection while the loop still waits for a request, or for the rest of its head. */
-  #leaving: Promise<void> | null = null;
   /** When the connection became idle, by the clock; 0 while it is not. */
   idleSince = 0;
-  /** Whether what is written is flushed soon, together with what else there is. */
-  isCorked = false;
   /** Its last answer was given: what comes is read and dropped. */
   isEnding = false;
+  /** Nothing goes on any more. */
+  #isOver = false;
+  /** Whether no request is read after the one that is handled. */
+  #isLast = false;
+  #readsAheadSoon = false;
   #openedAt = 0;
 
   constructor(host: ConnectionHost, conn: Deno.Conn) {
@@ -160,7 +162,7 @@ export class Connection implements Watched {
     // A head that has begun is read to its end, and answered.
     const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.isEnding;
     this.#idleTurns = isIdle && !isBusy ? this.#idleTurns + 1 : 0;
-    if (this.#idleTurns > LAST_TURNS) this.#leaving ??= this.#end().catch(ignore);
+    if (this.#idleTurns > LAST_TURNS) this.#end();
   }
   #idleTurns = 0;
 
@@ -187,8 +189,8 @@ export class Connection implements Watched {
     } else if (this.#wait === "head" && isLate) {
       counters.headerTimeouts++;
       this.#timedOut = requestTimeout("head");
-      this.#leaving = this.#refuse(this.#timedOut).catch(ignore);
       this.#waitForNothing();
+      this.#refuse(this.#timedOut);
     } else if (this.#isHandling && this.#bodyReader?.isLate(now)) {
       counters.bodyTimeouts++;
       this.#timedOut = requestTimeout("body");
@@ -198,20 +200,23 @@ export class Connection implements Watched {
 
   /** Serves the connection until it ends, of which its host is told. */
   serve(): void {
-    const { clock } = this.host;
+    const { clock, settings } = this.host;
     clock.watch(this);
     this.#openedAt = clock.now;
-    // A connection that is idle keeps what each async function up to here is suspended with: so `#serve` is
-    // the only one, and reads by itself.
-    const end = (error?: unknown): void => {
-      if (error !== undefined) this.#reportEnd(error);
-      clock.unwatch(this);
-      this.socket.close();
-      this.#exchange?.end();
-      this.host.ended(this);
-    };
-    this.#serve().then(end, end);
+    if (!settings.proxyProtocol) return this.#goOn();
+    this.#readProxyHeader().then((isThere) => isThere ? this.#goOn() : this.#over(), this.#over);
   }
+
+  /** Nothing goes on any more, for the reason of `error` where that is no end as it has to be. */
+  readonly #over = (error?: unknown): void => {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (error !== undefined) this.#reportEnd(error);
+    this.host.clock.unwatch(this);
+    this.socket.close();
+    this.#exchange?.end();
+    this.host.ended(this);
+  };
 
   /** Tells why the connection ended, where its client does not know. */
   #reportEnd(error: unknown): void {
@@ -232,11 +237,10 @@ export class Connection implements Watched {
     const read = async (): Promise<Uint8Array> => {
       const data = await socket.read();
       // While the connection ends, what comes is dropped.
-      return this.#leaving === null ? data : new Uint8Array(0);
+      return this.isEnding ? new Uint8Array(0) : data;
     };
     try {
       const found = await readProxyHeader(read, settings.maxHeadSize);
-      if (this.#leaving !== null) await this.#leaving;
       if (found === null) return false;
       const { header, rest } = found;
       if (header.source !== null) this.#remoteAddr = header.source;
@@ -250,68 +254,65 @@ export class Connection implements Watched {
     }
   }
 
-  async #serve(): Promise<void> {
-    const { host, protocol, socket } = this;
-    if (host.settings.proxyProtocol && !await this.#readProxyHeader()) return;
-    // What belongs to a request stands in no variable here: while it is suspended, a function holds on to what
-    // its variables held last.
-    for (;;) {
-      let request: "exchange" | typeof h11.NEED_DATA | null;
-      try {
-        request = this.#nextRequest();
-      } catch (error) {
-        return await this.#refuse(error);
-      }
-      if (request === h11.NEED_DATA) {
-        socket.flush();
-        // Reading goes on while the client is slow to take its answers, up to a bound.
-        if (socket.queued > CORK_MAX) await socket.drained();
-        this.#waitForHead();
-        if (this.ahead === null) protocol.receiveData(await socket.read());
-        else await this.ahead;
-        if (this.#leaving !== null) return await this.#leaving;
-        this.#waitForNothing();
-        continue;
-      }
-      if (request === null) break;
-
-      const isLast = this.isClosing;
-      const running = this.#handle();
-      if (running !== undefined) {
-        socket.flush();
-        this.readAheadLater();
-        await running;
-      }
-      if (this.#finish()) return;
-      const canGoOn = this.#isReusable() || await this.#drain();
-      if (this.#bodyReader !== null) this.#bodyReader.end();
-      // An answer that had begun before the server stops has not told that the connection ends: the client
-      // may have sent another request meanwhile.
-      if (!canGoOn || isLast || this.#timedOut !== null) return await this.#end();
-      this.#exchange = null;
-      if (socket.queued > CORK_MAX) await socket.drained();
-      protocol.startNextCycle();
+  /** Goes on after what was waited for, until there is something to wait for again. */
+  readonly #goOn = (): void => {
+    if (this.isEnding) return;
+    this.#waitForNothing();
+    try {
+      this.#serve()?.then(this.#goOn, this.#over);
+    } catch (error) {
+      this.#over(error);
     }
-    await socket.drained();
+  };
+
+  received(data: Uint8Array): void {
+    if (this.isEnding) return;
+    this.protocol.receiveData(data);
+    this.#goOn();
   }
 
-  /** Makes the exchange of the next request, where its head has come; null where there is none any more. */
-  #nextRequest(): "exchange" | typeof h11.NEED_DATA | null {
-    const event = this.protocol.nextEvent();
+  lost(error: ConnectionLost): void {
+    this.#over(error);
+  }
+
+  /** Answers the requests that have come. @returns What has to be waited for, where that is not data. */
+  #serve(): Promise<void> | void {
+    for (;;) {
+      if (this.#exchange === null) {
+        const request = this.#nextRequest();
+        if (request === h11.NEED_DATA) return this.#waitForData();
+        if (request === null) return;
+        this.#isLast = this.isClosing;
+        const running = this.#handle();
+        if (running !== undefined) {
+          this.readAheadLater();
+          return running;
+        }
+      }
+      if (this.#finish()) return this.#over();
+      if (!this.#isReusable()) return this.#drain();
+      const waiting = this.#startNext();
+      if (waiting !== undefined || this.isEnding) return waiting;
+    }
+  }
+
+  /** Makes the exchange of the next request, where its head has come; null where none comes any more. */
+  #nextRequest(): Exchange | typeof h11.NEED_DATA | null {
+    let event: ReturnType<h11.Connection["nextEvent"]>;
+    try {
+      event = this.protocol.nextEvent();
+    } catch (error) {
+      this.#refuse(error);
+      return null;
+    }
     if (event === h11.NEED_DATA) return event;
-    if (typeof event === "string" || event.type !== "Request") return null;
+    if (typeof event === "string" || event.type !== "Request") {
+      this.socket.drained().then(() => this.#over(), this.#over);
+      return null;
+    }
     this.#readOn();
-    this.#exchange = new Exchange(this, event);
     this.#requests++;
-    return "exchange";
-  }
-
-  /** Has the exchange handled; returns a promise where that takes time. */
-  #handle(): void | Promise<void> {
-    this.isCorked = true;
-    const running = this.host.handle(this.#exchange!);
-    this.isCorked = false;
-    return running;
+    return this.#exchange = new Exchange(this, event);
   }
 
   /** Ends the exchange, which is handled. @returns Whether the connection speaks another protocol now. */
@@ -322,8 +323,20 @@ export class Connection implements Watched {
     return exchange.isUpgraded;
   }
 
+  /** The connection is used again. @returns What has to be waited for before. */
+  #startNext(): Promise<void> | void {
+    this.#bodyReader?.end();
+    // An answer that had begun before the server stops has not told that the connection ends: the client may
+    // have sent another request meanwhile.
+    if (this.#isLast || this.#timedOut !== null) return this.#end();
+    this.#exchange = null;
+    this.protocol.startNextCycle();
+    const { socket } = this;
+    if (socket.queued > CORK_MAX) return socket.drained();
+  }
+
   /** The connection waits for a request, or for the rest of its head. */
-  #waitForHead(): void {
+  #waitForData(): Promise<void> | void {
     const { clock, settings } = this.host;
     if (this.protocol.bufferedSize > 0) {
       if (this.#headDeadline === 0 && settings.headerTimeout > 0) {
@@ -338,6 +351,13 @@ export class Connection implements Watched {
       this.idleSince = clock.now;
       this.host.becameIdle();
     }
+    if (this.ahead !== null) return this.ahead;
+    this.socket.receive(this);
+  }
+
+  /** Has the exchange handled; returns a promise where that takes time. */
+  #handle(): void | Promise<void> {
+    return this.host.handle(this.#exchange!);
   }
 
   #waitForNothing(): void {
@@ -369,11 +389,14 @@ export class Connection implements Watched {
    * that wait, wait for what is there.
    */
   readAheadLater(): void {
+    if (this.#readsAheadSoon) return;
+    this.#readsAheadSoon = true;
     if (soon.push(this) > 1) return;
     setImmediate(() => {
       const connections = soon;
       soon = [];
       for (const connection of connections) {
+        connection.#readsAheadSoon = false;
         if (connection.#isHandling) connection.#readAhead();
       }
     });
@@ -444,15 +467,15 @@ export class Connection implements Watched {
     return ourState === h11.DONE && theirState === h11.DONE && !this.socket.isLost;
   }
 
-  /** Reads and drops what is left of a body. @returns Whether the connection can be used again. */
-  async #drain(): Promise<boolean> {
+  /** Reads and drops what is left of a body; else the connection ends. */
+  async #drain(): Promise<void> {
     const { protocol, socket } = this;
     // A client that waits for a 100 that it never got may send the body, or not.
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
       !protocol.theyAreWaitingFor100Continue && !socket.isLost && this.#timedOut === null;
-    if (!mayGoOn) return false;
+    if (!mayGoOn) return this.#end();
     socket.flush();
-    const timer = setTimeout(() => void this.#end().catch(ignore), LINGER);
+    const timer = setTimeout(() => this.#end(), LINGER);
     try {
       await this.bodyReader.drain();
     } catch (error) {
@@ -460,18 +483,22 @@ export class Connection implements Watched {
     } finally {
       clearTimeout(timer);
     }
-    return !this.isEnding && this.#isReusable();
+    if (this.isEnding || !this.#isReusable()) return this.#end();
+    await this.#startNext();
   }
 
   /** Ends the connection after its last answer. */
-  async #end(): Promise<void> {
+  #end(): void {
+    if (this.isEnding) return;
     this.isEnding = true;
-    await this.socket.drained();
-    await this.socket.linger(LINGER, LINGER_MAX);
+    this.#bodyReader?.end();
+    const { socket } = this;
+    socket.drained().then(() => socket.linger(LINGER, LINGER_MAX))
+      .then(() => this.#over(), this.#over);
   }
 
   /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
-  async #refuse(error: unknown): Promise<void> {
+  #refuse(error: unknown): void {
     const { protocol, socket } = this;
     const isTimeout = error === this.#timedOut;
     if (!(error instanceof h11.RemoteProtocolError) && !isTimeout) throw error;
@@ -494,7 +521,7 @@ export class Connection implements Watched {
       const bytes = new TextEncoder().encode(body);
       for (const part of protocol.sendWhole(response, bytes)) socket.write(part);
     }
-    await this.#end();
+    this.#end();
   }
 
   /** Counts and logs a request that is refused, with the first bytes of what was not read. */
@@ -520,5 +547,3 @@ function requestTimeout(what: "head" | "body"): HTTPError {
 function startsWithHead(bytes: Uint8Array): boolean {
   return String.fromCharCode(...bytes.subarray(0, 5)) === "HEAD ";
 }
-
-function ignore(): void {}

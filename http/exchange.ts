@@ -417,7 +417,7 @@ export class Exchange {
 
   #flush(): void {
     // Where the peer is gone there is nobody to tell; the connection notices by itself.
-    if (!this.connection.isCorked) this.connection.socket.flush();
+    this.connection.socket.flushSoon();
   }
 
   #checkOpen(): void {

@@ -62,6 +62,21 @@ export class ConnectionLost extends Error {
   override name = "ConnectionLost";
 }
 
+/** Who is told what comes, without a promise for each read. */
+export interface Receiver {
+  /** Bytes have come, which are overwritten by the next read; none at the end of the stream. */
+  received(data: Uint8Array): void;
+  /** Nothing can be read any more. */
+  lost(error: ConnectionLost): void;
+}
+
+/**
+ * Those that write, and then read, at the end of this turn of the event loop. Its beginning brings what has
+ * come over many connections; one after the other is answered, then all is written, then all are read. Code
+ * that runs again at once is still in the caches of the processor, which each call of the system empties.
+ */
+let waiting: Socket[] = [];
+
 /** Reads from and writes to a connection. */
 export class Socket {
   readonly conn: Deno.Conn;
@@ -73,10 +88,17 @@ export class Socket {
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
   #idleSize = IDLE_BUFFER;
-  /** The read of the system that is under way. */
-  #reading: Promise<Uint8Array> | null = null;
+  /** Whether a read of the system is under way. */
+  #isReading = false;
+  /** What it reads into. */
+  #into: Uint8Array = this.#buffer;
   /** Its operation, or that of the last read. */
   #operation: Promise<number | null> | null = null;
+  /** Who is told what it brings, where that was not promised. */
+  #receiver: Receiver | null = null;
+  #promised: PromiseWithResolvers<Uint8Array> | null = null;
+  /** Whether it is among those that wait for the end of the turn. */
+  #isWaiting = false;
   #isRef = true;
   /** Bytes that wait to be written. */
   queued = 0;
@@ -112,7 +134,7 @@ export class Socket {
     const conn = this.conn as Partial<Pick<Deno.TcpConn, "ref" | "unref">>;
     if (isRef) conn.ref?.();
     else conn.unref?.();
-    if (this.#reading !== null) this.#refOperation();
+    if (this.#isReading) this.#refOperation();
   }
 
   #refOperation(): void {
@@ -121,11 +143,57 @@ export class Socket {
     else operations!.unrefOpPromise(this.#operation!);
   }
 
-  /** Begins a read. @returns How many bytes it brings; 0 or null at the end of the stream. */
-  #begin(buffer: Uint8Array): Promise<number | null> {
-    this.#operation = this.#rid < 0 ? this.conn.read(buffer) : operations!.read(this.#rid, buffer);
+  /** Begins a read. */
+  #read(into: Uint8Array): void {
+    this.#isReading = true;
+    this.#into = into;
+    const operation = this.#rid < 0 ? this.conn.read(into) : operations!.read(this.#rid, into);
+    this.#operation = operation;
     if (!this.#isRef) this.#refOperation();
-    return this.#operation;
+    operation.then(this.#took, this.#cannotRead);
+  }
+
+  readonly #took = (count: number | null): void => {
+    this.#isReading = false;
+    const into = this.#into;
+    const buffer = this.#buffer;
+    if (into === buffer) {
+      // Where a read fills the buffer more is waiting. An idle connection goes back to a small one.
+      const isFilled = count === buffer.length;
+      if (isFilled) this.#idleSize = LARGE_IDLE_BUFFER;
+      const size = isFilled ? HEAD_BUFFER : this.#idleSize;
+      if (buffer.length !== size) this.#buffer = new Uint8Array(size);
+    }
+    this.#into = this.#buffer;
+    const data = into.subarray(0, count ?? 0);
+    const receiver = this.#receiver;
+    if (receiver !== null) {
+      this.#receiver = null;
+      return receiver.received(data);
+    }
+    const promised = this.#promised!;
+    this.#promised = null;
+    promised.resolve(data);
+  };
+
+  readonly #cannotRead = (cause: unknown): void => {
+    this.#isReading = false;
+    this.#into = this.#buffer;
+    const error = new ConnectionLost("Cannot read: the connection is gone", { cause });
+    const receiver = this.#receiver;
+    if (receiver !== null) {
+      this.#receiver = null;
+      return receiver.lost(error);
+    }
+    const promised = this.#promised!;
+    this.#promised = null;
+    promised.reject(error);
+  };
+
+  /** Has `receiver` told of what comes next, unless it is read otherwise before. It must not throw. */
+  receive(receiver: Receiver): void {
+    this.#receiver = receiver;
+    this.#waitForEndOfTurn();
   }
 
   /**
@@ -135,37 +203,41 @@ export class Socket {
    * It rejects with {@linkcode ConnectionLost}.
    */
   read(): Promise<Uint8Array> {
-    // Callbacks that are there already: an async function around each read made a third of the garbage of a
-    // small request.
-    return this.#reading ??= this.#begin(this.#buffer).then(this.#took, this.#cannotRead);
+    return this.readInto(this.#buffer);
   }
-
-  readonly #took = (count: number | null): Uint8Array => {
-    this.#reading = null;
-    const buffer = this.#buffer;
-    // Where a read fills the buffer more is waiting. An idle connection goes back to a small one.
-    const isFilled = count === buffer.length;
-    if (isFilled) this.#idleSize = LARGE_IDLE_BUFFER;
-    const size = isFilled ? HEAD_BUFFER : this.#idleSize;
-    if (buffer.length !== size) this.#buffer = new Uint8Array(size);
-    return buffer.subarray(0, count ?? 0);
-  };
 
   /**
    * As `read`, into `view`, which nobody else may write to until then. What a read brings that was under way
    * stands elsewhere, and is overwritten by the next read.
    */
   readInto(view: Uint8Array): Promise<Uint8Array> {
-    return this.#reading ??= this.#begin(view).then((count) => {
-      this.#reading = null;
-      return view.subarray(0, count ?? 0);
-    }, this.#cannotRead);
+    if (this.#promised === null) {
+      this.#receiver = null;
+      this.#promised = Promise.withResolvers();
+      if (!this.#isReading) this.#read(view);
+    }
+    return this.#promised.promise;
   }
 
-  readonly #cannotRead = (cause: unknown): never => {
-    this.#reading = null;
-    throw new ConnectionLost("Cannot read: the connection is gone", { cause });
-  };
+  #waitForEndOfTurn(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    if (waiting.push(this) === 1) DONE.then(Socket.#endTurn);
+  }
+
+  static #endTurn(this: void): void {
+    const sockets = waiting;
+    waiting = [];
+    for (let i = 0; i < sockets.length; i++) {
+      const socket = sockets[i];
+      socket.#isWaiting = false;
+      socket.flush();
+    }
+    for (let i = 0; i < sockets.length; i++) {
+      const socket = sockets[i];
+      if (socket.#receiver !== null && !socket.#isReading) socket.#read(socket.#buffer);
+    }
+  }
 
   /** Queues bytes to be written. Large ones are not copied. */
   write(bytes: Uint8Array): void {
@@ -258,6 +330,11 @@ export class Socket {
     if (area === null) return;
     this.#queue.push({ bytes: area.bytes.subarray(this.#start, this.#end), area });
     this.#area = null;
+  }
+
+  /** As `flush`, at the end of this turn of the event loop. */
+  flushSoon(): void {
+    if (this.#writing === null) this.#waitForEndOfTurn();
   }
 
   /** Begins to write what is queued, and goes on until all is written, also what is queued meanwhile. */
