@@ -167,18 +167,20 @@ export class Connection {
    * The bytes are not copied. Leave the array as it is until `nextEvent` has returned NEED_DATA or PAUSED; the
    * data of `Data` events is a view on it for as long as you hold them.
    *
+   * @param length How many bytes at the beginning of `data` came, where not all of it did: a view of them need not
+   * be made.
    * @throws {LocalProtocolError} Bytes come after the end.
    */
-  receiveData(data: Uint8Array): void {
+  receiveData(data: Uint8Array, length: number = data.length): void {
     forgetPlaced();
-    if (data.length === 0) {
+    if (length === 0) {
       this.#buffer.isClosed = true;
     } else if (this.#buffer.isClosed) {
       throw new LocalProtocolError(
         "Cannot receive data: the end of the stream was received before",
       );
     } else {
-      this.#buffer.append(data);
+      this.#buffer.append(data, length);
     }
   }
 

@@ -33,20 +33,18 @@ export class ReceiveBuffer {
     return this.#searched === this.start;
   }
 
-  append(data: Uint8Array): void {
+  append(data: Uint8Array, length: number): void {
     if (this.start === this.end) {
       this.bytes = data;
       this.start = this.#searched = 0;
       this.hasLineEnd = false;
-      this.end = data.length;
+      this.end = length;
       this.#isOurs = false;
       return;
     }
-    if (!this.#isOurs || this.end + data.length > this.bytes.length) {
-      this.#move(data.length);
-    }
-    this.bytes.set(data, this.end);
-    this.end += data.length;
+    if (!this.#isOurs || this.end + length > this.bytes.length) this.#move(length);
+    this.bytes.set(length === data.length ? data : data.subarray(0, length), this.end);
+    this.end += length;
   }
 
   /** Copies a rest that stands in the caller's array, so that the caller may write to it again. */

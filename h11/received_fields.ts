@@ -78,6 +78,8 @@ const indexes = new Slab((length) => new Int32Array(length), 4 * 1024);
 const USUAL_FIELDS = 32;
 /** Bytes after what is read that are looked at with it, and of no effect. */
 const SLACK = 8;
+/** So many bytes more than have to be may be copied to the area of heads. */
+const MORE_MAX = 1024;
 
 // Bytes that were placed with the last section and are not its own: what a client has sent with it.
 let rest: ReceiveBuffer | null = null;
@@ -114,8 +116,9 @@ export function forgetPlaced(): void {
 export function place(bytes: Uint8Array, start: number, end: number): void {
   rest = null;
   const size = end - start;
-  const at = heads.find(size + SLACK);
-  const isAll = start === 0 && end === bytes.length;
+  // To copy a little more takes less time than to make a view of what is wanted.
+  const isAll = start === 0 && bytes.length - end <= MORE_MAX;
+  const at = heads.find((isAll ? bytes.length : size) + SLACK);
   heads.array.set(isAll ? bytes : bytes.subarray(start, end), at);
   heads.array[at + size] = 0;
 }

@@ -265,9 +265,9 @@ export class Connection implements Receiver, Watched {
     }
   };
 
-  received(data: Uint8Array): void {
+  received(buffer: Uint8Array, count: number): void {
     if (this.isEnding) return;
-    this.protocol.receiveData(data);
+    this.protocol.receiveData(buffer, count);
     this.#goOn();
   }
 

@@ -6,7 +6,6 @@ import { type Exchange, handled, type Upgraded } from "./exchange.ts";
 import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, schemeOf, urlOf } from "./target.ts";
-import type { RequestBody } from "./request_body.ts";
 import type { ResponseBody } from "./response_body.ts";
 import { NO_HEADERS } from "./response_head.ts";
 import { type RequestSource, webRequest } from "./web_request.ts";
@@ -14,8 +13,8 @@ import { type RequestSource, webRequest } from "./web_request.ts";
 /** Ties a new context to its exchange; for `connection.ts` alone. */
 export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
 
-/** The body of a context's request. */
-let bodyOf: (ctx: HTTPContext) => RequestBody;
+/** The exchange that a context belongs to. */
+export let exchangeOf: (ctx: HTTPContext) => Exchange;
 
 /** Options of {@linkcode HTTPContext.upgrade}. */
 export interface UpgradeOptions {
@@ -48,7 +47,7 @@ export class HTTPContext extends Context {
       ctx.#exchange = exchange;
       exchange.context = ctx;
     };
-    bodyOf = (ctx) => ctx.#bound.body;
+    exchangeOf = (ctx) => ctx.#bound;
   }
 
   /** Made by the listener for each request. */
@@ -129,7 +128,8 @@ export class HTTPContext extends Context {
     if (this.#request === null) {
       const method = webMethod(this.method);
       if (method === null) throw new HTTPError(501);
-      const url = urlOf(this.target, this.headers.get("host"), this.#bound.connection.socket.conn);
+      const { request, connection } = this.#bound;
+      const url = urlOf(request, request.headers.get("host"), connection.socket.conn);
       if (url === null) throw new HTTPError(400);
       this.#request = webRequest(method, url, new ContextSource(this, method, url));
     }
@@ -409,7 +409,7 @@ class ContextSource implements RequestSource {
   }
 
   takeBody(): Uint8Array<ArrayBuffer> | null {
-    return this.#hasBody ? bodyOf(this.#ctx).takeWhole() : null;
+    return this.#hasBody ? exchangeOf(this.#ctx).body.takeWhole() : null;
   }
 
   make(headers: globalThis.HeadersInit, isRead: boolean): Request {

@@ -5,8 +5,8 @@ import { HTTPListener } from "./http_listener.ts";
 import { ListenError } from "./listen.ts";
 import { logError } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
-import type { HTTPContext } from "./context.ts";
-import { checkResponse, isSendable } from "./web_response.ts";
+import { exchangeOf, type HTTPContext } from "./context.ts";
+import { checkResponse, isResponse } from "./web_response.ts";
 
 /** Options of {@linkcode serve}: `Deno.serve`'s, and those of {@linkcode ServerOptions}. */
 export interface ServeOptions<A extends Deno.Addr = Deno.Addr> extends ServerOptions {
@@ -162,12 +162,13 @@ class FetchListener extends HTTPListener {
       options as ServeTcpOptions;
     super({ accessLog: false, ...rest, hostname, backlog });
     const { onError } = options;
-    const waitFor = async (answer: unknown): Promise<Response> => {
+    const respondWithAwaited = async (ctx: HTTPContext, answer: unknown): Promise<void> => {
+      const exchange = exchangeOf(ctx);
       try {
-        return checkResponse(await answer);
+        void exchange.respondWith(checkResponse(await answer));
       } catch (error) {
-        if (onError === undefined) throw error;
-        return checkResponse(await onError(error));
+        if (onError === undefined || exchange.isOver) throw error;
+        void exchange.respondWith(checkResponse(await onError(error)));
       }
     };
     const route = this.onEvent(({ ctx }) => {
@@ -176,11 +177,12 @@ class FetchListener extends HTTPListener {
       let answer: unknown;
       try {
         answer = handler(request, new HandlerInfo(ctx));
+        // What is there at once is sent at once: a promise in between costs more than the answer.
+        if (isResponse(answer)) return void exchangeOf(ctx).respondWith(answer);
       } catch (error) {
         answer = Promise.reject(error);
       }
-      // What is there at once is sent at once: a promise in between costs more than the answer.
-      return isSendable(answer) ? answer : waitFor(answer);
+      return respondWithAwaited(ctx, answer);
     });
     this.#found = { route, params: {} };
   }

@@ -64,8 +64,8 @@ export class ConnectionLost extends Error {
 
 /** Who is told what comes, without a promise for each read. */
 export interface Receiver {
-  /** Bytes have come, which are overwritten by the next read; none at the end of the stream. */
-  received(data: Uint8Array): void;
+  /** So many bytes have come, at the beginning of `buffer`, until the next read; 0 at the end of the stream. */
+  received(buffer: Uint8Array, count: number): void;
   /** Nothing can be read any more. */
   lost(error: ConnectionLost): void;
 }
@@ -153,8 +153,9 @@ export class Socket {
     operation.then(this.#took, this.#cannotRead);
   }
 
-  readonly #took = (count: number | null): void => {
+  readonly #took = (result: number | null): void => {
     this.#isReading = false;
+    const count = result ?? 0;
     const into = this.#into;
     const buffer = this.#buffer;
     if (into === buffer) {
@@ -165,15 +166,14 @@ export class Socket {
       if (buffer.length !== size) this.#buffer = new Uint8Array(size);
     }
     this.#into = this.#buffer;
-    const data = into.subarray(0, count ?? 0);
     const receiver = this.#receiver;
     if (receiver !== null) {
       this.#receiver = null;
-      return receiver.received(data);
+      return receiver.received(into, count);
     }
     const promised = this.#promised!;
     this.#promised = null;
-    promised.resolve(data);
+    promised.resolve(into.subarray(0, count));
   };
 
   readonly #cannotRead = (cause: unknown): void => {

@@ -1,5 +1,6 @@
 // The parts of a request's target (RFC 9112 3.2).
 
+import type { Request } from "../h11.ts";
 import { formatAddr } from "./log.ts";
 
 /** Where the path begins: after the authority of an absolute-form, else at the start. */
@@ -30,13 +31,18 @@ export function schemeOf(conn: Deno.Conn): "http" | "https" {
   return "handshake" in conn ? "https" : "http";
 }
 
+/** What is asked of a request for its URL. */
+export type Target = Pick<Request, "target" | "targetInto">;
+
 /** The URL that was asked for (RFC 9110 7.1), normalized; null where target and Host make none. */
-export function urlOf(target: string, host: string | null, conn: Deno.Conn): string | null {
+export function urlOf(request: Target, host: string | null, conn: Deno.Conn): string | null {
   const scheme = schemeOf(conn);
-  if (host !== null && IS_NORMAL.test(target)) {
+  const length = request.targetInto(units);
+  if (host !== null && isNormal(length)) {
     const origin = originOf(scheme, host);
-    if (origin !== null) return origin + target;
+    if (origin !== null) return origin.with(request, length);
   }
+  const { target } = request;
   if (pathStart(target) > 0) return URL.parse(target)?.href ?? null;
   const { localAddr } = conn;
   const local = "hostname" in localAddr ? formatAddr(localAddr) : "localhost";
@@ -44,21 +50,79 @@ export function urlOf(target: string, host: string | null, conn: Deno.Conn): str
   return URL.parse(`${scheme}://${host ?? local}${path}`)?.href ?? null;
 }
 
+/** The code units of the target that is looked at. */
+const units = new Uint16Array(1024);
+const SLASH = 0x2f, DOT = 0x2e, QUESTION_MARK = 0x3f;
+
+/** Whether the URL parser leaves a code unit as it is, in a path or in a query (URL 1.3, percent-encode sets). */
+const IN_PATH = tableOf("/$&()*+,;=:@%-.~!");
+const IN_QUERY = tableOf("/$&()*+,;=:@%-.~!?");
+
+function tableOf(marks: string): Uint8Array {
+  const table = new Uint8Array(0x100);
+  for (let unit = 0x30; unit <= 0x7a; unit++) {
+    table[unit] = /\w/.test(String.fromCharCode(unit)) ? 1 : 0;
+  }
+  for (let i = 0; i < marks.length; i++) table[marks.charCodeAt(i)] = 1;
+  return table;
+}
+
 /**
- * A path and query that the URL parser leaves as they are (URL 1.3, percent-encode sets; 4.1, dot segments):
- * to have it parse them takes longer than all else of a small request.
+ * Whether `units` begin with a path and query that the URL parser leaves as they are: to have it parse them takes
+ * longer than all else of a small request.
  */
-const IS_NORMAL = /^(?:\/(?!\.|%2e)[\w\-.~!$&()*+,;=:@%]*)+(?:\?[\w\-.~!$&()*+,;=:@%/?]*)?$/i;
+function isNormal(length: number): boolean {
+  if (length < 1 || units[0] !== SLASH) return false;
+  let table = IN_PATH;
+  for (let i = 0; i < length; i++) {
+    const unit = units[i];
+    if (unit === QUESTION_MARK) table = IN_QUERY;
+    if (table[unit] !== 1) return false;
+    // Segments that begin with a dot may be dot segments (URL 4.1).
+    if (unit === SLASH && table === IN_PATH && i + 1 < length && isDot(i + 1)) return false;
+  }
+  return true;
+}
 
-/** What a URL begins with, for the Host that was asked for last: mostly it is the same one. */
-let last = { scheme: "", host: "", origin: null as string | null };
+function isDot(at: number): boolean {
+  return units[at] === DOT ||
+    (units[at] === 0x25 && units[at + 1] === 0x32 && (units[at + 2] | 0x20) === 0x65);
+}
 
-function originOf(scheme: string, host: string): string | null {
+/** Up to this length a URL is made from its code units: a text joined of two has to be joined to be looked at. */
+const SHORT_URL = 128;
+/** For each such length the array whose elements become a text. */
+const codes: number[][] = [];
+
+/** What a URL begins with. */
+class Origin {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** The URL of `request`, whose target `units` begin with. */
+  with(request: Target, targetLength: number): string {
+    const text = this.#text, { length } = text;
+    const size = length + targetLength;
+    if (size > SHORT_URL) return text + request.target;
+    const into = codes[size] ??= Array(size).fill(0);
+    for (let i = 0; i < length; i++) into[i] = text.charCodeAt(i);
+    for (let i = 0; i < targetLength; i++) into[length + i] = units[i];
+    return String.fromCharCode.apply(null, into);
+  }
+}
+
+/** That of the Host that was asked for last: mostly it is the same one. */
+let last = { scheme: "", host: "", origin: null as Origin | null };
+
+function originOf(scheme: string, host: string): Origin | null {
   if (host !== last.host || scheme !== last.scheme) {
     const url = URL.parse(`${scheme}://${host}/`);
     // A host is nothing else: no path, no name and password.
-    const origin = url === null || url.href !== `${url.origin}/` ? null : url.origin;
-    last = { scheme, host, origin };
+    const isHost = url !== null && url.href === `${url.origin}/`;
+    last = { scheme, host, origin: isHost ? new Origin(url.origin) : null };
   }
   return last.origin;
 }

@@ -145,11 +145,6 @@ export function checkResponse(value: unknown): Response {
   return value as Response;
 }
 
-/** Whether {@linkcode checkResponse} takes `value`. */
-export function isSendable(value: unknown): boolean {
-  return problemOf(value) === null;
-}
-
 function problemOf(value: unknown): string | null {
   if (!isResponse(value)) {
     return `expected a Response, got ${value === null ? "null" : typeof value}`;

@@ -1,9 +1,15 @@
 import { assertEquals } from "@std/assert";
+import { Request } from "../../h11.ts";
 import { urlOf } from "../../http/target.ts";
 
 const CONN = {
   localAddr: { transport: "tcp", hostname: "127.0.0.1", port: 8000 },
 } as Deno.Conn;
+
+function requestFor(target: string): Request {
+  const method = target === "*" ? "OPTIONS" : "GET";
+  return new Request({ method, target, headers: { Host: "a" } });
+}
 
 const HOSTS = [
   "localhost",
@@ -63,13 +69,16 @@ const TARGETS = [
   "/a;b=c,d",
   "/~!$&()*+,:@-_=",
   "/a?",
+  `/${"a".repeat(200)}?b`,
+  `/${"a".repeat(200)}/../b`,
+  `/${"a".repeat(2000)}`,
 ];
 
 Deno.test("a request's URL is the one that the URL parser makes of its host and target", () => {
   for (const host of HOSTS) {
     for (const target of TARGETS) {
       const expected = URL.parse(`http://${host}${target}`)?.href ?? null;
-      assertEquals(urlOf(target, host, CONN), expected, `${host} ${target}`);
+      assertEquals(urlOf(requestFor(target), host, CONN), expected, `${host} ${target}`);
     }
   }
 });
@@ -82,5 +91,6 @@ const ELSE: [what: string, target: string, host: string | null, url: string | nu
 ];
 
 for (const [what, target, host, url] of ELSE) {
-  Deno.test(`a request's URL: ${what}`, () => assertEquals(urlOf(target, host, CONN), url));
+  Deno.test(`a request's URL: ${what}`, () =>
+    assertEquals(urlOf(requestFor(target), host, CONN), url));
 }
