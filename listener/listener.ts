@@ -38,6 +38,7 @@ export interface FoundRoute {
 
 /** The pattern of a route that catches all. */
 const CATCH_ALL = "<_:path>";
+const NO_OPTIONS: RouteOptions = Object.freeze({});
 const DEFAULT_GRACE = 10_000;
 
 /**
@@ -234,9 +235,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   onEvent(handler: Handler<C, { _: string }>): Route;
   onEvent(...args: OnEventArguments): Route {
     const [pattern, options, handler] = typeof args[0] === "function"
-      ? [CATCH_ALL, {}, args[0]]
+      ? [CATCH_ALL, NO_OPTIONS, args[0]]
       : args.length === 2
-      ? [args[0], {}, args[1]]
+      ? [args[0], NO_OPTIONS, args[1]]
       : args as [string, RouteOptions, AnyHandler];
     const parts = compileParts(pattern, this.#converters);
     const route = new Route(pattern, handler, options, { order: this.#order + 1, parts });

@@ -61,6 +61,7 @@ export class Route {
     this.handler = handler;
     this.order = compiled.order;
     this.parts = compiled.parts;
-    this.params = compiled.parts.filter((part) => typeof part !== "string");
+    // What `filter` returns has room for more.
+    this.params = compiled.parts.filter((part) => typeof part !== "string").slice();
   }
 }

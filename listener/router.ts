@@ -19,12 +19,11 @@ import type { Codes, Scanner } from "./converters.ts";
 
 /** A place in the trie: what may come after the text that led here. */
 class Node {
-  /** The literal text that leads here from the node above. */
-  label: string;
-  // Of the label, kept here because a search would wait for their memory.
-  code: number;
+  /** Where the literal text that leads here from the node above, its label, stands in the router's `labels`. */
+  start: number;
   length: number;
-  codes: Codes;
+  /** The first code unit of the label; NaN where it is empty. */
+  code: number;
   /** The order of the first route at or below this node. */
   readonly first: number;
   /** The route whose pattern ends here. */
@@ -39,11 +38,10 @@ class Node {
   #buckets: (Node | null)[] | null = null;
   #count = 0;
 
-  constructor(label: string, first: number) {
-    this.label = label;
-    this.code = label.charCodeAt(0);
+  constructor(label: { start: number; length: number; code: number }, first: number) {
+    this.start = label.start;
     this.length = label.length;
-    this.codes = codesOf(label);
+    this.code = label.code;
     this.first = first;
   }
 
@@ -84,14 +82,13 @@ class Node {
     buckets[bucket] = kid;
   }
 
-  /** Cuts the label of `kid` at `length`, with a new node for what is before. */
-  splitKid(kid: Node, length: number): Node {
-    const upper = new Node(kid.label.slice(0, length), kid.first);
+  /** Cuts the label of `kid` at `length`, with a new node for what is before; `code` is what comes after. */
+  splitKid(kid: Node, length: number, code: number): Node {
+    const upper = new Node({ start: kid.start, length, code: kid.code }, kid.first);
     this.#replace(kid, upper);
-    kid.label = kid.label.slice(length);
-    kid.code = kid.label.charCodeAt(0);
-    kid.length = kid.label.length;
-    kid.codes = codesOf(kid.label);
+    kid.start += length;
+    kid.length -= length;
+    kid.code = code;
     kid.next = null;
     upper.addKid(kid);
     return upper;
@@ -115,12 +112,7 @@ class Node {
 }
 
 const NO_CODES: Codes = new Uint16Array(0);
-
-function codesOf(text: string): Codes {
-  const codes = new Uint16Array(text.length);
-  for (let i = 0; i < codes.length; i++) codes[i] = text.charCodeAt(i);
-  return codes;
-}
+const NO_LABEL = { start: 0, length: 0, code: NaN };
 
 /** The place after a param, and what remembers the param's tried ends during a search. */
 class ParamNode extends Node {
@@ -139,7 +131,7 @@ class ParamNode extends Node {
   tried: Set<number> | null = null;
 
   constructor(above: Node, part: { scanner: Scanner; first: number; regular: boolean }) {
-    super("", part.first);
+    super(NO_LABEL, part.first);
     this.scanner = part.scanner;
     this.regular = part.regular;
     this.nextParam = above.param;
@@ -161,7 +153,10 @@ const NO_HEAD: Head = { text: null, node: null, paramsFirst: NONE };
 
 /** Finds the first registered route that matches a path. */
 export class Router {
-  #root: Node = new Node("", 0);
+  readonly #root = new Node(NO_LABEL, 0);
+  /** The code units of all labels: an array for each would take as much memory again as all else. */
+  #labels: Codes = new Uint16Array(256);
+  #labelsEnd = 0;
   #search = 0;
   /** The path that is being searched for, up to `#end`. */
   #path: Codes = NO_CODES;
@@ -187,7 +182,7 @@ export class Router {
     for (const part of route.parts) {
       if (typeof part === "string") {
         if (param?.scanner.holds(part.charCodeAt(0))) param.farthestOnly = false;
-        node = addLiteral(node, part, route.order);
+        node = this.#addLiteral(node, part, route.order);
         param = null;
       } else {
         if (param !== null) param.farthestOnly = false;
@@ -238,11 +233,11 @@ export class Router {
         paramsFirst = Math.min(paramsFirst, param.first);
       }
       const kid = node.kid(head.charCodeAt(at));
-      const left = head.length - at;
-      if (kid === null || !kid.label.startsWith(head.slice(at, at + kid.length))) {
+      const common = kid === null ? 0 : this.#commonLength(kid, head, at);
+      if (kid === null || common < Math.min(kid.length, head.length - at)) {
         return { text: head, node: null, paramsFirst };
       }
-      node = kid.length > left ? node.splitKid(kid, left) : kid;
+      node = common < kid.length ? this.#split(node, kid, common) : kid;
       at += node.length;
     }
     // Of those that lead nowhere there is no end.
@@ -263,7 +258,7 @@ export class Router {
 
   /** Looks for routes from `node` on, with `depth` params behind and the path read up to `at`. */
   #visit(node: Node, at: number, depth: number): void {
-    const path = this.#path, pathEnd = this.#end;
+    const path = this.#path, pathEnd = this.#end, labels = this.#labels;
     for (;;) {
       if (node.first >= this.#bestOrder) return;
       if (at === pathEnd && node.route !== null && node.route.order < this.#bestOrder) {
@@ -277,10 +272,10 @@ export class Router {
       if (at === pathEnd) return;
       const kid = node.kid(path[at]);
       if (kid === null) return;
-      const { codes, length } = kid;
+      const { start, length } = kid;
       if (at + length > pathEnd) return;
       for (let i = 1; i < length; i++) {
-        if (path[at + i] !== codes[i]) return;
+        if (path[at + i] !== labels[start + i]) return;
       }
       at += length;
       node = kid;
@@ -340,23 +335,45 @@ export class Router {
     return node.param !== null ||
       (at === this.#end ? node.route !== null : node.kid(this.#path[at]) !== null);
   }
-}
 
-function addLiteral(node: Node, text: string, order: number): Node {
-  while (text !== "") {
-    const kid = node.kid(text.charCodeAt(0));
-    if (kid === null) {
-      const leaf = new Node(text, order);
-      node.addKid(leaf);
-      return leaf;
+  /** The place after `text`, which comes after `node`. */
+  #addLiteral(node: Node, text: string, order: number): Node {
+    for (let at = 0; at < text.length;) {
+      const kid = node.kid(text.charCodeAt(at));
+      if (kid === null) {
+        const leaf = new Node(this.#addLabel(text, at), order);
+        node.addKid(leaf);
+        return leaf;
+      }
+      const common = this.#commonLength(kid, text, at);
+      node = common < kid.length ? this.#split(node, kid, common) : kid;
+      at += common;
     }
-    let common = 1;
-    while (
-      common < kid.label.length && common < text.length &&
-      kid.label.charCodeAt(common) === text.charCodeAt(common)
-    ) common++;
-    node = common < kid.label.length ? node.splitKid(kid, common) : kid;
-    text = text.slice(common);
+    return node;
   }
-  return node;
+
+  /** Adds a label: `text` from `from` on. */
+  #addLabel(text: string, from: number): { start: number; length: number; code: number } {
+    const start = this.#labelsEnd, length = text.length - from;
+    if (start + length > this.#labels.length) {
+      const before = this.#labels;
+      this.#labels = new Uint16Array(2 * (start + length));
+      this.#labels.set(before);
+    }
+    for (let i = 0; i < length; i++) this.#labels[start + i] = text.charCodeAt(from + i);
+    this.#labelsEnd += length;
+    return { start, length, code: text.charCodeAt(from) };
+  }
+
+  /** How many code units `text` from `at` on begins with that the label of `node` begins with. */
+  #commonLength({ start, length }: Node, text: string, at: number): number {
+    const most = Math.min(length, text.length - at);
+    let common = 0;
+    while (common < most && this.#labels[start + common] === text.charCodeAt(at + common)) common++;
+    return common;
+  }
+
+  #split(above: Node, kid: Node, length: number): Node {
+    return above.splitKid(kid, length, this.#labels[kid.start + length]);
+  }
 }
