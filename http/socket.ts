@@ -76,6 +76,8 @@ export interface Receiver {
  * that runs again at once is still in the caches of the processor, which each call of the system empties.
  */
 let waiting: Socket[] = [];
+/** So many wait for each other at most: handlers may take long. */
+const TOGETHER_MAX = 16;
 
 /** Reads from and writes to a connection. */
 export class Socket {
@@ -222,6 +224,7 @@ export class Socket {
   #waitForEndOfTurn(): void {
     if (this.#isWaiting) return;
     this.#isWaiting = true;
+    if (waiting.length === TOGETHER_MAX) Socket.#endTurn();
     if (waiting.push(this) === 1) DONE.then(Socket.#endTurn);
   }
 
