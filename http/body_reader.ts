@@ -23,7 +23,7 @@ export class BodyReader {
   #error: unknown = null;
   /** What came behind the body, for who reads that to its end. */
   #trailers: h11.Headers | null = null;
-  /** Bytes that have come, with the framing of those after the first part. */
+  /** Bytes that events of the body were read from: its own, and the framing of those after the first part. */
   #received = 0;
   /** Milliseconds that were spent waiting for them. */
   #waited = 0;
@@ -66,8 +66,9 @@ export class BodyReader {
   isLate(now: number): boolean {
     if (this.#deadline === 0) return false;
     const waited = this.#waited + now - this.#waitingSince;
+    const received = this.#received + this.#connection.protocol.bufferedSize;
     return now >= this.#deadline ||
-      (waited > BODY_RATE_AFTER && this.#received < waited / 1000 * LEAST_BODY_RATE);
+      (waited > BODY_RATE_AFTER && received < waited / 1000 * LEAST_BODY_RATE);
   }
 
   /** Ends the wait for a part, which rejects with `error`. */
@@ -125,7 +126,7 @@ export class BodyReader {
       if (error !== null) throw error;
       if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
       while (protocol.theirState === h11.SEND_BODY) {
-        const event = protocol.nextEvent();
+        const event = this.#nextEvent();
         if (event === h11.NEED_DATA) {
           await this.#receive(exchange, view);
         } else if (event !== h11.PAUSED && event.type === "Data") {
@@ -146,6 +147,15 @@ export class BodyReader {
     return null;
   }
 
+  /** The next event of the body, however what it is read from has come. */
+  #nextEvent(): ReturnType<h11.Connection["nextEvent"]> {
+    const { protocol } = this.#connection;
+    const { bufferedSize } = protocol;
+    const event = protocol.nextEvent();
+    this.#received += bufferedSize - protocol.bufferedSize;
+    return event;
+  }
+
   /** `first` with the data of the chunks that came with it, moved together where they stand. */
   #gather(first: Uint8Array): Uint8Array {
     const place = this.#buffer.from(first);
@@ -154,7 +164,7 @@ export class BodyReader {
     let length = first.length;
     try {
       while (protocol.theirState === h11.SEND_BODY) {
-        const event = protocol.nextEvent();
+        const event = this.#nextEvent();
         if (typeof event === "string") break;
         if (event.type === "Data") {
           place.set(event.data, length);
@@ -203,7 +213,6 @@ export class BodyReader {
       if (data === undefined) return;
       if (!isDirect) this.#buffer.adapt(data.length, room.length);
       protocol.receiveData(data);
-      this.#received += data.length;
     } finally {
       if (!exchange.isOver) {
         this.#waited += clock.now - this.#waitingSince;
