@@ -30,6 +30,8 @@ export class BodyReader {
   #waitingSince = 0;
   /** When a part that is waited for must have come; 0 while none is, or where there is no limit. */
   #deadline = 0;
+  /** A read of the socket for a body, over when the protocol has what it brought. */
+  #reading: Promise<void> | null = null;
   /** Ends the wait for a part. */
   #giveUp: (error: HTTPError) => void = ignore;
 
@@ -56,7 +58,7 @@ export class BodyReader {
   /** The exchange is over: nothing more of its body is read. */
   end(): void {
     this.#part = this.#error = this.#trailers = null;
-    // It holds on to the promise that it belongs to, and that to what was read.
+    // It holds on to the promise that it belongs to.
     this.#giveUp = ignore;
     this.#received = this.#waited = this.#deadline = 0;
     this.#buffer.release();
@@ -89,7 +91,8 @@ export class BodyReader {
     const connection = this.#connection;
     for (let dropped = this.#part?.length ?? 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
       const event = connection.protocol.nextEvent();
-      if (event === h11.NEED_DATA) await connection.receive();
+      // A handler that is over may have left a read under way.
+      if (event === h11.NEED_DATA) await (this.#reading ?? connection.receive());
       else if (event !== h11.PAUSED && event.type === "Data") dropped += event.data.length;
       else break;
     }
@@ -129,6 +132,8 @@ export class BodyReader {
         const event = this.#nextEvent();
         if (event === h11.NEED_DATA) {
           await this.#receive(exchange, view);
+          // What has come is for the one who reads now.
+          if (exchange.isOver) throw exchangeOver();
         } else if (event !== h11.PAUSED && event.type === "Data") {
           return this.#give(this.#gather(event.data), view);
         } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
@@ -192,32 +197,39 @@ export class BodyReader {
     return given;
   }
 
-  /** Waits for what the client sends next. */
+  /** Waits until the protocol has what the client sends next. */
   async #receive(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
-    const { protocol, socket, host: { clock, settings } } = this.#connection;
+    const { ahead, host: { clock, settings } } = this.#connection;
     this.#waitingSince = clock.now;
     this.#deadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    const { contentLength } = exchange.request;
-    const left = contentLength === null ? Infinity : contentLength - this.#received;
-    // Of chunks more may come than the view takes, and framing with them.
-    const isDirect = view !== null && contentLength !== null;
-    const room = isDirect ? view.subarray(0, left) : this.#buffer.room(left);
-    const reading = this.#connection.ahead ?? socket.readInto(room);
+    const reading = this.#reading ?? ahead ?? (this.#reading = this.#readSocket(exchange, view));
     try {
-      const data = await new Promise<Uint8Array | void>((resolve, reject) => {
+      await new Promise<void>((resolve, reject) => {
         this.#giveUp = reject;
-        (reading as Promise<Uint8Array | void>).then(resolve, reject);
+        reading.then(resolve, reject);
       });
-      // A handler that was given up may still wait here; what came is for the one who reads now.
-      if (exchange.isOver) throw exchangeOver();
-      if (data === undefined) return;
-      if (!isDirect) this.#buffer.adapt(data.length, room.length);
-      protocol.receiveData(data);
     } finally {
       if (!exchange.isOver) {
         this.#waited += clock.now - this.#waitingSince;
         this.#deadline = 0;
       }
+    }
+  }
+
+  /** Gives the protocol what a read of the socket brings, whoever waits for that then. */
+  async #readSocket(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
+    const { protocol, socket } = this.#connection;
+    const { contentLength } = exchange.request;
+    const left = contentLength === null ? Infinity : contentLength - this.#received;
+    // Of chunks more may come than the view takes, and framing with them.
+    const isDirect = view !== null && contentLength !== null;
+    const room = isDirect ? view.subarray(0, left) : this.#buffer.room(left);
+    try {
+      const data = await socket.readInto(room);
+      if (!isDirect) this.#buffer.adapt(data.length, room.length);
+      protocol.receiveData(data);
+    } finally {
+      this.#reading = null;
     }
   }
 }

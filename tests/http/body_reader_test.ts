@@ -96,3 +96,54 @@ Deno.test("bodyTimeout counts what has come of a trailer that is not complete", 
   await server.send("\r\n\r\n");
   assertEquals(bodies(await server.received()), ["0 bytes"]);
 });
+
+/** Ways to read a body that nobody awaits. */
+const READS: [how: string, read: (exchange: Exchange) => Promise<unknown>][] = [
+  ["bytes()", (exchange) => exchange.body.bytes()],
+  ["a stream", (exchange) => exchange.body.stream().getReader().read()],
+  [
+    "a BYOB reader",
+    (exchange) => exchange.body.stream().getReader({ mode: "byob" }).read(new Uint8Array(20)),
+  ],
+];
+
+const FRAMINGS: [framing: string, parts: string[]][] = [
+  ["Content-Length: 10", ["abcdefghij"]],
+  ["Content-Length: 10", ["abcde", "fghij"]],
+  ["Transfer-Encoding: chunked", ["a\r\nabcdefghij\r\n0\r\n\r\n"]],
+  ["Transfer-Encoding: chunked", ["a\r\nabcde", "fghij\r\n0\r\n\r\n"]],
+];
+
+/** So many microtasks at most go by from when bytes come until one who reads a body has them. */
+const TURNS = 40;
+
+for (const [how, read] of READS) {
+  for (const [framing, parts] of FRAMINGS) {
+    Deno.test(
+      `The next request is found behind ${
+        JSON.stringify(parts)
+      } when its handler ends as ${how} gets it`,
+      async () => {
+        for (let turns = 0; turns < TURNS; turns++) {
+          const end = Promise.withResolvers<void>();
+          await using server = new ByHand(async (exchange) => {
+            if (exchange.request.method === "POST") {
+              read(exchange).catch(() => {});
+              exchange.respond(200, "left", []);
+              await end.promise;
+            } else exchange.respond(200, exchange.request.target, []);
+          });
+          await server.send(post(framing));
+          const [first, ...rest] = parts;
+          const sending = server.send(rest.length > 0 ? first : first + NEXT);
+          for (let turn = 0; turn < turns; turn++) await undefined;
+          end.resolve();
+          await sending;
+          await settled();
+          if (rest.length > 0) await server.send(rest.join("") + NEXT);
+          assertEquals(bodies(await server.received()), ["left", "/next"], `after ${turns} turns`);
+        }
+      },
+    );
+  }
+}
