@@ -89,7 +89,7 @@ export class BodyReader {
   /** Reads and drops what is left, up to a bound, or until the connection ends. */
   async drain(): Promise<void> {
     const connection = this.#connection;
-    for (let dropped = this.#part?.length ?? 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
+    for (let dropped = 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
       const event = connection.protocol.nextEvent();
       // A handler that is over may have left a read under way.
       if (event === h11.NEED_DATA) await (this.#reading ?? connection.receive());

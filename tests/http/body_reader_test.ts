@@ -147,3 +147,18 @@ for (const [how, read] of READS) {
     );
   }
 }
+
+Deno.test("A body of which 64 KiB are left is dropped for the next request, and for one more byte the connection ends", async () => {
+  const begun = 512, most = 64 * 1024;
+  for (const left of [most, most + 1]) {
+    await using server = new ByHand((exchange) =>
+      exchange.respond(200, exchange.request.target, [])
+    );
+    await server.send(post(`Content-Length: ${begun + left}`) + "x".repeat(begun));
+    const answer = await server.received();
+    assertEquals(bodies(answer), ["/"]);
+    assertEquals(answer.includes("\r\nConnection: close\r\n"), left > most);
+    await server.send("x".repeat(left) + NEXT);
+    assertEquals(bodies(await server.received()), left > most ? [] : ["/next"]);
+  }
+});
