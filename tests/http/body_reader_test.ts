@@ -3,6 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
+import { fuzzBodies } from "./body_fuzz.ts";
 import { ByHand, settled } from "./by_hand.ts";
 
 const SECOND = 1_000;
@@ -161,4 +162,8 @@ Deno.test("A body of which 64 KiB are left is dropped for the next request, and 
     await server.send("x".repeat(left) + NEXT);
     assertEquals(bodies(await server.received()), left > most ? [] : ["/next"]);
   }
+});
+
+Deno.test("200 connections of pipelined bodies that are read in any way have each request answered", async () => {
+  await fuzzBodies(200, 1);
 });
