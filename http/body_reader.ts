@@ -23,13 +23,15 @@ export class BodyReader {
   #error: unknown = null;
   /** What came behind the body, for who reads that to its end. */
   #trailers: h11.Headers | null = null;
-  /** Bytes that have come, with the framing of those after the first part. */
+  /** Bytes that events of the body were read from: its own, and the framing of those after the first part. */
   #received = 0;
   /** Milliseconds that were spent waiting for them. */
   #waited = 0;
   #waitingSince = 0;
   /** When a part that is waited for must have come; 0 while none is, or where there is no limit. */
   #deadline = 0;
+  /** A read of the socket for a body, over when the protocol has what it brought. */
+  #reading: Promise<void> | null = null;
   /** Ends the wait for a part. */
   #giveUp: (error: HTTPError) => void = ignore;
 
@@ -56,7 +58,7 @@ export class BodyReader {
   /** The exchange is over: nothing more of its body is read. */
   end(): void {
     this.#part = this.#error = this.#trailers = null;
-    // It holds on to the promise that it belongs to, and that to what was read.
+    // It holds on to the promise that it belongs to.
     this.#giveUp = ignore;
     this.#received = this.#waited = this.#deadline = 0;
     this.#buffer.release();
@@ -66,8 +68,9 @@ export class BodyReader {
   isLate(now: number): boolean {
     if (this.#deadline === 0) return false;
     const waited = this.#waited + now - this.#waitingSince;
+    const received = this.#received + this.#connection.protocol.bufferedSize;
     return now >= this.#deadline ||
-      (waited > BODY_RATE_AFTER && this.#received < waited / 1000 * LEAST_BODY_RATE);
+      (waited > BODY_RATE_AFTER && received < waited / 1000 * LEAST_BODY_RATE);
   }
 
   /** Ends the wait for a part, which rejects with `error`. */
@@ -86,9 +89,10 @@ export class BodyReader {
   /** Reads and drops what is left, up to a bound, or until the connection ends. */
   async drain(): Promise<void> {
     const connection = this.#connection;
-    for (let dropped = this.#part?.length ?? 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
+    for (let dropped = 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
       const event = connection.protocol.nextEvent();
-      if (event === h11.NEED_DATA) await connection.receive();
+      // A handler that is over may have left a read under way.
+      if (event === h11.NEED_DATA) await (this.#reading ?? connection.receive());
       else if (event !== h11.PAUSED && event.type === "Data") dropped += event.data.length;
       else break;
     }
@@ -125,9 +129,11 @@ export class BodyReader {
       if (error !== null) throw error;
       if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
       while (protocol.theirState === h11.SEND_BODY) {
-        const event = protocol.nextEvent();
+        const event = this.#nextEvent();
         if (event === h11.NEED_DATA) {
           await this.#receive(exchange, view);
+          // What has come is for the one who reads now.
+          if (exchange.isOver) throw exchangeOver();
         } else if (event !== h11.PAUSED && event.type === "Data") {
           return this.#give(this.#gather(event.data), view);
         } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
@@ -146,6 +152,15 @@ export class BodyReader {
     return null;
   }
 
+  /** The next event of the body, however what it is read from has come. */
+  #nextEvent(): ReturnType<h11.Connection["nextEvent"]> {
+    const { protocol } = this.#connection;
+    const { bufferedSize } = protocol;
+    const event = protocol.nextEvent();
+    this.#received += bufferedSize - protocol.bufferedSize;
+    return event;
+  }
+
   /** `first` with the data of the chunks that came with it, moved together where they stand. */
   #gather(first: Uint8Array): Uint8Array {
     const place = this.#buffer.from(first);
@@ -154,7 +169,7 @@ export class BodyReader {
     let length = first.length;
     try {
       while (protocol.theirState === h11.SEND_BODY) {
-        const event = protocol.nextEvent();
+        const event = this.#nextEvent();
         if (typeof event === "string") break;
         if (event.type === "Data") {
           place.set(event.data, length);
@@ -182,33 +197,39 @@ export class BodyReader {
     return given;
   }
 
-  /** Waits for what the client sends next. */
+  /** Waits until the protocol has what the client sends next. */
   async #receive(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
-    const { protocol, socket, host: { clock, settings } } = this.#connection;
+    const { ahead, host: { clock, settings } } = this.#connection;
     this.#waitingSince = clock.now;
     this.#deadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    const { contentLength } = exchange.request;
-    const left = contentLength === null ? Infinity : contentLength - this.#received;
-    // Of chunks more may come than the view takes, and framing with them.
-    const isDirect = view !== null && contentLength !== null;
-    const room = isDirect ? view.subarray(0, left) : this.#buffer.room(left);
-    const reading = this.#connection.ahead ?? socket.readInto(room);
+    const reading = this.#reading ?? ahead ?? (this.#reading = this.#readSocket(exchange, view));
     try {
-      const data = await new Promise<Uint8Array | void>((resolve, reject) => {
+      await new Promise<void>((resolve, reject) => {
         this.#giveUp = reject;
-        (reading as Promise<Uint8Array | void>).then(resolve, reject);
+        reading.then(resolve, reject);
       });
-      // A handler that was given up may still wait here; what came is for the one who reads now.
-      if (exchange.isOver) throw exchangeOver();
-      if (data === undefined) return;
-      if (!isDirect) this.#buffer.adapt(data.length, room.length);
-      protocol.receiveData(data);
-      this.#received += data.length;
     } finally {
       if (!exchange.isOver) {
         this.#waited += clock.now - this.#waitingSince;
         this.#deadline = 0;
       }
+    }
+  }
+
+  /** Gives the protocol what a read of the socket brings, whoever waits for that then. */
+  async #readSocket(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
+    const { protocol, socket } = this.#connection;
+    const { contentLength } = exchange.request;
+    const left = contentLength === null ? Infinity : contentLength - this.#received;
+    // Of chunks more may come than the view takes, and framing with them.
+    const isDirect = view !== null && contentLength !== null;
+    const room = isDirect ? view.subarray(0, left) : this.#buffer.room(left);
+    try {
+      const data = await socket.readInto(room);
+      if (!isDirect) this.#buffer.adapt(data.length, room.length);
+      protocol.receiveData(data);
+    } finally {
+      this.#reading = null;
     }
   }
 }

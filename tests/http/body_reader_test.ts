@@ -1,0 +1,169 @@
+// Bodies whose reads meet what else happens on their connection: what was read ahead, the end of the
+// exchange, and the requests behind them.
+
+import { assertEquals } from "@std/assert";
+import type { Exchange } from "../../http/exchange.ts";
+import { fuzzBodies } from "./body_fuzz.ts";
+import { ByHand, settled } from "./by_hand.ts";
+
+const SECOND = 1_000;
+const NEXT = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/** The head of a POST. */
+function post(framing: string): string {
+  return `POST / HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n`;
+}
+
+/** The bodies of the answers, which all have the status 200. */
+function bodies(received: string): string[] {
+  const [before, ...answers] = received.split(/HTTP\/1\.1 200 OK\r\n.*?\r\n\r\n/s);
+  assertEquals(before, "");
+  return answers;
+}
+
+/**
+ * A server whose first request, a GET, is answered when it has read the head of a POST behind that, and reads
+ * on: the first part of the POST's body is read ahead, whatever its handler does.
+ */
+async function readingAhead(
+  answerPost: (exchange: Exchange) => unknown,
+  contentLength: number,
+): Promise<ByHand> {
+  const goOn = Promise.withResolvers<void>();
+  const server = new ByHand(async (exchange) => {
+    if (exchange.request.method === "POST") return await answerPost(exchange);
+    if (exchange.request.target === "/first") await goOn.promise;
+    exchange.respond(200, exchange.request.target, []);
+  });
+  await server.send(NEXT.replace("next", "first"));
+  // Behind a head that fills the buffer there is room for some thousand bytes.
+  const padding = `\r\nX-Padding: ${"p".repeat(2_000)}`;
+  await server.send(post(`Content-Length: ${contentLength}${padding}`));
+  goOn.resolve();
+  assertEquals(bodies(await server.received()), ["/first"]);
+  return server;
+}
+
+for (const when of ["before", "after"] as const) {
+  Deno.test(`A BYOB reader gets no byte of the next request when its first part was read ahead (${when} it asks)`, async () => {
+    const ask = Promise.withResolvers<void>();
+    const beyond: number[] = [];
+    await using server = await readingAhead(async (exchange) => {
+      await ask.promise;
+      const reader = exchange.body.stream().getReader({ mode: "byob" });
+      let text = "";
+      for (;;) {
+        const { done, value } = await reader.read(new Uint8Array(20));
+        if (done) break;
+        text += new TextDecoder().decode(value);
+        beyond.push(...new Uint8Array(value.buffer).subarray(value.length));
+      }
+      exchange.respond(200, text, []);
+    }, 10);
+    if (when === "after") ask.resolve();
+    await server.send("abcde");
+    ask.resolve();
+    await settled();
+    await server.send(`fghij${NEXT}`);
+    assertEquals(bodies(await server.received()), ["abcdefghij", "/next"]);
+    assertEquals(beyond, new Array(30).fill(0));
+  });
+
+  Deno.test(`bodyTimeout counts what was read ahead of a body (${when} it is read)`, async () => {
+    const ask = Promise.withResolvers<void>();
+    await using server = await readingAhead(async (exchange) => {
+      await ask.promise;
+      exchange.respond(200, `${(await exchange.body.bytes()).length} bytes`, []);
+    }, 5_000);
+    if (when === "after") ask.resolve();
+    await server.pass(SECOND);
+    await server.send("x".repeat(4_000));
+    ask.resolve();
+    await server.pass(6 * SECOND);
+    await server.send("x".repeat(1_000));
+    assertEquals(bodies(await server.received()), ["5000 bytes"]);
+  });
+}
+
+Deno.test("bodyTimeout counts what has come of a trailer that is not complete", async () => {
+  await using server = new ByHand(async (exchange) => {
+    exchange.respond(200, `${(await exchange.body.bytes()).length} bytes`, []);
+  });
+  await server.send(post("Transfer-Encoding: chunked") + "0\r\nX-Sum: ");
+  for (let second = 0; second < 20; second++) {
+    await server.send("7".repeat(300));
+    await server.pass(SECOND);
+  }
+  await server.send("\r\n\r\n");
+  assertEquals(bodies(await server.received()), ["0 bytes"]);
+});
+
+/** Ways to read a body that nobody awaits. */
+const READS: [how: string, read: (exchange: Exchange) => Promise<unknown>][] = [
+  ["bytes()", (exchange) => exchange.body.bytes()],
+  ["a stream", (exchange) => exchange.body.stream().getReader().read()],
+  [
+    "a BYOB reader",
+    (exchange) => exchange.body.stream().getReader({ mode: "byob" }).read(new Uint8Array(20)),
+  ],
+];
+
+const FRAMINGS: [framing: string, parts: string[]][] = [
+  ["Content-Length: 10", ["abcdefghij"]],
+  ["Content-Length: 10", ["abcde", "fghij"]],
+  ["Transfer-Encoding: chunked", ["a\r\nabcdefghij\r\n0\r\n\r\n"]],
+  ["Transfer-Encoding: chunked", ["a\r\nabcde", "fghij\r\n0\r\n\r\n"]],
+];
+
+/** So many microtasks at most go by from when bytes come until one who reads a body has them. */
+const TURNS = 40;
+
+for (const [how, read] of READS) {
+  for (const [framing, parts] of FRAMINGS) {
+    Deno.test(
+      `The next request is found behind ${
+        JSON.stringify(parts)
+      } when its handler ends as ${how} gets it`,
+      async () => {
+        for (let turns = 0; turns < TURNS; turns++) {
+          const end = Promise.withResolvers<void>();
+          await using server = new ByHand(async (exchange) => {
+            if (exchange.request.method === "POST") {
+              read(exchange).catch(() => {});
+              exchange.respond(200, "left", []);
+              await end.promise;
+            } else exchange.respond(200, exchange.request.target, []);
+          });
+          await server.send(post(framing));
+          const [first, ...rest] = parts;
+          const sending = server.send(rest.length > 0 ? first : first + NEXT);
+          for (let turn = 0; turn < turns; turn++) await undefined;
+          end.resolve();
+          await sending;
+          await settled();
+          if (rest.length > 0) await server.send(rest.join("") + NEXT);
+          assertEquals(bodies(await server.received()), ["left", "/next"], `after ${turns} turns`);
+        }
+      },
+    );
+  }
+}
+
+Deno.test("A body of which 64 KiB are left is dropped for the next request, and for one more byte the connection ends", async () => {
+  const begun = 512, most = 64 * 1024;
+  for (const left of [most, most + 1]) {
+    await using server = new ByHand((exchange) =>
+      exchange.respond(200, exchange.request.target, [])
+    );
+    await server.send(post(`Content-Length: ${begun + left}`) + "x".repeat(begun));
+    const answer = await server.received();
+    assertEquals(bodies(answer), ["/"]);
+    assertEquals(answer.includes("\r\nConnection: close\r\n"), left > most);
+    await server.send("x".repeat(left) + NEXT);
+    assertEquals(bodies(await server.received()), left > most ? [] : ["/next"]);
+  }
+});
+
+Deno.test("200 connections of pipelined bodies that are read in any way have each request answered", async () => {
+  await fuzzBodies(200, 1);
+});
