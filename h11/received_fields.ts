@@ -78,8 +78,10 @@ const indexes = new Slab((length) => new Int32Array(length), 4 * 1024);
 const USUAL_FIELDS = 32;
 /** Bytes after what is read that are looked at with it, and of no effect. */
 const SLACK = 8;
-/** So many bytes more than have to be may be copied to the area of heads. */
-const MORE_MAX = 1024;
+/** Up to this many bytes are copied in a loop. */
+const COPY_LOOP_MAX = 64;
+/** So many bytes more than have to be may be copied. */
+const MORE_MAX = 512;
 
 // Bytes that were placed with the last section and are not its own: what a client has sent with it.
 let rest: ReceiveBuffer | null = null;
@@ -116,11 +118,13 @@ export function forgetPlaced(): void {
 export function place(bytes: Uint8Array, start: number, end: number): void {
   rest = null;
   const size = end - start;
-  // To copy a little more takes less time than to make a view of what is wanted.
+  // A view of what is wanted takes longer to make than a loop over a little takes, or to copy some bytes more.
   const isAll = start === 0 && bytes.length - end <= MORE_MAX;
   const at = heads.find((isAll ? bytes.length : size) + SLACK);
-  heads.array.set(isAll ? bytes : bytes.subarray(start, end), at);
-  heads.array[at + size] = 0;
+  const { array } = heads;
+  if (size <= COPY_LOOP_MAX) for (let i = 0; i < size; i++) array[at + i] = bytes[start + i];
+  else array.set(isAll ? bytes : bytes.subarray(start, end), at);
+  array[at + size] = 0;
 }
 
 /** How a field section is read. */

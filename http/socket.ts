@@ -28,8 +28,28 @@ class Area {
   /** Pieces in it that are being collected or written. */
   pieces = 0;
 
+  // Views that were made before, and where they begin: one that is made anew takes as long as a tenth of a
+  // small exchange, and many answers are as long as one before.
+  readonly #views: (Uint8Array | undefined)[];
+  readonly #starts: Float64Array;
+
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
+    const places = size > AREA ? 0 : size >> VIEW_SHIFT;
+    this.#views = new Array(places).fill(undefined);
+    this.#starts = new Float64Array(places);
+  }
+
+  /** The bytes from `start` to `end`. */
+  view(start: number, end: number): Uint8Array {
+    const place = start >> VIEW_SHIFT;
+    if (place >= this.#starts.length) return this.bytes.subarray(start, end);
+    const kept = this.#views[place];
+    if (kept !== undefined && kept.length === end - start && this.#starts[place] === start) {
+      return kept;
+    }
+    this.#starts[place] = start;
+    return this.#views[place] = this.bytes.subarray(start, end);
   }
 
   append(bytes: Uint8Array): void {
@@ -46,6 +66,8 @@ class Area {
   }
 }
 const AREA = 64 * 1024;
+/** One view is kept for so many bytes (as a power of two) of an area in which they begin. */
+const VIEW_SHIFT = 6;
 let area = new Area(AREA);
 
 /**
@@ -76,8 +98,10 @@ export interface Receiver {
  * that runs again at once is still in the caches of the processor, which each call of the system empties.
  */
 let waiting: Socket[] = [];
-/** So many wait for each other at most: handlers may take long. */
-const TOGETHER_MAX = 16;
+let waitingSince = 0;
+/** Milliseconds that they wait for each other: handlers may take long. It is looked at for every fourth. */
+const WAIT_MAX = 2;
+const LOOK_EVERY = 4;
 
 /** Reads from and writes to a connection. */
 export class Socket {
@@ -224,8 +248,15 @@ export class Socket {
   #waitForEndOfTurn(): void {
     if (this.#isWaiting) return;
     this.#isWaiting = true;
-    if (waiting.length === TOGETHER_MAX) Socket.#endTurn();
-    if (waiting.push(this) === 1) DONE.then(Socket.#endTurn);
+    const others = waiting.length;
+    if (others === 0) {
+      waitingSince = Date.now();
+      DONE.then(Socket.#endTurn);
+    } else if (others % LOOK_EVERY === 0 && Date.now() - waitingSince >= WAIT_MAX) {
+      Socket.#endTurn();
+      waitingSince = Date.now();
+    }
+    waiting.push(this);
   }
 
   static #endTurn(this: void): void {
@@ -355,7 +386,7 @@ export class Socket {
     if (area !== null) {
       this.#area = null;
       this.#writingArea = area;
-      return this.#write(area.bytes.subarray(this.#start, this.#end));
+      return this.#write(area.view(this.#start, this.#end));
     }
     this.#writing = null;
     this.writeDeadline = 0;
