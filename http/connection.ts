@@ -277,13 +277,14 @@ export class Connection implements Receiver, Watched {
 
   /** Answers the requests that have come. @returns What has to be waited for, where that is not data. */
   #serve(): Promise<void> | void {
+    const { host } = this;
     for (;;) {
       if (this.#exchange === null) {
         const request = this.#nextRequest();
         if (request === h11.NEED_DATA) return this.#waitForData();
         if (request === null) return;
         this.#isLast = this.isClosing;
-        const running = this.#handle();
+        const running = host.handle(request);
         if (running !== undefined) {
           this.readAheadLater();
           return running;
@@ -353,11 +354,6 @@ export class Connection implements Receiver, Watched {
     }
     if (this.ahead !== null) return this.ahead;
     this.socket.receive(this);
-  }
-
-  /** Has the exchange handled; returns a promise where that takes time. */
-  #handle(): void | Promise<void> {
-    return this.host.handle(this.#exchange!);
   }
 
   #waitForNothing(): void {

@@ -24,6 +24,8 @@ import { isResponse } from "./web_response.ts";
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
 import { ConnectionLost } from "./socket.ts";
 
+const PERCENT = 0x25;
+
 /**
  * Runs around a request: see {@linkcode HTTPListener.aroundRequest}.
  *
@@ -212,12 +214,12 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     const logLine = formatter(settings.accessLog);
     const server = new Server({
       settings,
-      handle: (exchange) => {
-        if (logLine !== null) exchange.startedAt = performance.now();
+      handle: logLine === null ? (exchange) => this.#handle(exchange) : (exchange) => {
+        exchange.startedAt = performance.now();
         return this.#handle(exchange);
       },
-      logAnswer: (exchange) => {
-        const line = logLine?.(new LazyEntry(exchange));
+      logAnswer: logLine === null ? null : (exchange) => {
+        const line = logLine(new LazyEntry(exchange));
         if (line) log.line(line);
       },
     });
@@ -296,7 +298,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
 
   /** Params are percent-decoded one by one, after the route has matched. */
   protected override decodeParam(text: string): string {
-    return text.includes("%") ? decodeURIComponent(text) : text;
+    for (let i = 0; i < text.length; i++) {
+      if (text.charCodeAt(i) === PERCENT) return decodeURIComponent(text);
+    }
+    return text;
   }
 
   /** The patterns that are registered. */

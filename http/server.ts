@@ -33,9 +33,9 @@ const REFUSALS_MAX = 10;
 export interface ServerHost {
   readonly settings: Settings;
   /** Has a request answered; returns a promise where that takes time. */
-  handle(exchange: Exchange): void | Promise<void>;
-  /** Logs an answer. */
-  logAnswer(exchange: Exchange): void;
+  readonly handle: (exchange: Exchange) => void | Promise<void>;
+  /** Logs an answer; null where none is logged. */
+  readonly logAnswer: ((exchange: Exchange) => void) | null;
 }
 
 /** A socket that is listened on, and its connections. */
@@ -45,7 +45,7 @@ export class Server implements ConnectionHost {
   readonly counters: Counters = newCounters();
   readonly trustedProxies: TrustedProxies | null;
   readonly handle: (exchange: Exchange) => void | Promise<void>;
-  readonly logAnswer: (exchange: Exchange) => void;
+  readonly #log: ((exchange: Exchange) => void) | null;
   readonly #listener: Deno.Listener;
   readonly #connections = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
@@ -63,11 +63,8 @@ export class Server implements ConnectionHost {
   /** @throws {ListenError} It cannot listen on its address. */
   constructor(host: ServerHost) {
     this.settings = host.settings;
-    this.handle = (exchange) => host.handle(exchange);
-    this.logAnswer = (exchange) => {
-      this.counters.requests++;
-      host.logAnswer(exchange);
-    };
+    this.handle = host.handle;
+    this.#log = host.logAnswer;
     const { trustedProxies } = host.settings;
     this.trustedProxies = trustedProxies.length > 0 ? new TrustedProxies(trustedProxies) : null;
     this.#listener = bind(host.settings);
@@ -208,6 +205,11 @@ export class Server implements ConnectionHost {
     failures.pause = Math.min(2 * failures.pause, ACCEPT_PAUSE_MAX);
   }
   #endPause = (): void => {};
+
+  logAnswer(exchange: Exchange): void {
+    this.counters.requests++;
+    if (this.#log !== null) this.#log(exchange);
+  }
 
   becameIdle(): void {
     this.#roomMade?.resolve();
