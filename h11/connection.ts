@@ -137,7 +137,10 @@ export class Connection {
     return this.#theirHttpVersion;
   }
 
-  /** The client sent `Expect: 100-continue` and has not been answered, nor begun its body. */
+  /**
+   * The client sent `Expect: 100-continue`, has not begun its body, and has got neither 100 nor 101, nor its
+   * response. Another interim response says nothing of the body.
+   */
   get clientIsWaitingFor100Continue(): boolean {
     return this.#clientWaits;
   }
@@ -418,7 +421,8 @@ export class Connection {
           event.statusCode === 101 ? "101 to Upgrade" : event.type,
         );
         if (role !== this.ourRole) this.#theirHttpVersion = event.httpVersion;
-        this.#clientWaits = false;
+        // RFC 9110 10.1.1, 15.2: with any other it waits on.
+        if (event.statusCode <= 101) this.#clientWaits = false;
         break;
       case "Response":
         this.#processResponse(role, event);

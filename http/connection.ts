@@ -17,6 +17,7 @@ import type { Settings } from "./options.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
 import { ConnectionLost, type Receiver, Socket } from "./socket.ts";
+import { UpgradedConn } from "./upgraded_conn.ts";
 
 /** Milliseconds that draining may take, or a client may say nothing before a close that lets it read on. */
 const LINGER = 1_000;
@@ -73,6 +74,8 @@ export class Connection implements Receiver, Watched {
   #bodyReader: BodyReader | null = null;
   /** What is read while an exchange runs that has no more body. */
   ahead: Promise<void> | null = null;
+  /** The read of the socket that it waits for. */
+  #reading: Promise<Uint8Array> | null = null;
   #wait: Wait = "nothing";
   #readDeadline = 0;
   #headDeadline = 0;
@@ -409,7 +412,10 @@ export class Connection implements Receiver, Watched {
     // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
     // After the last request of a connection nothing of it is read any more.
     const { protocol } = this;
-    if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
+    if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) {
+      protocol.nextEvent();
+      if (mayAskForProtocol(protocol.trailingData[0])) return;
+    }
     // It must not be over before it is noted down: who waits for it would wait for it for ever.
     if (protocol.bufferedSize < READ_AHEAD_MAX) this.ahead = this.#keepReading();
   }
@@ -435,21 +441,31 @@ export class Connection implements Receiver, Watched {
     const { protocol, socket } = this;
     try {
       while (protocol.bufferedSize < READ_AHEAD_MAX) {
-        const data = await socket.read();
+        const data = await (this.#reading = socket.read());
+        if (socket.isHandedOver) return;
         // After the last request of a connection nothing keeps it.
         const isNext = protocol.theirState === h11.DONE;
         protocol.receiveData(isNext ? data : data.slice());
         if (data.length === 0) this.#clientLeft();
         if (data.length === 0 || !this.#isHandling || !this.#isRequestComplete) return;
+        if (!isNext) continue;
         // It stands where the next read goes: asked for an event, the protocol keeps it.
-        if (isNext) protocol.nextEvent();
+        protocol.nextEvent();
+        if (mayAskForProtocol(data)) return;
       }
     } catch {
+      if (socket.isHandedOver) return;
       const reason = this.#clientLeft();
       if (this.#isHandling) this.#exchange!.cancel(reason);
     } finally {
-      this.ahead = null;
+      this.ahead = this.#reading = null;
     }
+  }
+
+  /** Leaves the connection to another protocol, and to it what a read brings that is under way. */
+  handOver(): Deno.Conn {
+    const conn = this.socket.handOver();
+    return this.#reading === null ? conn : new UpgradedConn(this.socket, this.#reading);
   }
 
   /** Gives the protocol more of what the client sends. */
@@ -538,6 +554,12 @@ function requestTimeout(what: "head" | "body"): HTTPError {
   const cause = new Error(`The ${what} did not come in time`);
   return new HTTPError(408, undefined, { cause });
 }
+
+/** Whether among requests, of which not all may be there, one seems to ask for another protocol. */
+function mayAskForProtocol(requests: Uint8Array): boolean {
+  return /^(?:Upgrade:|CONNECT )/im.test(decoder.decode(requests));
+}
+const decoder = new TextDecoder();
 
 /** Whether a head that cannot be read is that of a HEAD. */
 function startsWithHead(bytes: Uint8Array): boolean {

@@ -401,7 +401,7 @@ export class Exchange {
     }
     this.isUpgraded = true;
     await socket.drained();
-    return { conn: socket.handOver(), head: protocol.trailingData[0] };
+    return { conn: this.connection.handOver(), head: protocol.trailingData[0] };
   }
 
   /** @returns Whether `data` was copied. */

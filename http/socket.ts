@@ -138,7 +138,8 @@ export class Socket {
   #writingArea: Area | null = null;
   #drained: PromiseWithResolvers<void> | null = null;
   #isClosed = false;
-  #isHandedOver = false;
+  /** Somebody else has the connection, and what a read brings that is under way. */
+  isHandedOver = false;
 
   /** @param writeTimeout Milliseconds that a write may make no progress, 0 for no limit. */
   constructor(conn: Deno.Conn, clock: Clock, writeTimeout: number) {
@@ -467,13 +468,13 @@ export class Socket {
 
   /** Leaves the connection to somebody else: nothing here touches it any more. */
   handOver(): Deno.Conn {
-    this.#isHandedOver = true;
+    this.isHandedOver = true;
     return this.conn;
   }
 
   /** Closes the connection at once. */
   close(): void {
-    if (this.#isClosed || this.#isHandedOver) return;
+    if (this.#isClosed || this.isHandedOver) return;
     this.#isClosed = true;
     // An area that a write under way still stands in is left to it.
     this.#area?.release();

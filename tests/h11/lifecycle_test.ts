@@ -301,20 +301,30 @@ Deno.test("Connection.startNextCycle() refuses every pair of states but DONE and
 
 const ENDS_OF_WAITING: [what: string, sender: h11.Role, event: h11.Event][] = [
   ["100", h11.SERVER, informational(100)],
-  ["another 1xx", h11.SERVER, informational(103)],
+  ["101", h11.SERVER, informational(101)],
   ["the response", h11.SERVER, response(417)],
   ["the client's first data", h11.CLIENT, data("a")],
 ];
 for (const [what, sender, event] of ENDS_OF_WAITING) {
   Deno.test(`Connection.theyAreWaitingFor100Continue ends with ${what}`, () => {
     const [c, s] = pair();
-    send(c, s, request("POST", ["Content-Length", "1"], ["Expect", "100-continue"]));
+    send(c, s, request("POST", ["Content-Length", "1"], ["Expect", "100-continue"], ...UPGRADE));
     assertEquals([s.theyAreWaitingFor100Continue, s.clientIsWaitingFor100Continue], [true, true]);
     assertEquals([c.theyAreWaitingFor100Continue, c.clientIsWaitingFor100Continue], [false, true]);
     if (sender === h11.SERVER) send(s, c, event);
     else send(c, s, event);
     assertEquals([s.theyAreWaitingFor100Continue, s.clientIsWaitingFor100Continue], [false, false]);
     assertEquals(c.clientIsWaitingFor100Continue, false);
+  });
+}
+for (const statusCode of [102, 103, 199]) {
+  Deno.test(`Connection.theyAreWaitingFor100Continue does not end with ${statusCode} (RFC 9110 15.2)`, () => {
+    const [c, s] = pair();
+    send(c, s, request("POST", ["Content-Length", "1"], ["Expect", "100-continue"]));
+    send(s, c, informational(statusCode));
+    assertEquals([s.theyAreWaitingFor100Continue, c.clientIsWaitingFor100Continue], [true, true]);
+    send(s, c, informational(100));
+    assertEquals([s.theyAreWaitingFor100Continue, c.clientIsWaitingFor100Continue], [false, false]);
   });
 }
 Deno.test("Connection.theyAreWaitingFor100Continue ends with the end of an empty message", () => {

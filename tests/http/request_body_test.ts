@@ -421,6 +421,22 @@ test(
   },
 );
 
+test("HTTPContext.text() sends 100 (Continue) after an interim response", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("POST:/text", async ({ ctx }) => {
+      ctx.informational(103, { Link: "</a.css>; rel=preload" });
+      ctx.response(200, await ctx.text());
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(EXPECTING);
+  assertEquals((await client.response()).status, 103);
+  assertEquals((await client.response()).status, 100);
+  await client.send("abc");
+  const { status, body } = await client.response();
+  assertEquals([status, body], [200, "abc"]);
+});
+
 test("HTTPContext.text() sends no 100 (Continue) when the body has come already", NET, async () => {
   await using app = await serving(readers);
   using client = await RawClient.connect(app.addr);

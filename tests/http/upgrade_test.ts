@@ -1,6 +1,10 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { Exchange, Upgraded } from "../../http/exchange.ts";
+import type { MemoryConn } from "../../http/memory_conn.ts";
 import type { HTTPContext, HTTPListener } from "../../http_context.ts";
+import type { AnyEvent } from "../../listener.ts";
 import { test } from "../needs.ts";
+import { ByHand, settled } from "./by_hand.ts";
 import { latin1, RawClient, undated } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
 
@@ -186,3 +190,130 @@ test(
     assertMatch(new TextDecoder().decode(area.subarray(0, (await conn.read(area))!)), /^so am I$/);
   },
 );
+
+const SLOW = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+
+test("HTTPContext.upgrade() behind a slow request loses no byte", NET, async () => {
+  await using app = await serving((app) => {
+    routes(app);
+    app.onEvent("GET:/slow", async ({ ctx }) => {
+      // What is read while a handler works is read by then.
+      await settled();
+      await settled();
+      ctx.response(200, "slow");
+    });
+  });
+  for (const request of [UPGRADE, CONNECT]) {
+    using client = await RawClient.connect(app.addr);
+    await client.send(SLOW + request);
+    assertEquals((await client.response()).body, "slow");
+    await client.until("\r\n\r\n");
+    await client.send("late");
+    assertEquals(await client.until("]"), "[late]");
+    await client.closeWrite();
+    assertEquals(await client.rest(), "");
+  }
+});
+
+/**
+ * A server that has got `request` behind a slow one, and reads on, as it has not seen what it is. When `goOn()`
+ * is called, `handler` gets it.
+ */
+async function behindSlow(
+  request: string,
+  handler: (exchange: Exchange) => unknown,
+): Promise<{ server: ByHand; goOn: () => void }> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const server = new ByHand(async (exchange) => {
+    if (exchange.request.target !== "/slow") return await handler(exchange);
+    await promise;
+    exchange.respond(200, "slow", []);
+  });
+  await server.send(SLOW);
+  const half = request.indexOf("\r\nUpgrade") + 5;
+  await server.send(request.slice(0, half));
+  await server.send(request.slice(half));
+  return { server, goOn: resolve };
+}
+
+for (
+  const [what, request, isRaw] of [
+    ["HTTPContext.upgrade()", UPGRADE, false],
+    ["HTTPContext.upgrade({ raw: true })", UPGRADE, true],
+    ["HTTPContext.upgrade() after CONNECT", CONNECT, false],
+  ] as const
+) {
+  Deno.test(`${what} gives each byte that comes, though a read was under way`, async () => {
+    const early: boolean[] = [];
+    for (let steps = 0; steps < 60; steps++) {
+      const upgraded = Promise.withResolvers<Upgraded>();
+      const { server, goOn } = await behindSlow(
+        request,
+        (exchange) => upgraded.resolve(exchange.upgrade([], isRaw)),
+      );
+      await using _server = server;
+      goOn();
+      for (let i = 0; i < steps; i++) await undefined;
+      await server.client.write(latin1("late"));
+      const { conn, head } = await upgraded.promise;
+      let text = new TextDecoder().decode(head);
+      early.push(text !== "");
+      const area = new Uint8Array(3);
+      const read = async (): Promise<string> =>
+        new TextDecoder().decode(area.subarray(0, (await conn.read(area))!));
+      while (text.length < 4) text += await read();
+      await server.client.write(latin1("r"));
+      assertEquals(text + await read(), "later");
+      conn.close();
+    }
+    assertEquals(new Set(early), new Set([true, false]));
+  });
+}
+
+for (
+  const [what, leave, outcome] of [
+    ["the end of the stream", (client: MemoryConn) => client.closeWrite(), null],
+    ["a reset", (client: MemoryConn) => client.reset(), Deno.errors.ConnectionReset],
+  ] as const
+) {
+  Deno.test(`HTTPContext.upgrade() gives ${what}, though a read was under way, and event.signal does not abort`, async () => {
+    const upgraded = Promise.withResolvers<void>();
+    const outcomes: unknown[] = [];
+    const { server, goOn } = await behindSlow(UPGRADE, async (exchange) => {
+      const event: Partial<AnyEvent> = { abort: (reason) => void outcomes.push(reason) };
+      exchange.event = event as AnyEvent;
+      const { conn } = await exchange.upgrade([], false);
+      upgraded.resolve();
+      outcomes.push(await conn.read(new Uint8Array(1)).catch((error) => error.constructor));
+      conn.close();
+    });
+    await using _server = server;
+    goOn();
+    await upgraded.promise;
+    await leave(server.client);
+    await settled();
+    assertEquals(outcomes, [outcome]);
+  });
+}
+
+for (const parts of [[SLOW + UPGRADE], [SLOW, UPGRADE], [SLOW + CONNECT], [SLOW, CONNECT]]) {
+  const how = `${parts.length === 1 ? "with" : "after"} a slow request`;
+  const [method] = parts.at(-1)!.replace(SLOW, "").split(" ");
+  Deno.test(`HTTPContext.upgrade() gives the connection itself to a ${method} that comes ${how}`, async () => {
+    const goOn = Promise.withResolvers<void>();
+    const upgraded = Promise.withResolvers<Upgraded>();
+    await using server = new ByHand(async (exchange) => {
+      if (exchange.request.target !== "/slow") {
+        return upgraded.resolve(exchange.upgrade([], false));
+      }
+      await goOn.promise;
+      exchange.respond(200, "slow", []);
+    });
+    for (const part of parts) await server.send(part);
+    await settled();
+    goOn.resolve();
+    const { conn } = await upgraded.promise;
+    assert(conn === server.conn);
+    conn.close();
+  });
+}
