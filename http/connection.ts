@@ -412,10 +412,7 @@ export class Connection implements Receiver, Watched {
     // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
     // After the last request of a connection nothing of it is read any more.
     const { protocol } = this;
-    if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) {
-      protocol.nextEvent();
-      if (mayAskForProtocol(protocol.trailingData[0])) return;
-    }
+    if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
     // It must not be over before it is noted down: who waits for it would wait for it for ever.
     if (protocol.bufferedSize < READ_AHEAD_MAX) this.ahead = this.#keepReading();
   }
@@ -448,10 +445,8 @@ export class Connection implements Receiver, Watched {
         protocol.receiveData(isNext ? data : data.slice());
         if (data.length === 0) this.#clientLeft();
         if (data.length === 0 || !this.#isHandling || !this.#isRequestComplete) return;
-        if (!isNext) continue;
         // It stands where the next read goes: asked for an event, the protocol keeps it.
-        protocol.nextEvent();
-        if (mayAskForProtocol(data)) return;
+        if (isNext) protocol.nextEvent();
       }
     } catch {
       if (socket.isHandedOver) return;
@@ -554,12 +549,6 @@ function requestTimeout(what: "head" | "body"): HTTPError {
   const cause = new Error(`The ${what} did not come in time`);
   return new HTTPError(408, undefined, { cause });
 }
-
-/** Whether among requests, of which not all may be there, one seems to ask for another protocol. */
-function mayAskForProtocol(requests: Uint8Array): boolean {
-  return /^(?:Upgrade:|CONNECT )/im.test(decoder.decode(requests));
-}
-const decoder = new TextDecoder();
 
 /** Whether a head that cannot be read is that of a HEAD. */
 function startsWithHead(bytes: Uint8Array): boolean {

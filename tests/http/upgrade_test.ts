@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Exchange, Upgraded } from "../../http/exchange.ts";
 import type { MemoryConn } from "../../http/memory_conn.ts";
 import type { HTTPContext, HTTPListener } from "../../http_context.ts";
@@ -293,27 +293,5 @@ for (
     await leave(server.client);
     await settled();
     assertEquals(outcomes, [outcome]);
-  });
-}
-
-for (const parts of [[SLOW + UPGRADE], [SLOW, UPGRADE], [SLOW + CONNECT], [SLOW, CONNECT]]) {
-  const how = `${parts.length === 1 ? "with" : "after"} a slow request`;
-  const [method] = parts.at(-1)!.replace(SLOW, "").split(" ");
-  Deno.test(`HTTPContext.upgrade() gives the connection itself to a ${method} that comes ${how}`, async () => {
-    const goOn = Promise.withResolvers<void>();
-    const upgraded = Promise.withResolvers<Upgraded>();
-    await using server = new ByHand(async (exchange) => {
-      if (exchange.request.target !== "/slow") {
-        return upgraded.resolve(exchange.upgrade([], false));
-      }
-      await goOn.promise;
-      exchange.respond(200, "slow", []);
-    });
-    for (const part of parts) await server.send(part);
-    await settled();
-    goOn.resolve();
-    const { conn } = await upgraded.promise;
-    assert(conn === server.conn);
-    conn.close();
   });
 }
