@@ -41,21 +41,32 @@ export type AccessLogFormatter = (entry: AccessLogEntry) => string | void;
 /** What can be asked for as access log: a format, a function that makes the lines, or none. */
 export type AccessLogChoice = AccessLogFormat | AccessLogFormatter | false;
 
-const FORMATS: Record<AccessLogFormat, AccessLogFormatter> = {
-  default: defaultLine,
-  combined: combinedLine,
-  json: jsonLine,
+/** How lines are made. */
+export interface LineFormat {
+  readonly make: AccessLogFormatter;
+  /** Whether lines tell when the request came, or how long it took. */
+  readonly isTimed: boolean;
+  /** Whether there are no control characters in its lines. */
+  readonly isPlain: boolean;
+}
+
+const FORMATS: Record<AccessLogFormat, LineFormat> = {
+  default: { make: defaultLine, isTimed: false, isPlain: true },
+  combined: { make: combinedLine, isTimed: true, isPlain: true },
+  json: { make: jsonLine, isTimed: true, isPlain: true },
 };
 
 /**
- * The function that makes the lines of the access log; null for no log. It does not throw: where the
- * user's own function does, the line is the default one, and says so.
+ * How the lines of the access log are made; null for no log. It does not throw: where the user's own function
+ * does, the line is the default one, and says so.
  *
  * @throws {RangeError} There is no such format.
  */
-export function formatter(choice: AccessLogChoice): AccessLogFormatter | null {
+export function lineFormat(choice: AccessLogChoice): LineFormat | null {
   if (choice === false) return null;
-  if (typeof choice === "function") return (entry) => guarded(choice, entry);
+  if (typeof choice === "function") {
+    return { make: (entry) => guarded(choice, entry), isTimed: true, isPlain: false };
+  }
   if (Object.hasOwn(FORMATS, choice)) return FORMATS[choice];
   const names = Object.keys(FORMATS).map((name) => `"${name}"`).join(", ");
   throw new RangeError(

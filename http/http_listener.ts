@@ -9,7 +9,7 @@ import {
   type Source,
 } from "../listener.ts";
 import { PathParamsError, TimeoutError } from "../listener.ts";
-import { formatter, LazyEntry } from "./access_log.ts";
+import { LazyEntry, lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { bindExchange, HTTPContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -211,16 +211,20 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    */
   override listen(): Source {
     const settings = this.#settings;
-    const logLine = formatter(settings.accessLog);
+    const lines = lineFormat(settings.accessLog);
     const server = new Server({
       settings,
-      handle: logLine === null ? (exchange) => this.#handle(exchange) : (exchange) => {
-        exchange.startedAt = performance.now();
-        return this.#handle(exchange);
-      },
-      logAnswer: logLine === null ? null : (exchange) => {
-        const line = logLine(new LazyEntry(exchange));
-        if (line) log.line(line);
+      handle: lines?.isTimed
+        ? (exchange) => {
+          exchange.startedAt = performance.now();
+          return this.#handle(exchange);
+        }
+        : (exchange) => this.#handle(exchange),
+      logAnswer: lines === null ? null : (exchange) => {
+        const line = lines.make(new LazyEntry(exchange));
+        if (!line) return;
+        if (lines.isPlain) log.plainLine(line);
+        else log.line(line);
       },
     });
     this.#server = server;

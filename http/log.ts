@@ -37,11 +37,16 @@ export class Log {
    * and shows as it is; but HTAB, which does no harm.
    */
   line(text: string): void {
+    this.plainLine(escape(text));
+  }
+
+  /** Adds a line without control characters. */
+  plainLine(text: string): void {
     if (this.#queued.length + text.length > MAX_QUEUED) {
       this.#dropped++;
       return;
     }
-    this.#queued += escape(text) + "\n";
+    this.#queued += text + "\n";
     this.#writing ??= this.#write();
   }
 

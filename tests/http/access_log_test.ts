@@ -3,8 +3,8 @@ import * as h11 from "../../h11.ts";
 import {
   type AccessLogChoice,
   type AccessLogEntry,
-  formatter,
   LazyEntry,
+  lineFormat,
 } from "../../http/access_log.ts";
 
 const ENTRY: AccessLogEntry = {
@@ -21,7 +21,7 @@ const ENTRY: AccessLogEntry = {
 
 /** The line for ENTRY with some things changed. */
 function line(choice: AccessLogChoice, change: Partial<AccessLogEntry> = {}): string | void {
-  return formatter(choice)!({ ...ENTRY, ...change });
+  return lineFormat(choice)!.make({ ...ENTRY, ...change });
 }
 
 const QUOTES = { target: String.raw`/"\"` };
@@ -41,7 +41,7 @@ const DEFAULT: [what: string, change: Partial<AccessLogEntry>, line: string][] =
   ["a Unix socket", { remoteAddr: UNIX }, 'INFO: unix - "GET /user/bob?page=2 HTTP/1.1" 200'],
 ];
 for (const [what, change, expected] of DEFAULT) {
-  Deno.test(`formatter() "default" writes ${what}`, () => {
+  Deno.test(`lineFormat() "default" writes ${what}`, () => {
     assertEquals(line("default", change), expected);
   });
 }
@@ -66,12 +66,12 @@ const COMBINED: [what: string, change: Partial<AccessLogEntry>, line: string][] 
   ],
 ];
 for (const [what, change, expected] of COMBINED) {
-  Deno.test(`formatter() "combined" writes ${what}`, () => {
+  Deno.test(`lineFormat() "combined" writes ${what}`, () => {
     assertEquals(line("combined", change), expected);
   });
 }
 
-Deno.test('formatter() "json" writes an object with all there is', () => {
+Deno.test('lineFormat() "json" writes an object with all there is', () => {
   assertEquals(
     line("json"),
     '{"time":"2026-01-02T03:04:05.678Z","remote_addr":"192.0.2.1","method":"GET",' +
@@ -80,19 +80,19 @@ Deno.test('formatter() "json" writes an object with all there is', () => {
   );
 });
 
-Deno.test('formatter() "json" writes fields that are not there as null', () => {
+Deno.test('lineFormat() "json" writes fields that are not there as null', () => {
   const { user_agent, referer } = JSON.parse(line("json", NO_FIELDS) as string);
   assertEquals([user_agent, referer], [null, null]);
 });
 
-Deno.test('formatter() "json" escapes so that what was sent can be read, and harms no terminal', () => {
+Deno.test('lineFormat() "json" escapes so that what was sent can be read, and harms no terminal', () => {
   const json = line("json", { ...QUOTES, ...AGENT }) as string;
   const { target, user_agent } = JSON.parse(json);
   assertEquals([target, user_agent], [QUOTES.target, AGENT.headers.get("user-agent")]);
   assertEquals(/[\x7f-\x9f]/.test(json), false);
 });
 
-Deno.test("formatter() takes a function, which may leave out a line", () => {
+Deno.test("lineFormat() takes a function, which may leave out a line", () => {
   const onlyErrors = ({ status, target }: AccessLogEntry): string | void => {
     if (status >= 400) return `${status} ${target}`;
   };
@@ -100,20 +100,20 @@ Deno.test("formatter() takes a function, which may leave out a line", () => {
   assertEquals(line(onlyErrors, { status: 404 }), "404 /user/bob?page=2");
 });
 
-Deno.test("formatter() tells in the line that the function failed", () => {
+Deno.test("lineFormat() tells in the line that the function failed", () => {
   const fails = (): never => {
     throw new TypeError("no such thing");
   };
   assertEquals(line(fails), `${line("default")} (accessLog failed: TypeError: no such thing)`);
 });
 
-Deno.test("formatter() makes none for false", () => {
-  assertEquals(formatter(false), null);
+Deno.test("lineFormat() makes none for false", () => {
+  assertEquals(lineFormat(false), null);
 });
 
 for (const choice of ["common", "", "toString", undefined]) {
-  Deno.test(`formatter() refuses ${JSON.stringify(choice)}`, () => {
-    const error = assertThrows(() => formatter(choice as AccessLogChoice), RangeError);
+  Deno.test(`lineFormat() refuses ${JSON.stringify(choice)}`, () => {
+    const error = assertThrows(() => lineFormat(choice as AccessLogChoice), RangeError);
     assertMatch(
       error.message,
       /^Cannot set accessLog to .*: must be "default", "combined", "json", a function or false$/,
