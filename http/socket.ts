@@ -99,7 +99,10 @@ export interface Receiver {
  */
 let waiting: Socket[] = [];
 let waitingSince = 0;
-/** Milliseconds that they wait for each other: handlers may take long. It is looked at for every fourth. */
+/**
+ * Milliseconds that they wait for each other: handlers may take long. It is looked at for the first few, which
+ * are all where that is so, and then for every fourth.
+ */
 const WAIT_MAX = 2;
 const LOOK_EVERY = 4;
 
@@ -253,7 +256,9 @@ export class Socket {
     if (others === 0) {
       waitingSince = Date.now();
       DONE.then(Socket.#endTurn);
-    } else if (others % LOOK_EVERY === 0 && Date.now() - waitingSince >= WAIT_MAX) {
+    } else if (
+      (others < LOOK_EVERY || others % LOOK_EVERY === 0) && Date.now() - waitingSince >= WAIT_MAX
+    ) {
       Socket.#endTurn();
       waitingSince = Date.now();
     }
