@@ -122,8 +122,11 @@ export function place(bytes: Uint8Array, start: number, end: number): void {
   const isAll = start === 0 && bytes.length - end <= MORE_MAX;
   const at = heads.find((isAll ? bytes.length : size) + SLACK);
   const { array } = heads;
-  if (size <= COPY_LOOP_MAX) { for (let i = 0; i < size; i++) array[at + i] = bytes[start + i]; }
-  else array.set(isAll ? bytes : bytes.subarray(start, end), at);
+  if (size <= COPY_LOOP_MAX) {
+    for (let i = 0; i < size; i++) array[at + i] = bytes[start + i];
+  } else {
+    array.set(isAll ? bytes : bytes.subarray(start, end), at);
+  }
   array[at + size] = 0;
 }
 

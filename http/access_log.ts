@@ -87,20 +87,9 @@ function guarded(format: AccessLogFormatter, entry: AccessLogEntry): string | un
 /** `INFO: 127.0.0.1:52579 - "GET /user/bob HTTP/1.1" 200` */
 function defaultLine(entry: AccessLogEntry): string {
   const { method, target, httpVersion, status } = entry;
-  return `INFO: ${nameOf(entry.remoteAddr)} - "${method} ${
+  return `INFO: ${formatAddr(entry.remoteAddr)} - "${method} ${
     escape(target)
   } HTTP/${httpVersion}" ${status}`;
-}
-
-/** The names of addresses that were asked for last, by their ports: connections have many answers. */
-const names: ({ addr: Deno.Addr; name: string } | undefined)[] = Array(256).fill(undefined);
-
-function nameOf(addr: Deno.Addr): string {
-  if (!("port" in addr)) return formatAddr(addr);
-  const place = addr.port & 0xff;
-  let named = names[place];
-  if (named?.addr !== addr) named = names[place] = { addr, name: formatAddr(addr) };
-  return named.name;
 }
 
 /**
@@ -134,17 +123,9 @@ function jsonLine(entry: AccessLogEntry): string {
   return line.replace(/[\x7f-\x9f]/g, (c) => `\\u00${hex(c)}`);
 }
 
-/** Whether there is nothing to escape in `text`. */
-function isPlain(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit < 0x20 || unit > 0x7e || unit === 0x22 || unit === 0x5c) return false;
-  }
-  return true;
-}
-
 // deno-lint-ignore no-control-regex
-const EVERY_NOT_PLAIN = /["\\\x00-\x1f\x7f-\uffff]/g;
+const NOT_PLAIN = /["\\\x00-\x1f\x7f-\uffff]/;
+const EVERY_NOT_PLAIN = new RegExp(NOT_PLAIN, "g");
 const ESCAPES: Record<string, string> = {
   '"': '\\"',
   "\\": "\\\\",
@@ -157,7 +138,7 @@ const ESCAPES: Record<string, string> = {
 
 /** `text` between quotes as Apache writes it; a code unit is a byte. */
 function escape(text: string): string {
-  if (isPlain(text)) return text;
+  if (!NOT_PLAIN.test(text)) return text;
   return text.replace(EVERY_NOT_PLAIN, (c) => ESCAPES[c] ?? `\\x${hex(c)}`);
 }
 

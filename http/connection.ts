@@ -329,10 +329,10 @@ export class Connection implements Receiver, Watched {
 
   /** The connection is used again. @returns What has to be waited for before. */
   #startNext(): Promise<void> | void {
-    this.#bodyReader?.end();
     // An answer that had begun before the server stops has not told that the connection ends: the client may
     // have sent another request meanwhile.
     if (this.#isLast || this.#timedOut !== null) return this.#end();
+    this.#bodyReader?.end();
     this.#exchange = null;
     this.protocol.startNextCycle();
     const { socket } = this;

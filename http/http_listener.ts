@@ -24,8 +24,6 @@ import { isResponse } from "./web_response.ts";
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
 import { ConnectionLost } from "./socket.ts";
 
-const PERCENT = 0x25;
-
 /**
  * Runs around a request: see {@linkcode HTTPListener.aroundRequest}.
  *
@@ -302,10 +300,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
 
   /** Params are percent-decoded one by one, after the route has matched. */
   protected override decodeParam(text: string): string {
-    for (let i = 0; i < text.length; i++) {
-      if (text.charCodeAt(i) === PERCENT) return decodeURIComponent(text);
-    }
-    return text;
+    return text.includes("%") ? decodeURIComponent(text) : text;
   }
 
   /** The patterns that are registered. */

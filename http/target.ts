@@ -40,7 +40,7 @@ export function urlOf(request: Target, host: string | null, conn: Deno.Conn): st
   const length = request.targetInto(units);
   if (host !== null && isNormal(length)) {
     const origin = originOf(scheme, host);
-    if (origin !== null) return origin.with(request, length);
+    if (origin !== null) return joined(origin, request, length);
   }
   const { target } = request;
   if (pathStart(target) > 0) return URL.parse(target)?.href ?? null;
@@ -55,8 +55,9 @@ const units = new Uint16Array(1024);
 const SLASH = 0x2f, DOT = 0x2e, QUESTION_MARK = 0x3f;
 
 /** Whether the URL parser leaves a code unit as it is, in a path or in a query (URL 1.3, percent-encode sets). */
-const IN_PATH = tableOf("/$&()*+,;=:@%-.~!");
-const IN_QUERY = tableOf("/$&()*+,;=:@%-.~!?");
+const MARKS = "/$&()*+,;=:@%-.~!";
+const IN_PATH = tableOf(MARKS);
+const IN_QUERY = tableOf(`${MARKS}?`);
 
 function tableOf(marks: string): Uint8Array {
   const table = new Uint8Array(0x100);
@@ -94,35 +95,26 @@ const SHORT_URL = 128;
 /** For each such length the array whose elements become a text. */
 const codes: number[][] = [];
 
-/** What a URL begins with. */
-class Origin {
-  readonly #text: string;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
-  /** The URL of `request`, whose target `units` begin with. */
-  with(request: Target, targetLength: number): string {
-    const text = this.#text, { length } = text;
-    const size = length + targetLength;
-    if (size > SHORT_URL) return text + request.target;
-    const into = codes[size] ??= Array(size).fill(0);
-    for (let i = 0; i < length; i++) into[i] = text.charCodeAt(i);
-    for (let i = 0; i < targetLength; i++) into[length + i] = units[i];
-    return String.fromCharCode.apply(null, into);
-  }
+/** The URL of `request` at `origin`; `units` begin with its target. */
+function joined(origin: string, request: Target, targetLength: number): string {
+  const { length } = origin;
+  const size = length + targetLength;
+  if (size > SHORT_URL) return origin + request.target;
+  const into = codes[size] ??= Array(size).fill(0);
+  for (let i = 0; i < length; i++) into[i] = origin.charCodeAt(i);
+  for (let i = 0; i < targetLength; i++) into[length + i] = units[i];
+  return String.fromCharCode.apply(null, into);
 }
 
-/** That of the Host that was asked for last: mostly it is the same one. */
-let last = { scheme: "", host: "", origin: null as Origin | null };
+/** What a URL begins with, for the Host that was asked for last: mostly it is the same one. */
+let last = { scheme: "", host: "", origin: null as string | null };
 
-function originOf(scheme: string, host: string): Origin | null {
+function originOf(scheme: string, host: string): string | null {
   if (host !== last.host || scheme !== last.scheme) {
     const url = URL.parse(`${scheme}://${host}/`);
     // A host is nothing else: no path, no name and password.
-    const isHost = url !== null && url.href === `${url.origin}/`;
-    last = { scheme, host, origin: isHost ? new Origin(url.origin) : null };
+    const origin = url === null || url.href !== `${url.origin}/` ? null : url.origin;
+    last = { scheme, host, origin };
   }
   return last.origin;
 }

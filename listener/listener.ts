@@ -330,18 +330,15 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   ): FoundRoute {
     const params: Record<string, unknown> = {};
     const { ends } = this.#router;
-    const count = route.params.length;
-    const textAt = (i: number): string => {
-      const start = ends[2 * i], end = ends[2 * i + 1];
-      return typeof path === "string" ? path.slice(start, end) : textOf(path, start, end);
-    };
     // All texts first: a converter may look for a route itself, which overwrites where they stand.
-    const first = count > 0 ? textAt(0) : "";
-    const others = count > 1 ? Array.from({ length: count - 1 }, (_, i) => textAt(i + 1)) : null;
-    for (let i = 0; i < count; i++) {
-      const { name, converter } = route.params[i];
+    for (let i = 0; i < route.params.length; i++) {
+      const start = ends[2 * i], end = ends[2 * i + 1];
+      const text = typeof path === "string" ? path.slice(start, end) : textOf(path, start, end);
+      params[route.params[i].name] = text;
+    }
+    for (const { name, converter } of route.params) {
       try {
-        params[name] = converter.parse(this.decodeParam(i === 0 ? first : others![i - 1]));
+        params[name] = converter.parse(this.decodeParam(params[name] as string));
       } catch (cause) {
         const whole = typeof path === "string" ? path : textOf(path, pathStart, pathEnd);
         throw errors.noParam(name, head + whole, cause);
