@@ -278,20 +278,6 @@ async function send(server: ByHand, random: Random, messages: Uint8Array[]): Pro
   }
 }
 
-/** Takes all that comes, until the server ends the connection. */
-async function receive(server: ByHand, received: Uint8Array[]): Promise<void> {
-  const area = new Uint8Array(64 * 1024);
-  try {
-    for (;;) {
-      const count = await server.client.read(area);
-      if (count === null) return;
-      received.push(area.slice(0, count));
-    }
-  } catch {
-    // It was reset: what is missing is told by who looks for it.
-  }
-}
-
 /** Sees that `received` answers `requests`. */
 function checkAnswers(received: Uint8Array, requests: Sent[]): void {
   for (const { id, body, way } of requests) {
@@ -328,7 +314,7 @@ export async function converse(random: Random): Promise<void> {
     answer(new Reading(random, exchange, requests[handled++], problems))
   );
   const received: Uint8Array[] = [];
-  const receiving = receive(server, received);
+  const receiving = server.collect(received);
   const endsAtOnce = random.chance(0.5);
   let hasSent = false;
   send(server, random, requests.map(({ message }) => message)).then(() => hasSent = true, () => {});

@@ -97,6 +97,20 @@ export class ByHand implements ConnectionHost, AsyncDisposable {
     return received;
   }
 
+  /** Adds all that comes to `received`, until the server ends the connection, or it is reset. */
+  async collect(received: Uint8Array[]): Promise<void> {
+    const area = new Uint8Array(64 * 1024);
+    try {
+      for (;;) {
+        const count = await this.client.read(area);
+        if (count === null) return;
+        received.push(area.slice(0, count));
+      }
+    } catch {
+      // What is missing is told by who looks for it.
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.client[Symbol.dispose]();
     await this.#ended.promise;

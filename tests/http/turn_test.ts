@@ -30,7 +30,7 @@ Deno.test("Connection does not have answers wait for others whose handlers take 
     last = count;
   });
   assert(
-    last >= CONNECTIONS / 2,
+    last >= CONNECTIONS - 2,
     `${last} of ${CONNECTIONS} were answered before the last handler`,
   );
 });

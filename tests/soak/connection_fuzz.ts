@@ -113,7 +113,7 @@ export async function serveOnce(message: string, random: Random): Promise<Run> {
     return random.pick(method === "CONNECT" ? TUNNEL_HANDLERS : HANDLERS)(exchange);
   }, LIMITS);
   const received: Uint8Array[] = [];
-  const reading = read(server, received);
+  const reading = server.collect(received);
   try {
     for (const piece of cut(random, latin1(message))) {
       for (let at = 0; at < piece.length;) at += await server.client.write(piece.subarray(at));
@@ -137,20 +137,6 @@ export async function serveOnce(message: string, random: Random): Promise<Run> {
   assert(answers <= requests, `${answers} answers to ${requests} requests`);
   server.client[Symbol.dispose]();
   return { requests, answers };
-}
-
-/** Reads until the server has closed, or the connection is gone. */
-async function read(server: ByHand, received: Uint8Array[]): Promise<void> {
-  const area = new Uint8Array(16 * 1024);
-  try {
-    for (;;) {
-      const count = await server.client.read(area);
-      if (count === null) return;
-      received.push(area.slice(0, count));
-    }
-  } catch {
-    // It was reset.
-  }
 }
 
 /** Reads answers as a client does. @returns How many final ones there are. */
