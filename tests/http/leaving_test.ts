@@ -181,6 +181,14 @@ Deno.test("Connection writes answers that are ready together in one write", asyn
   assertEquals(bodies(await server.received()).length, 30);
 });
 
+Deno.test("Connection writes no head alone: the beginning of a large body goes with it", async () => {
+  const body = new Uint8Array(32 * 1024).fill(0x61);
+  await using server = new ByHand((exchange) => exchange.respond(200, body, []));
+  await server.send(get("/large"));
+  assertEquals(server.conn.writes, 1);
+  assert((await server.received()).endsWith(`\r\n\r\n${"a".repeat(body.length)}`));
+});
+
 Deno.test("Connection writes what is ready before it waits for a slow handler", async () => {
   const goOn = Promise.withResolvers<void>();
   await using server = new ByHand(targets(goOn.promise));
