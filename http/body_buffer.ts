@@ -19,9 +19,10 @@ export class BodyBuffer {
     return this.#bytes.subarray(0, size);
   }
 
-  /** A read has brought `count` bytes of `size` that there was room for. */
-  adapt(count: number, size: number): void {
-    if (count === size) this.#size = Math.min(2 * this.#size, SIZE_MAX);
+  /** A read has brought `count` bytes, where there was `room` for them. */
+  adapt(count: number, room: Uint8Array): void {
+    if (room.buffer !== this.#bytes.buffer) return;
+    if (count === room.length) this.#size = Math.min(2 * this.#size, SIZE_MAX);
     else if (count < SIZE) this.#size = SIZE;
   }
 

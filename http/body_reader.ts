@@ -7,14 +7,24 @@ import type { Connection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
 import { BODY_RATE_AFTER, LEAST_BODY_RATE } from "./options.ts";
+import type { ConnectionLost, Receiver } from "./socket.ts";
 
 /** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
 const DRAIN_MAX = 64 * 1024;
 
 const NO_TRAILERS = new h11.Headers();
 
+/** What is read into, or was read; null for none. */
+export type View = Uint8Array<ArrayBuffer> | null;
+
+/** A reader that waits for a part, and where it wants it. */
+interface Waiting extends PromiseWithResolvers<View> {
+  readonly exchange: Exchange;
+  readonly view: View;
+}
+
 /** Reads the bodies of a connection's requests, one after the other. */
-export class BodyReader {
+export class BodyReader implements Receiver {
   readonly #connection: Connection;
   readonly #buffer = new BodyBuffer();
   /** A part that was read and nobody has got: with the head, or more than a reader had room for. */
@@ -30,10 +40,11 @@ export class BodyReader {
   #waitingSince = 0;
   /** When a part that is waited for must have come; 0 while none is, or where there is no limit. */
   #deadline = 0;
-  /** A read of the socket for a body, over when the protocol has what it brought. */
-  #reading: Promise<void> | null = null;
-  /** Ends the wait for a part. */
-  #giveUp: (error: HTTPError) => void = ignore;
+  #waiting: Waiting | null = null;
+  /** Where a read of the socket for a body brings what comes, while one is under way. */
+  #room: Uint8Array | null = null;
+  /** Resolves when that read is over. */
+  #arrival: PromiseWithResolvers<void> | null = null;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -57,11 +68,15 @@ export class BodyReader {
 
   /** The exchange is over: nothing more of its body is read. */
   end(): void {
-    this.#part = this.#error = this.#trailers = null;
-    // It holds on to the promise that it belongs to.
-    this.#giveUp = ignore;
-    this.#received = this.#waited = this.#deadline = 0;
+    this.#part =
+      this.#error =
+      this.#trailers =
+      this.#room =
+        null;
+    this.#stopWaiting()?.reject(exchangeOver());
+    this.#received = this.#waited = 0;
     this.#buffer.release();
+    this.#arrived();
   }
 
   /** Whether the client has kept a reader waiting too long, or sends too slowly. */
@@ -75,8 +90,7 @@ export class BodyReader {
 
   /** Ends the wait for a part, which rejects with `error`. */
   giveUp(error: HTTPError): void {
-    this.#deadline = 0;
-    this.#giveUp(error);
+    this.#stopWaiting()?.reject(error);
   }
 
   /** Whether what is left of the body is too much to be read and dropped, or may never come. */
@@ -92,7 +106,7 @@ export class BodyReader {
     for (let dropped = 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
       const event = connection.protocol.nextEvent();
       // A handler that is over may have left a read under way.
-      if (event === h11.NEED_DATA) await (this.#reading ?? connection.receive());
+      if (event === h11.NEED_DATA) await (this.#arrivalOfData() ?? connection.receive());
       else if (event !== h11.PAUSED && event.type === "Data") dropped += event.data.length;
       else break;
     }
@@ -111,14 +125,23 @@ export class BodyReader {
 
   /**
    * The next part of the body: at the beginning of `view`, where there is one, or else in a buffer of its
-   * own; null at the end.
+   * own; null at the end. A promise where it has to be waited for.
    *
    * @param view The reader's until the promise settles; its length is not 0.
+   * @throws {TypeError} The exchange is over, or another read waits.
+   * @throws {HTTPError} What comes is not as it has to be.
    */
-  async read(
-    exchange: Exchange,
-    view: Uint8Array<ArrayBuffer> | null,
-  ): Promise<Uint8Array<ArrayBuffer> | null> {
+  read(exchange: Exchange, view: View): View | Promise<View> {
+    if (this.#waiting !== null) throw otherRead();
+    const part = this.#next(exchange, view);
+    if (part !== undefined) return part;
+    const waiting = Object.assign(Promise.withResolvers<View>(), { exchange, view });
+    this.#wait(waiting);
+    return waiting.promise;
+  }
+
+  /** As `read`; undefined where more has to come. */
+  #next(exchange: Exchange, view: View): View | undefined {
     const connection = this.#connection;
     const { protocol } = connection;
     if (exchange.isOver) throw exchangeOver();
@@ -130,15 +153,10 @@ export class BodyReader {
       if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
       while (protocol.theirState === h11.SEND_BODY) {
         const event = this.#nextEvent();
-        if (event === h11.NEED_DATA) {
-          await this.#receive(exchange, view);
-          // What has come is for the one who reads now.
-          if (exchange.isOver) throw exchangeOver();
-        } else if (event !== h11.PAUSED && event.type === "Data") {
-          return this.#give(this.#gather(event.data), view);
-        } else if (event !== h11.PAUSED && event.type === "EndOfMessage") {
-          this.finish(event.headers);
-        }
+        if (event === h11.NEED_DATA) return undefined;
+        if (event === h11.PAUSED) continue;
+        if (event.type === "Data") return this.#give(this.#gather(event.data), view);
+        if (event.type === "EndOfMessage") this.finish(event.headers);
       }
     } catch (error) {
       if (!(error instanceof h11.RemoteProtocolError)) throw error;
@@ -185,7 +203,7 @@ export class BodyReader {
   }
 
   /** A part as its reader gets it: in `view`, or in a buffer of its own. */
-  #give(part: Uint8Array, view: Uint8Array<ArrayBuffer> | null): Uint8Array<ArrayBuffer> {
+  #give(part: Uint8Array, view: View): Uint8Array<ArrayBuffer> {
     this.#part = null;
     // What is buffered may stand beside it.
     if (view === null) {
@@ -197,41 +215,84 @@ export class BodyReader {
     return given;
   }
 
-  /** Waits until the protocol has what the client sends next. */
-  async #receive(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
-    const { ahead, host: { clock, settings } } = this.#connection;
+  /** Has `waiting` wait for what the client sends next. */
+  #wait(waiting: Waiting): void {
+    const { ahead, host: { clock, settings }, socket } = this.#connection;
+    this.#waiting = waiting;
     this.#waitingSince = clock.now;
     this.#deadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    const reading = this.#reading ?? ahead ?? (this.#reading = this.#readSocket(exchange, view));
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.#giveUp = reject;
-        reading.then(resolve, reject);
-      });
-    } finally {
-      if (!exchange.isOver) {
-        this.#waited += clock.now - this.#waitingSince;
-        this.#deadline = 0;
-      }
+    if (this.#room !== null) return;
+    if (ahead !== null) {
+      ahead.then(this.#goOn);
+      return;
     }
+    this.#room = this.#makeRoom(waiting);
+    socket.receiveInto(this.#room, this);
   }
 
-  /** Gives the protocol what a read of the socket brings, whoever waits for that then. */
-  async #readSocket(exchange: Exchange, view: Uint8Array<ArrayBuffer> | null): Promise<void> {
-    const { protocol, socket } = this.#connection;
+  /** Where the socket reads to: what its reader has brought, as long as that can hold no more than the body. */
+  #makeRoom({ exchange, view }: Waiting): Uint8Array {
     const { contentLength } = exchange.request;
-    const left = contentLength === null ? Infinity : contentLength - this.#received;
     // Of chunks more may come than the view takes, and framing with them.
-    const isDirect = view !== null && contentLength !== null;
-    const room = isDirect ? view.subarray(0, left) : this.#buffer.room(left);
-    try {
-      const data = await socket.readInto(room);
-      if (!isDirect) this.#buffer.adapt(data.length, room.length);
-      protocol.receiveData(data);
-    } finally {
-      this.#reading = null;
-    }
+    if (contentLength === null) return this.#buffer.room(Infinity);
+    const left = contentLength - this.#received;
+    return view === null ? this.#buffer.room(left) : view.subarray(0, left);
   }
+
+  received(buffer: Uint8Array, count: number): void {
+    const room = this.#room!;
+    this.#room = null;
+    this.#buffer.adapt(count, room);
+    this.#connection.protocol.receiveData(buffer, count);
+    this.#goOn();
+    this.#arrived();
+  }
+
+  lost(error: ConnectionLost): void {
+    this.#room = null;
+    this.#stopWaiting()?.reject(error);
+    this.#arrived();
+  }
+
+  /** The protocol has more: gives the one who waits his part, or has him wait on. */
+  readonly #goOn = (): void => {
+    const waiting = this.#stopWaiting();
+    if (waiting === null) return;
+    try {
+      const part = this.#next(waiting.exchange, waiting.view);
+      if (part === undefined) this.#wait(waiting);
+      else waiting.resolve(part);
+    } catch (error) {
+      waiting.reject(error);
+    }
+  };
+
+  /** @returns Who has waited until now. */
+  #stopWaiting(): Waiting | null {
+    const waiting = this.#waiting;
+    if (waiting === null) return null;
+    this.#waiting = null;
+    this.#waited += this.#connection.host.clock.now - this.#waitingSince;
+    this.#deadline = 0;
+    return waiting;
+  }
+
+  /** Resolves when the read of the socket that is under way is over; null where none is. */
+  #arrivalOfData(): Promise<void> | null {
+    if (this.#room === null) return null;
+    return (this.#arrival ??= Promise.withResolvers()).promise;
+  }
+
+  #arrived(): void {
+    this.#arrival?.resolve();
+    this.#arrival = null;
+  }
+}
+
+function otherRead(): TypeError {
+  return new TypeError(
+    "Cannot read the request's body: another read of it is under way; await that before",
+  );
 }
 
 function exchangeOver(): TypeError {
@@ -239,5 +300,3 @@ function exchangeOver(): TypeError {
     "Cannot read the request's body: the exchange is over; read it before the response ends",
   );
 }
-
-function ignore(): void {}

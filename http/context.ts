@@ -140,25 +140,37 @@ export class HTTPContext extends Context {
    * The request's body as a stream, which reads from the socket as it is read. It is a byte stream: with a
    * BYOB reader a body that has a `Content-Length` goes from the socket into the reader's own buffer.
    *
+   * @throws {TypeError} The body was read whole before.
+   */
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#bound.body.stream();
+  }
+
+  /**
+   * Reads the next part of the request's body into `buffer`, as `Deno.Conn.read()` does: what takes least time
+   * and memory for a large body. One that has a `Content-Length` goes from the socket into `buffer`. What is
+   * left may be read otherwise.
+   *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    *
    * const app = new HTTPListener();
    * app.onEvent("POST:/size", async ({ ctx }) => {
+   *   const buffer = new Uint8Array(64 * 1024);
    *   let size = 0;
-   *   const reader = ctx.body.getReader({ mode: "byob" });
-   *   for (let buffer = new Uint8Array(64 * 1024);;) {
-   *     const { done, value } = await reader.read(buffer);
-   *     if (done) break;
-   *     size += value.length;
-   *     buffer = new Uint8Array(value.buffer);
-   *   }
+   *   for (let count; (count = await ctx.read(buffer)) !== null;) size += count;
    *   return ctx.response(200, `${size}`);
    * });
    * ```
+   *
+   * @param buffer Not to be touched until the promise settles. 64 KiB to 256 KiB are best.
+   * @returns How many bytes were read, at least one; null at the end of the body.
+   * @throws {TypeError} `buffer` is empty, another read is under way, the body was taken as a stream or whole
+   * before, or the exchange is over.
+   * @throws {HTTPError} 400: the body is not framed as it should be. 408: it did not come in time.
    */
-  get body(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#bound.body.stream();
+  read(buffer: Uint8Array): Promise<number | null> {
+    return handled(this.#bound.body.readInto(buffer));
   }
 
   /**
@@ -173,7 +185,7 @@ export class HTTPContext extends Context {
 
   /** The request's body as text of UTF-8. @throws As {@linkcode HTTPContext.bytes}. */
   text(): Promise<string> {
-    return this.#read(decode);
+    return this.#convert(decode);
   }
 
   /**
@@ -182,11 +194,11 @@ export class HTTPContext extends Context {
    * @throws {HTTPError} 400: it is no JSON. Else as {@linkcode HTTPContext.bytes}.
    */
   json(): Promise<unknown> {
-    return this.#read(parseJSON);
+    return this.#convert(parseJSON);
   }
 
   /** What `convert` makes of the body; it is done with the bytes when it returns. */
-  #read<T>(convert: (bytes: Uint8Array) => T): Promise<T> {
+  #convert<T>(convert: (bytes: Uint8Array) => T): Promise<T> {
     try {
       const { body } = this.#bound;
       const whole = body.takeWhole();

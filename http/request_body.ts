@@ -1,14 +1,12 @@
 // The body of a request: read from the socket when the handler asks for it, and only then.
 
 import type { Headers } from "../h11.ts";
+import type { View } from "./body_reader.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
 
 /** Bytes at first of what a body is collected in: a client may say that it sends more, and not send it. */
 const COLLECTED = 64 * 1024;
-
-/** What is read into, or was read; null for none. */
-type View = Uint8Array<ArrayBuffer> | null;
 
 /** The body of one request. */
 export class RequestBody {
@@ -26,25 +24,47 @@ export class RequestBody {
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     if (this.#stream === null) {
       this.#take();
-      const read = (view: View): Promise<View> => this.#read(view);
+      const read = (view: View): View | Promise<View> => this.#read(view);
       // One part is read when one is asked for, so an idle handler leaves the client waiting.
       this.#stream = new ReadableStream({
         type: "bytes",
-        async pull(controller): Promise<void> {
+        pull(controller): void | Promise<void> {
           const request = controller.byobRequest;
-          const part = await read(request?.view as View ?? null);
-          if (part === null) {
-            controller.close();
-            request?.respond(0);
-          } else if (request !== null) {
-            request.respond(part.length);
-          } else {
-            controller.enqueue(part);
-          }
+          const give = (part: View): void => {
+            if (part === null) {
+              controller.close();
+              request?.respond(0);
+            } else if (request !== null) {
+              request.respond(part.length);
+            } else {
+              controller.enqueue(part);
+            }
+          };
+          const part = read(request?.view as View ?? null);
+          return part instanceof Promise ? part.then(give) : give(part);
         },
       }, { highWaterMark: 0 });
     }
     return this.#stream;
+  }
+
+  /**
+   * Reads the next part to the beginning of `buffer`.
+   *
+   * @returns How many bytes it has; null at the end of the body.
+   */
+  async readInto(buffer: Uint8Array): Promise<number | null> {
+    if (this.#isTaken) throw readTwice();
+    if (!(buffer instanceof Uint8Array)) {
+      throw new TypeError("Cannot read the request's body into what is no Uint8Array: give one");
+    }
+    if (buffer.length === 0) {
+      throw new TypeError(
+        "Cannot read the request's body into an empty buffer: give one with room; what was transferred has none",
+      );
+    }
+    const part = await this.#read(buffer as Uint8Array<ArrayBuffer>);
+    return part === null ? null : part.length;
   }
 
   /**
@@ -86,7 +106,7 @@ export class RequestBody {
     return await this.#collect((view) => this.#read(view));
   }
 
-  #read(view: View): Promise<View> {
+  #read(view: View): View | Promise<View> {
     return this.#exchange.connection.bodyReader.read(this.#exchange, view);
   }
 
@@ -103,7 +123,7 @@ export class RequestBody {
     throw new HTTPError(413);
   }
 
-  async #collect(read: (view: View) => Promise<View>): Promise<Uint8Array<ArrayBuffer>> {
+  async #collect(read: (view: View) => View | Promise<View>): Promise<Uint8Array<ArrayBuffer>> {
     const { contentLength } = this.#exchange.request;
     if (contentLength !== null) this.checkSize(contentLength);
     // Parts are collected as they come: with a view kept for each, chunks of one byte would take a hundred

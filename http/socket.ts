@@ -232,24 +232,25 @@ export class Socket {
   }
 
   /**
+   * As `receive`, at once and into `view`, which nobody else may write to until then. What a read brings that
+   * was under way stands elsewhere.
+   */
+  receiveInto(view: Uint8Array, receiver: Receiver): void {
+    this.#receiver = receiver;
+    if (!this.#isReading) this.#read(view);
+  }
+
+  /**
    * Reads what there is, at least one byte; empty at the end of the stream. The bytes are overwritten by
-   * the next read.
+   * the next read. Where a receiver waits, it is told no more.
    *
    * It rejects with {@linkcode ConnectionLost}.
    */
   read(): Promise<Uint8Array> {
-    return this.readInto(this.#buffer);
-  }
-
-  /**
-   * As `read`, into `view`, which nobody else may write to until then. What a read brings that was under way
-   * stands elsewhere, and is overwritten by the next read.
-   */
-  readInto(view: Uint8Array): Promise<Uint8Array> {
     if (this.#promised === null) {
       this.#receiver = null;
       this.#promised = Promise.withResolvers();
-      if (!this.#isReading) this.#read(view);
+      if (!this.#isReading) this.#read(this.#buffer);
     }
     return this.#promised.promise;
   }

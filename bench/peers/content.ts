@@ -55,12 +55,33 @@ export async function count(body: AsyncIterable<Uint8Array>): Promise<number> {
  */
 async function countInPlace(body: ReadableStream<Uint8Array>): Promise<number> {
   const reader = body.getReader({ mode: "byob" });
-  let buffer = new Uint8Array(64 * KIB);
+  let buffer = takeBuffer(64 * KIB);
   let size = 0;
   for (;;) {
     const { done, value } = await reader.read(buffer);
-    if (done) return size;
+    if (done) {
+      buffers.push(new Uint8Array(value!.buffer));
+      return size;
+    }
     size += value.length;
     buffer = new Uint8Array(value.buffer);
   }
+}
+
+/** Counts what `read` reads into the buffer that it is given, null at the end, as `Deno.Conn.read()` does. */
+export async function countReads(
+  read: (buffer: Uint8Array) => Promise<number | null>,
+): Promise<number> {
+  const buffer = takeBuffer(256 * KIB);
+  let size = 0;
+  for (let count; (count = await read(buffer)) !== null;) size += count;
+  buffers.push(buffer);
+  return size;
+}
+
+/** The buffers of bodies that were read: a new one for each would have to be cleared, and collected. */
+const buffers: Uint8Array<ArrayBuffer>[] = [];
+
+function takeBuffer(size: number): Uint8Array<ArrayBuffer> {
+  return buffers.pop() ?? new Uint8Array(size);
 }

@@ -1,7 +1,7 @@
 // HTTPListener of this project. All limits and timeouts are as they come.
 
 import { HTTPListener } from "../../http_context.ts";
-import { confirm, count, greet, LARGE, type Order } from "./content.ts";
+import { confirm, countReads, greet, LARGE, type Order } from "./content.ts";
 import { certificate, listening, options } from "./program.ts";
 import { stream } from "./fetch_app.ts";
 
@@ -19,7 +19,10 @@ app.onEvent("POST:/json", async ({ ctx }) => {
 });
 app.onEvent("GET:/large", ({ ctx }) => ctx.response(200, LARGE));
 app.onEvent("GET:/stream", ({ ctx }) => ctx.response(200, stream()));
-app.onEvent("POST:/upload", async ({ ctx }) => ctx.response(200, `${await count(ctx.body)}`));
+app.onEvent(
+  "POST:/upload",
+  async ({ ctx }) => ctx.response(200, `${await countReads((buffer) => ctx.read(buffer))}`),
+);
 for (let i = 0; i < (options.routes ?? 0); i++) {
   app.onEvent(`GET:/user${i}/<name>`, ({ ctx, params }) => {
     ctx.response(200, greet(params.name as string));

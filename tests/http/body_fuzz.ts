@@ -83,6 +83,18 @@ class Reading {
     return true;
   }
 
+  /** Reads a part without a stream. @returns Whether there was one. */
+  async partWithout(): Promise<boolean> {
+    const { random } = this;
+    const buffer = new Uint8Array(1 + random.below(random.pick([4, 100, 5_000, BUFFER_MAX])));
+    const count = await this.body.readInto(buffer);
+    if (count === null) return false;
+    this.take(buffer.subarray(0, count));
+    const after = buffer.subarray(count);
+    if (!areEqual(after, ZEROS.subarray(0, after.length))) this.#tell("bytes behind what was read");
+    return true;
+  }
+
   /** Reads a few parts, or none. */
   async someParts(): Promise<void> {
     for (let i = this.random.below(4); i > 0; i--) await this.part();
@@ -138,6 +150,16 @@ const WHOLE: Record<string, Way> = {
     while (await reading.part()) await pause(reading.random);
     reading.atEnd();
   },
+  withoutStream: async (reading) => {
+    while (await reading.partWithout()) await pause(reading.random);
+    reading.atEnd();
+  },
+  withoutStreamAndOtherwise: async (reading) => {
+    for (let i = reading.random.below(4); i > 0; i--) await reading.partWithout();
+    if (reading.random.chance(0.5)) await reading.allParts();
+    else reading.take(await reading.body.bytes());
+    reading.atEnd();
+  },
   partsAndBytes: async (reading) => {
     await reading.someParts();
     await pause(reading.random);
@@ -170,6 +192,7 @@ const IN_PART: Record<string, Way> = {
     await reader.cancel();
   },
   leftPart: (reading) => reading.leave(reading.part()),
+  leftWithoutStream: (reading) => reading.leave(reading.partWithout()),
   leftParts: (reading) => reading.leave(reading.allParts()),
   leftBytes: (reading) => {
     reading.leave(reading.body.bytes().then((bytes) => reading.take(bytes)));

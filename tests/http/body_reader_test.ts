@@ -1,7 +1,7 @@
 // Bodies whose reads meet what else happens on their connection: what was read ahead, the end of the
 // exchange, and the requests behind them.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
 import { fuzzBodies } from "./body_fuzz.ts";
 import { ByHand, settled } from "./by_hand.ts";
@@ -98,6 +98,32 @@ Deno.test("bodyTimeout counts what has come of a trailer that is not complete", 
   assertEquals(bodies(await server.received()), ["0 bytes"]);
 });
 
+Deno.test("RequestBody.readInto() beside another is refused, and the first gets what comes", async () => {
+  const buffers = [new Uint8Array(20), new Uint8Array(20)];
+  await using server = new ByHand(async (exchange) => {
+    const [first, second] = buffers.map((buffer) => exchange.body.readInto(buffer));
+    const why = await second.catch((error) => error.message);
+    exchange.respond(200, `${await first} ${why}`, []);
+  });
+  await server.send(post("Content-Length: 5"));
+  await server.send("abcde");
+  assertEquals(bodies(await server.received()), [
+    "5 Cannot read the request's body: another read of it is under way; await that before",
+  ]);
+  assertEquals(buffers.map((buffer) => buffer[0]), [0x61, 0]);
+});
+
+Deno.test("RequestBody.readInto() that nobody awaits fails when its exchange is over", async () => {
+  let failure: unknown;
+  await using server = new ByHand((exchange) => {
+    exchange.body.readInto(new Uint8Array(20)).catch((error) => failure = error);
+    exchange.respond(200, "over", { Connection: "close" });
+  });
+  await server.send(post("Content-Length: 5"));
+  assertEquals(bodies(await server.received()), ["over"]);
+  assertStringIncludes(`${failure}`, "the exchange is over; read it before the response ends");
+});
+
 /** Ways to read a body that nobody awaits. */
 const READS: [how: string, read: (exchange: Exchange) => Promise<unknown>][] = [
   ["bytes()", (exchange) => exchange.body.bytes()],
@@ -106,6 +132,7 @@ const READS: [how: string, read: (exchange: Exchange) => Promise<unknown>][] = [
     "a BYOB reader",
     (exchange) => exchange.body.stream().getReader({ mode: "byob" }).read(new Uint8Array(20)),
   ],
+  ["readInto()", (exchange) => exchange.body.readInto(new Uint8Array(20))],
 ];
 
 const FRAMINGS: [framing: string, parts: string[]][] = [

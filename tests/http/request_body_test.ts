@@ -38,6 +38,18 @@ async function readInPlace(body: ReadableStream<Uint8Array>, size: number): Prom
   }
 }
 
+/** All of a body, read by `ctx.read()` into one buffer of `size` bytes again and again. */
+async function readInto(ctx: HTTPContext, size: number): Promise<Uint8Array> {
+  const all: number[] = [];
+  const buffer = new Uint8Array(size);
+  for (let count; (count = await ctx.read(buffer)) !== null;) {
+    assert(count > 0);
+    all.push(...buffer.subarray(0, count));
+  }
+  assertEquals(await ctx.read(buffer), null);
+  return new Uint8Array(all);
+}
+
 /** Routes named after the reader that they answer with. */
 function readers(app: HTTPListener): void {
   app.onEvent("POST:/bytes", async ({ ctx }) => ctx.response(200, await ctx.bytes()));
@@ -52,6 +64,13 @@ function readers(app: HTTPListener): void {
   });
   app.onEvent("POST:/request-in-place/<size:int>", async ({ ctx, params }) => {
     ctx.response(200, await readInPlace(ctx.request.body!, params.size));
+  });
+  app.onEvent("POST:/read/<size:int>", async ({ ctx, params }) => {
+    ctx.response(200, await readInto(ctx, params.size));
+  });
+  app.onEvent("POST:/read-rest", async ({ ctx }) => {
+    const count = await ctx.read(new Uint8Array(2));
+    ctx.response(200, `${count}+${(await ctx.bytes()).length}`);
   });
   app.onEvent("POST:/rest", async ({ ctx }) => {
     const reader = ctx.body.getReader();
@@ -75,6 +94,9 @@ const READ: [path: string, sent: string, answered: string][] = [
   ["/in-place/1", "a small buffer", "a small buffer"],
   ["/in-place/3", "", ""],
   ["/request-in-place/3", "a web Request", "a web Request"],
+  ["/read/64", "a buffer", "a buffer"],
+  ["/read/1", "a small buffer", "a small buffer"],
+  ["/read/3", "", ""],
 ];
 
 for (const [path, sent, answered] of READ) {
@@ -91,7 +113,16 @@ for (const [path, sent, answered] of READ) {
   });
 }
 
-for (const path of ["/body", "/bytes", "/in-place/1000", "/in-place/100000"]) {
+const LARGE = [
+  "/body",
+  "/bytes",
+  "/in-place/1000",
+  "/in-place/100000",
+  "/read/1000",
+  "/read/100000",
+];
+
+for (const path of LARGE) {
   test(`HTTPContext reads a large body part by part by ${path}, in its order`, NET, async () => {
     await using app = await serving(readers);
     const body = Array.from({ length: 100_000 }, (_, i) => `${i},`).join("");
@@ -106,12 +137,19 @@ for (const path of ["/body", "/bytes", "/in-place/1000", "/in-place/100000"]) {
   });
 }
 
-test("HTTPContext.bytes() takes what was not read of HTTPContext.body", NET, async () => {
-  await using app = await serving(readers);
-  using client = await RawClient.connect(app.addr);
-  await client.send(framings("/rest", "abcdefgh", 3)[1]);
-  assertEquals((await client.response()).body, "3+5");
-});
+const RESTS: [path: string, reader: string, answered: string][] = [
+  ["/rest", "HTTPContext.body", "3+5"],
+  ["/read-rest", "HTTPContext.read()", "2+6"],
+];
+
+for (const [path, reader, answered] of RESTS) {
+  test(`HTTPContext.bytes() takes what was not read of ${reader}`, NET, async () => {
+    await using app = await serving(readers);
+    using client = await RawClient.connect(app.addr);
+    await client.send(framings(path, "abcdefgh", 3)[1]);
+    assertEquals((await client.response()).body, answered);
+  });
+}
 
 test(
   "HTTPContext.trailers is null before the end of the body, and has its fields after",
@@ -187,7 +225,7 @@ test("HTTPContext.body leaves the request that came with its last chunk", NET, a
   await using app = await serving(readers);
   const [, message] = framings("/body", "abcdefgh");
   const at = message.indexOf("\r\n\r\n") + 4;
-  for (const path of ["/body", "/bytes", "/in-place/3"]) {
+  for (const path of ["/body", "/bytes", "/in-place/3", "/read/3"]) {
     using client = await RawClient.connect(app.addr);
     await client.send(message.slice(0, at).replace("/body", path));
     await client.send(message.slice(at) + message);
@@ -242,15 +280,27 @@ for (const end of ["cancel", "nothing"] as const) {
 
 type Read = (ctx: HTTPContext) => unknown[] | Promise<unknown[]>;
 
-const TWICE: [what: string, read: Read][] = [
-  ["text() after text()", async (ctx) => [await ctx.text(), await ctx.text()]],
-  ["text() beside text()", (ctx) => Promise.all([ctx.text(), ctx.text()])],
-  ["body after bytes()", async (ctx) => [await ctx.bytes(), ctx.body]],
-  ["bytes() while body is read", (ctx) => [ctx.body.getReader(), ctx.bytes()]],
+const AGAIN = "it was read before; keep what the first read returned";
+const EMPTY = "into an empty buffer: give one with room; what was transferred has none";
+const some = (): Uint8Array => new Uint8Array(2);
+
+const REFUSED: [what: string, read: Read, why: string][] = [
+  ["text() after text()", async (ctx) => [await ctx.text(), await ctx.text()], AGAIN],
+  ["text() beside text()", (ctx) => Promise.all([ctx.text(), ctx.text()]), AGAIN],
+  ["body after bytes()", async (ctx) => [await ctx.bytes(), ctx.body], AGAIN],
+  ["bytes() while body is read", (ctx) => [ctx.body.getReader(), ctx.bytes()], AGAIN],
+  ["read() after bytes()", async (ctx) => [await ctx.bytes(), ctx.read(some())], AGAIN],
+  ["read() beside body", (ctx) => [ctx.body, ctx.read(some())], AGAIN],
+  ["read() into an empty buffer", (ctx) => [ctx.read(new Uint8Array(0))], EMPTY],
+  [
+    "read() into an array of another kind",
+    (ctx) => [ctx.read(new Uint16Array(2) as unknown as Uint8Array)],
+    "into what is no Uint8Array: give one",
+  ],
 ];
 
 /** What reading a body in this way fails with. */
-async function twice(read: Read): Promise<unknown> {
+async function refusal(read: Read): Promise<unknown> {
   let thrown: unknown;
   await using app = await serving((app) => {
     app.onEvent("POST:/", async ({ ctx }) => {
@@ -268,14 +318,12 @@ async function twice(read: Read): Promise<unknown> {
   return thrown;
 }
 
-for (const [what, read] of TWICE) {
+for (const [what, read, why] of REFUSED) {
   test(`HTTPContext refuses ${what} with a TypeError`, NET, async () => {
-    const error = await twice(read);
+    const error = await refusal(read);
     assert(error instanceof TypeError, String(error));
-    assertStringIncludes(
-      error.message,
-      "Cannot read the request's body: it was read before; keep what the first read returned",
-    );
+    assertStringIncludes(error.message, `Cannot read the request's body`);
+    assertStringIncludes(error.message, why);
   });
 }
 
