@@ -17,10 +17,11 @@ const NO_TRAILERS = new h11.Headers();
 /** What is read into, or was read; null for none. */
 export type View = Uint8Array<ArrayBuffer> | null;
 
-/** A reader that waits for a part, and where it wants it. */
+/** A reader that waits for a part, where it wants it, and whether the socket may read into that. */
 interface Waiting extends PromiseWithResolvers<View> {
   readonly exchange: Exchange;
   readonly view: View;
+  readonly isDirect: boolean;
 }
 
 /** Reads the bodies of a connection's requests, one after the other. */
@@ -31,6 +32,8 @@ export class BodyReader implements Receiver {
   #part: Uint8Array | null = null;
   /** What is wrong with what follows that part. */
   #error: unknown = null;
+  /** Why nothing more of the body is read. */
+  #failure: HTTPError | null = null;
   /** What came behind the body, for who reads that to its end. */
   #trailers: h11.Headers | null = null;
   /** Bytes that events of the body were read from: its own, and the framing of those after the first part. */
@@ -43,8 +46,6 @@ export class BodyReader implements Receiver {
   #waiting: Waiting | null = null;
   /** Where a read of the socket for a body brings what comes, while one is under way. */
   #room: Uint8Array | null = null;
-  /** Resolves when that read is over. */
-  #arrival: PromiseWithResolvers<void> | null = null;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -66,17 +67,25 @@ export class BodyReader implements Receiver {
     this.#error = error;
   }
 
+  /** Whether a read waits for what the client sends. */
+  get isWaiting(): boolean {
+    return this.#waiting !== null;
+  }
+
   /** The exchange is over: nothing more of its body is read. */
   end(): void {
-    this.#part =
-      this.#error =
-      this.#trailers =
-      this.#room =
-        null;
-    this.#stopWaiting()?.reject(exchangeOver());
+    this.#leave();
+    this.#part = this.#trailers = null;
+    this.#error = this.#failure = null;
     this.#received = this.#waited = 0;
     this.#buffer.release();
-    this.#arrived();
+  }
+
+  /** Whoever waits gets nothing any more, and a read of the socket that is under way is not for a body. */
+  #leave(): void {
+    if (this.#room !== null) this.#connection.socket.keepTarget();
+    this.#room = null;
+    this.#stopWaiting()?.reject(exchangeOver());
   }
 
   /** Whether the client has kept a reader waiting too long, or sends too slowly. */
@@ -88,8 +97,10 @@ export class BodyReader implements Receiver {
       (waited > BODY_RATE_AFTER && received < waited / 1000 * LEAST_BODY_RATE);
   }
 
-  /** Ends the wait for a part, which rejects with `error`. */
+  /** Ends the wait for a part, which rejects with `error`, as what is read of the body after that does. */
   giveUp(error: HTTPError): void {
+    this.#failure = error;
+    if (this.#room !== null) this.#connection.socket.keepTarget();
     this.#stopWaiting()?.reject(error);
   }
 
@@ -103,10 +114,11 @@ export class BodyReader implements Receiver {
   /** Reads and drops what is left, up to a bound, or until the connection ends. */
   async drain(): Promise<void> {
     const connection = this.#connection;
+    // A handler that is over may have left a read under way, which is ours now.
+    this.#leave();
     for (let dropped = 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
       const event = connection.protocol.nextEvent();
-      // A handler that is over may have left a read under way.
-      if (event === h11.NEED_DATA) await (this.#arrivalOfData() ?? connection.receive());
+      if (event === h11.NEED_DATA) await connection.receive();
       else if (event !== h11.PAUSED && event.type === "Data") dropped += event.data.length;
       else break;
     }
@@ -127,15 +139,18 @@ export class BodyReader implements Receiver {
    * The next part of the body: at the beginning of `view`, where there is one, or else in a buffer of its
    * own; null at the end. A promise where it has to be waited for.
    *
-   * @param view The reader's until the promise settles; its length is not 0.
-   * @throws {TypeError} The exchange is over, or another read waits.
+   * No other read may wait.
+   *
+   * @param view Its length is not 0.
+   * @param isDirect Whether the socket may read into `view`, whose buffer is taken away where it may still do so
+   * when the promise rejects.
+   * @throws {TypeError} The exchange is over.
    * @throws {HTTPError} What comes is not as it has to be.
    */
-  read(exchange: Exchange, view: View): View | Promise<View> {
-    if (this.#waiting !== null) throw otherRead();
+  read(exchange: Exchange, view: View, isDirect: boolean): View | Promise<View> {
     const part = this.#next(exchange, view);
     if (part !== undefined) return part;
-    const waiting = Object.assign(Promise.withResolvers<View>(), { exchange, view });
+    const waiting = Object.assign(Promise.withResolvers<View>(), { exchange, view, isDirect });
     this.#wait(waiting);
     return waiting.promise;
   }
@@ -145,6 +160,7 @@ export class BodyReader implements Receiver {
     const connection = this.#connection;
     const { protocol } = connection;
     if (exchange.isOver) throw exchangeOver();
+    if (this.#failure !== null) throw this.#failure;
     if (this.#part !== null) return this.#give(this.#part, view);
     try {
       const error = this.#error;
@@ -218,40 +234,37 @@ export class BodyReader implements Receiver {
   /** Has `waiting` wait for what the client sends next. */
   #wait(waiting: Waiting): void {
     const { ahead, host: { clock, settings }, socket } = this.#connection;
+    if (this.#room === null) {
+      if (ahead !== null) ahead.then(this.#goOn);
+      else socket.receiveInto(this.#room = this.#makeRoom(waiting), this);
+    }
     this.#waiting = waiting;
     this.#waitingSince = clock.now;
     this.#deadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
-    if (this.#room !== null) return;
-    if (ahead !== null) {
-      ahead.then(this.#goOn);
-      return;
-    }
-    this.#room = this.#makeRoom(waiting);
-    socket.receiveInto(this.#room, this);
   }
 
   /** Where the socket reads to: what its reader has brought, as long as that can hold no more than the body. */
-  #makeRoom({ exchange, view }: Waiting): Uint8Array {
+  #makeRoom({ exchange, view, isDirect }: Waiting): Uint8Array {
     const { contentLength } = exchange.request;
     // Of chunks more may come than the view takes, and framing with them.
     if (contentLength === null) return this.#buffer.room(Infinity);
     const left = contentLength - this.#received;
-    return view === null ? this.#buffer.room(left) : view.subarray(0, left);
+    return view !== null && isDirect ? view.subarray(0, left) : this.#buffer.room(left);
   }
 
   received(buffer: Uint8Array, count: number): void {
-    const room = this.#room!;
+    const room = this.#room;
+    // The exchange is over, and the connection ends.
+    if (room === null) return;
     this.#room = null;
     this.#buffer.adapt(count, room);
     this.#connection.protocol.receiveData(buffer, count);
     this.#goOn();
-    this.#arrived();
   }
 
   lost(error: ConnectionLost): void {
     this.#room = null;
     this.#stopWaiting()?.reject(error);
-    this.#arrived();
   }
 
   /** The protocol has more: gives the one who waits his part, or has him wait on. */
@@ -276,23 +289,6 @@ export class BodyReader implements Receiver {
     this.#deadline = 0;
     return waiting;
   }
-
-  /** Resolves when the read of the socket that is under way is over; null where none is. */
-  #arrivalOfData(): Promise<void> | null {
-    if (this.#room === null) return null;
-    return (this.#arrival ??= Promise.withResolvers()).promise;
-  }
-
-  #arrived(): void {
-    this.#arrival?.resolve();
-    this.#arrival = null;
-  }
-}
-
-function otherRead(): TypeError {
-  return new TypeError(
-    "Cannot read the request's body: another read of it is under way; await that before",
-  );
 }
 
 function exchangeOver(): TypeError {

@@ -148,8 +148,9 @@ export class HTTPContext extends Context {
 
   /**
    * Reads the next part of the request's body into `buffer`, as `Deno.Conn.read()` does: what takes least time
-   * and memory for a large body. One that has a `Content-Length` goes from the socket into `buffer`. What is
-   * left may be read otherwise.
+   * and memory for a large body. One that has a `Content-Length` goes from the socket into `buffer` itself,
+   * where that is all of its `ArrayBuffer`. What is left may be read otherwise, but not by `read()` after that.
+   * There is no `maxBodySize`.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
@@ -163,11 +164,13 @@ export class HTTPContext extends Context {
    * });
    * ```
    *
-   * @param buffer Not to be touched until the promise settles. 64 KiB to 256 KiB are best.
+   * @param buffer Not to be touched until the promise settles. 64 KiB to 256 KiB are best. Where it rejects, the
+   * buffer may have been taken away, and have no length any more: what comes late might be written into it.
    * @returns How many bytes were read, at least one; null at the end of the body.
-   * @throws {TypeError} `buffer` is empty, another read is under way, the body was taken as a stream or whole
-   * before, or the exchange is over.
-   * @throws {HTTPError} 400: the body is not framed as it should be. 408: it did not come in time.
+   * @throws {TypeError} `buffer` is empty or no `Uint8Array`, another read is under way, the body was taken as a
+   * stream or whole before, or the exchange is over.
+   * @throws {HTTPError} 400: the body is not framed as it should be. 408: it did not come in time. Where the
+   * client has left, an error of the connection.
    */
   read(buffer: Uint8Array): Promise<number | null> {
     return handled(this.#bound.body.readInto(buffer));

@@ -37,7 +37,8 @@ export interface ServerOptions {
   maxFields?: number;
   /**
    * Bytes of a body at most for `bytes()`, `text()`, `json()` and `formData()`, 16 MiB if not given: 413
-   * (RFC 9110 15.5.14). A body that is read as a stream has no limit.
+   * (RFC 9110 15.5.14). A body that is read as a stream, or by
+   * `read()`, has no limit.
    */
   maxBodySize?: number;
   /**

@@ -54,7 +54,7 @@ export class RequestBody {
    * @returns How many bytes it has; null at the end of the body.
    */
   async readInto(buffer: Uint8Array): Promise<number | null> {
-    if (this.#isTaken) throw readTwice();
+    this.#checkFree();
     if (!(buffer instanceof Uint8Array)) {
       throw new TypeError("Cannot read the request's body into what is no Uint8Array: give one");
     }
@@ -63,7 +63,7 @@ export class RequestBody {
         "Cannot read the request's body into an empty buffer: give one with room; what was transferred has none",
       );
     }
-    const part = await this.#read(buffer as Uint8Array<ArrayBuffer>);
+    const part = await this.#read(buffer as Uint8Array<ArrayBuffer>, isTransferable(buffer));
     return part === null ? null : part.length;
   }
 
@@ -106,13 +106,18 @@ export class RequestBody {
     return await this.#collect((view) => this.#read(view));
   }
 
-  #read(view: View): View | Promise<View> {
-    return this.#exchange.connection.bodyReader.read(this.#exchange, view);
+  #read(view: View, isDirect = true): View | Promise<View> {
+    return this.#exchange.connection.bodyReader.read(this.#exchange, view, isDirect);
   }
 
   #take(): void {
-    if (this.#isTaken) throw readTwice();
+    this.#checkFree();
     this.#isTaken = true;
+  }
+
+  #checkFree(): void {
+    if (this.#isTaken) throw readTwice();
+    if (this.#exchange.connection.bodyReader.isWaiting) throw otherRead();
   }
 
   /** @throws {HTTPError} 413: `length` is over what the buffering readers take. */
@@ -149,6 +154,17 @@ export class RequestBody {
     }
     return length === whole.length ? whole : whole.slice(0, length);
   }
+}
+
+/** Whether the array is all of its buffer, which can be transferred without a loss for others. */
+function isTransferable({ buffer, byteLength }: Uint8Array): boolean {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && !buffer.resizable;
+}
+
+function otherRead(): TypeError {
+  return new TypeError(
+    "Cannot read the request's body: another read of it is under way; await that before",
+  );
 }
 
 function readTwice(): TypeError {

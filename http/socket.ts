@@ -29,6 +29,8 @@ const COPIED_BEGINNING = 64 * 1024;
  */
 class Area {
   readonly bytes: Uint8Array;
+  /** What it goes back to; null where it is the one for all. */
+  readonly pool: AreaPool | null;
   used = 0;
   /** Pieces in it that are being collected or written. */
   pieces = 0;
@@ -38,9 +40,10 @@ class Area {
   readonly #views: (Uint8Array | undefined)[];
   readonly #starts: Float64Array;
 
-  constructor(size: number) {
+  constructor(size: number, pool: AreaPool | null = null) {
     this.bytes = new Uint8Array(size);
-    const places = size > AREA ? 0 : size >> VIEW_SHIFT;
+    this.pool = pool;
+    const places = pool === null ? size >> VIEW_SHIFT : 0;
     this.#views = new Array(places).fill(undefined);
     this.#starts = new Float64Array(places);
   }
@@ -65,9 +68,7 @@ class Area {
   release(): void {
     if (--this.pieces > 0) return;
     this.used = 0;
-    if (this.bytes.length === GATHERED_MAX && largeAreas.length < LARGE_AREAS_MAX) {
-      largeAreas.push(this);
-    }
+    this.pool?.give(this);
   }
 }
 const AREA = 64 * 1024;
@@ -80,16 +81,48 @@ let area = new Area(AREA);
  * in one write cost less, and are held for a client that reads nothing.
  */
 export const GATHERED_MAX = 256 * 1024 + 512;
-/** Areas for so many bytes that nobody uses now. New ones would have to be cleared and collected. */
-const largeAreas: Area[] = [];
-const LARGE_AREAS_MAX = 64;
+
+/** Areas of one size, each for one connection at a time. New ones would have to be cleared and collected. */
+class AreaPool {
+  readonly size: number;
+  readonly #unused: Area[] = [];
+  /** How many are used now. */
+  #used = 0;
+
+  constructor(size: number) {
+    this.size = size;
+  }
+
+  /** Whether as many are used as are kept. */
+  get isExhausted(): boolean {
+    return this.#used >= KEPT_AREAS;
+  }
+
+  take(): Area {
+    const area = this.#unused.pop() ?? new Area(this.size, this);
+    area.pieces++;
+    this.#used++;
+    return area;
+  }
+
+  give(area: Area): void {
+    this.#used--;
+    if (this.#unused.length < KEPT_AREAS) this.#unused.push(area);
+  }
+}
+const KEPT_AREAS = 64;
+
+/** For what is put together. */
+const gathered = new AreaPool(GATHERED_MAX);
+/** For heads and the beginnings of their bodies. */
+const beginnings = new AreaPool(COPIED_BEGINNING + 4 * 1024);
 
 /** The connection is gone: the peer closed or reset it, or we closed it. */
 export class ConnectionLost extends Error {
   override name = "ConnectionLost";
 }
 
-/** Who is told what comes, without a promise for each read. */
+/** Who is told what comes, without a promise for each read. Its methods must not throw. */
 export interface Receiver {
   /** So many bytes have come, at the beginning of `buffer`, until the next read; 0 at the end of the stream. */
   received(buffer: Uint8Array, count: number): void;
@@ -192,6 +225,10 @@ export class Socket {
     this.#isReading = false;
     const count = result ?? 0;
     const into = this.#into;
+    if (into.length < count) {
+      this.close();
+      return this.#cannotRead(transferred(TRANSFERRED_READ));
+    }
     const buffer = this.#buffer;
     if (into === buffer) {
       // Where a read fills the buffer more is waiting. An idle connection goes back to a small one.
@@ -225,19 +262,31 @@ export class Socket {
     promised.reject(error);
   };
 
-  /** Has `receiver` told of what comes next, unless it is read otherwise before. It must not throw. */
+  /** Has `receiver` told of what comes next, unless it is read otherwise before. */
   receive(receiver: Receiver): void {
     this.#receiver = receiver;
     this.#waitForEndOfTurn();
   }
 
-  /**
-   * As `receive`, at once and into `view`, which nobody else may write to until then. What a read brings that
-   * was under way stands elsewhere.
-   */
+  /** As `receive`, at once and into `view`, where no read is under way. */
   receiveInto(view: Uint8Array, receiver: Receiver): void {
     this.#receiver = receiver;
     if (!this.#isReading) this.#read(view);
+  }
+
+  /**
+   * Takes what the read that is under way reads into away from who has it, where the read belongs to the system:
+   * the buffer is transferred.
+   */
+  keepTarget(): void {
+    const into = this.#into;
+    if (!this.#isReading || into === this.#buffer || this.#rid < 0) return;
+    const { byteOffset, length } = into;
+    try {
+      this.#into = new Uint8Array((into.buffer as ArrayBuffer).transfer(), byteOffset, length);
+    } catch {
+      // That of a WebAssembly.Memory stays.
+    }
   }
 
   /**
@@ -297,9 +346,11 @@ export class Socket {
 
   #writeLarge(bytes: Uint8Array): void {
     let rest = bytes;
-    if (this.#area !== null) {
-      this.writeTogether([bytes.subarray(0, COPIED_BEGINNING)]);
-      rest = bytes.subarray(COPIED_BEGINNING);
+    // Of what clients that take nothing wait for, no more is held than areas are kept.
+    if (this.#area !== null && !beginnings.isExhausted) {
+      const beginning = bytes.subarray(0, COPIED_BEGINNING);
+      this.#gather([beginning], beginning.length, beginnings);
+      rest = bytes.subarray(beginning.length);
       if (rest.length === 0) return;
     }
     this.queued += rest.length;
@@ -352,29 +403,34 @@ export class Socket {
     }
     if (this.#isClosed) return true;
     // To copy them costs less than more writes.
-    const large = this.#largeArea(length);
-    for (const part of parts) large.append(part);
-    this.#end = large.used;
-    this.queued += length;
+    this.#gather(parts, length, gathered);
     return true;
   }
 
-  /** A large area with room for `length` bytes after what is being collected. */
-  #largeArea(length: number): Area {
+  /** An area of ours alone with room for `length` bytes after what is being collected: that, or one of `pool`. */
+  #ownArea(pool: AreaPool, length: number): Area {
     const before = this.#area;
-    const hasRoom = before !== null && this.#end - this.#start + length <= GATHERED_MAX;
-    if (hasRoom && before.bytes.length === GATHERED_MAX) return before;
-    const large = largeAreas.pop() ?? new Area(GATHERED_MAX);
-    large.pieces++;
-    if (hasRoom) {
-      large.append(before.bytes.subarray(this.#start, this.#end));
+    if (before !== null && before.pool !== null && this.#end + length <= before.bytes.length) {
+      return before;
+    }
+    const own = pool.take();
+    if (before !== null && this.#end - this.#start + length <= pool.size) {
+      own.append(before.bytes.subarray(this.#start, this.#end));
       before.release();
     } else {
       this.#closePiece();
     }
-    this.#area = large;
+    this.#area = own;
     this.#start = 0;
-    return large;
+    return own;
+  }
+
+  /** Appends `parts`, of `length` bytes together, to what is being collected, in an area of `pool`. */
+  #gather(parts: Uint8Array[], length: number, pool: AreaPool): void {
+    const own = this.#ownArea(pool, length);
+    for (const part of parts) own.append(part);
+    this.#end = own.used;
+    this.queued += length;
   }
 
   /** Moves the piece that is being collected, if there is one, into the queue. */
@@ -415,7 +471,7 @@ export class Socket {
 
   #write(bytes: Uint8Array): void {
     // Nothing is queued that is empty: it was, or is, an array of the caller's whose buffer was given away.
-    if (bytes.length === 0) return this.#failed(transferred());
+    if (bytes.length === 0) return this.#failed(transferred(TRANSFERRED_SEND));
     this.#writing = bytes;
     if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
     (this.#rid < 0 ? this.conn.write(bytes) : operations!.write(this.#rid, bytes)).then(
@@ -431,7 +487,7 @@ export class Socket {
     if (this.#isClosed) return;
     this.queued -= count;
     if (isWhole) this.#writeNext();
-    else if (bytes.length === 0) this.#failed(transferred());
+    else if (bytes.length === 0) this.#failed(transferred(TRANSFERRED_SEND));
     else this.#write(bytes.subarray(count));
   };
 
@@ -516,12 +572,14 @@ interface Piece {
 }
 
 /** What the handler did wrong that gave the array. */
-function transferred(): TypeError {
-  const error = new TypeError(
-    "Cannot send the whole body: its buffer was transferred before it was sent",
-  );
+function transferred(message: string): TypeError {
+  const error = new TypeError(message);
   logError(error);
   return error;
 }
+const TRANSFERRED_READ =
+  "Cannot read the whole body: its buffer was transferred while it was read into";
+const TRANSFERRED_SEND =
+  "Cannot send the whole body: its buffer was transferred before it was sent";
 
 const DONE = Promise.resolve();

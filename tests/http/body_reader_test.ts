@@ -1,7 +1,7 @@
 // Bodies whose reads meet what else happens on their connection: what was read ahead, the end of the
 // exchange, and the requests behind them.
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
 import { fuzzBodies } from "./body_fuzz.ts";
 import { ByHand, settled } from "./by_hand.ts";
@@ -98,6 +98,8 @@ Deno.test("bodyTimeout counts what has come of a trailer that is not complete", 
   assertEquals(bodies(await server.received()), ["0 bytes"]);
 });
 
+const BESIDE = "Cannot read the request's body: another read of it is under way; await that before";
+
 Deno.test("RequestBody.readInto() beside another is refused, and the first gets what comes", async () => {
   const buffers = [new Uint8Array(20), new Uint8Array(20)];
   await using server = new ByHand(async (exchange) => {
@@ -107,22 +109,82 @@ Deno.test("RequestBody.readInto() beside another is refused, and the first gets 
   });
   await server.send(post("Content-Length: 5"));
   await server.send("abcde");
-  assertEquals(bodies(await server.received()), [
-    "5 Cannot read the request's body: another read of it is under way; await that before",
-  ]);
+  assertEquals(bodies(await server.received()), [`5 ${BESIDE}`]);
   assertEquals(buffers.map((buffer) => buffer[0]), [0x61, 0]);
 });
 
+for (const [how, read] of [["bytes()", whole], ["a stream", streamed]] as const) {
+  Deno.test(`RequestBody.readInto() keeps ${how} from reading beside it, not behind it`, async () => {
+    await using server = new ByHand(async (exchange) => {
+      const first = exchange.body.readInto(new Uint8Array(3));
+      const why = await read(exchange).catch((error) => error.message);
+      await first;
+      exchange.respond(200, `${await read(exchange)} ${why}`, []);
+    });
+    await server.send(post("Content-Length: 5"));
+    await server.send("abcde");
+    assertEquals(bodies(await server.received()), [`de ${BESIDE}`]);
+  });
+}
+
+async function whole({ body }: Exchange): Promise<string> {
+  return new TextDecoder().decode(await body.bytes());
+}
+
+async function streamed({ body }: Exchange): Promise<string> {
+  return await new Response(body.stream()).text();
+}
+
 Deno.test("RequestBody.readInto() that nobody awaits fails when its exchange is over", async () => {
-  let failure: unknown;
+  const failures: unknown[] = [];
   await using server = new ByHand((exchange) => {
-    exchange.body.readInto(new Uint8Array(20)).catch((error) => failure = error);
-    exchange.respond(200, "over", { Connection: "close" });
+    exchange.body.readInto(new Uint8Array(20)).catch((error) => failures.push(`${error}`));
+    exchange.respond(200, "over", []);
   });
   await server.send(post("Content-Length: 5"));
   assertEquals(bodies(await server.received()), ["over"]);
-  assertStringIncludes(`${failure}`, "the exchange is over; read it before the response ends");
+  assertEquals(failures, [
+    "TypeError: Cannot read the request's body: the exchange is over; read it before the response ends",
+  ]);
+  await server.send(`abcde${post("Content-Length: 0")}`);
+  assertEquals(bodies(await server.received()), ["over"]);
 });
+
+Deno.test("RequestBody.readInto() fails again when the body was too late before", async () => {
+  const buffer = new Uint8Array(20);
+  await using server = new ByHand(async (exchange) => {
+    const reads = [];
+    for (const view of [buffer, buffer.subarray(10)]) {
+      reads.push(await exchange.body.readInto(view).catch((error) => error.status));
+    }
+    exchange.respond(200, reads.join(), []);
+  });
+  await server.send(post("Content-Length: 6"));
+  await server.pass(31 * SECOND);
+  assertEquals(bodies(await server.received()), ["408,408"]);
+});
+
+const ENDS: [why: string, headers: Record<string, string>, wait: number][] = [
+  ["its handler has answered", { Connection: "close" }, 0],
+  ["it came too late", {}, 31 * SECOND],
+];
+
+for (const [why, headers, wait] of ENDS) {
+  Deno.test(`What comes of a body when ${why} does no harm, while the answer waits to be taken`, async () => {
+    const answer = "a".repeat(200_000);
+    await using server = new ByHand(async (exchange) => {
+      const read = exchange.body.readInto(new Uint8Array(20)).catch(() => {});
+      if (wait > 0) await read;
+      exchange.respond(200, answer, headers);
+    });
+    await server.send(post("Content-Length: 5"));
+    if (wait > 0) await server.pass(wait);
+    for (const letter of "abc") await server.send(letter);
+    let received = "";
+    while (server.client.available > 0) received += await server.received();
+    assertEquals(bodies(received), [answer]);
+  });
+}
 
 /** Ways to read a body that nobody awaits. */
 const READS: [how: string, read: (exchange: Exchange) => Promise<unknown>][] = [

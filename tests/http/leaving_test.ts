@@ -181,13 +181,43 @@ Deno.test("Connection writes answers that are ready together in one write", asyn
   assertEquals(bodies(await server.received()).length, 30);
 });
 
-Deno.test("Connection writes no head alone: the beginning of a large body goes with it", async () => {
-  const body = new Uint8Array(32 * 1024).fill(0x61);
-  await using server = new ByHand((exchange) => exchange.respond(200, body, []));
+/** How many writes an answer takes that is sent with its head where it can be. */
+async function writesOfLarge(): Promise<number> {
+  await using server = new ByHand((exchange) => {
+    return exchange.respond(200, new Uint8Array(32 * 1024), []);
+  });
   await server.send(get("/large"));
-  assertEquals(server.conn.writes, 1);
-  assert((await server.received()).endsWith(`\r\n\r\n${"a".repeat(body.length)}`));
+  return server.conn.writes;
+}
+
+Deno.test("Connection writes no head alone: the beginning of a large body goes with it", async () => {
+  assertEquals(await writesOfLarge(), 1);
 });
+
+Deno.test("Connection copies beginnings of bodies for so many clients that take nothing, and no more", async () => {
+  await using servers = new AsyncDisposableStack();
+  const answer = new Uint8Array(64 * 1024);
+  for (let i = 0; i < 70; i++) {
+    const server = servers.use(new ByHand((exchange) => exchange.respond(200, answer, [])));
+    await server.send(get("/large"));
+  }
+  assertEquals(await writesOfLarge(), 2);
+  await servers.disposeAsync();
+  assertEquals(await writesOfLarge(), 1);
+});
+
+for (const size of [32 * 1024, 64 * 1024, 64 * 1024 + 1, 1024 * 1024]) {
+  Deno.test(`Connection sends two bodies of ${size} bytes whole, one behind the other`, async () => {
+    const body = new Uint8Array(size).map((_, i) => i * 7 + (i >> 8));
+    await using server = new ByHand((exchange) => exchange.respond(200, body, []));
+    await server.send(get("/large").repeat(2));
+    const text = Array.from(body, (byte) => String.fromCharCode(byte)).join("");
+    let received = "";
+    while (server.client.available > 0) received += await server.received();
+    const [, first, second] = received.split(/HTTP\/1\.1 200 OK\r\n.*?\r\n\r\n/s);
+    assert(first === text && second === text);
+  });
+}
 
 Deno.test("Connection writes what is ready before it waits for a slow handler", async () => {
   const goOn = Promise.withResolvers<void>();

@@ -253,16 +253,24 @@ test("A BYOB reader that gives up leaves what comes to the next one", NET, async
   assertEquals((await client.response()).body, "given up, abcdef");
 });
 
-for (const end of ["cancel", "nothing"] as const) {
+const LEFT: [what: string, read: (ctx: HTTPContext) => unknown][] = [
+  ["by a BYOB reader that cancels", async (ctx) => {
+    const reader = ctx.body.getReader({ mode: "byob" });
+    reader.read(new Uint8Array(8)).catch(() => {});
+    await reader.cancel();
+  }],
+  ["by a BYOB reader", (ctx) => ctx.body.getReader({ mode: "byob" }).read(new Uint8Array(8))],
+  ["by read()", (ctx) => ctx.read(new Uint8Array(8))],
+];
+
+for (const [what, read] of LEFT) {
   test(
-    `A read that is under way as its exchange ends (${end}) is not the next one's`,
+    `A read ${what} that is under way as its exchange ends is not the next one's`,
     NET,
     async () => {
       await using app = await serving((app) => {
         app.onEvent("POST:/left", ({ ctx }) => {
-          const reader = ctx.body.getReader({ mode: "byob" });
-          reader.read(new Uint8Array(8)).catch(() => {});
-          if (end === "cancel") reader.cancel();
+          Promise.resolve(read(ctx)).catch(() => {});
           ctx.response(200, "left");
         });
         app.onEvent("POST:/read", async ({ ctx }) => ctx.response(200, await inPlace(ctx)));
@@ -326,6 +334,60 @@ for (const [what, read, why] of REFUSED) {
     assertStringIncludes(error.message, why);
   });
 }
+
+const LENT: [what: string, view: (buffer: Uint8Array) => Uint8Array, left: number][] = [
+  ["takes away a buffer that may still be written into", (buffer) => buffer, 0],
+  ["leaves a buffer that it was lent a part of", (buffer) => buffer.subarray(4), 64],
+];
+
+for (const [what, view, left] of LENT) {
+  test(`HTTPContext.read() that fails ${what}`, NET, async () => {
+    const buffer = new Uint8Array(64);
+    await using app = await serving((app) => {
+      app.onEvent("POST:/", ({ ctx }) => {
+        ctx.read(view(buffer)).catch(() => {});
+        ctx.response(200, "over", { Connection: "close" });
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    assertEquals((await client.response()).body, "over");
+    await client.send("too late!");
+    await client.closeWrite();
+    await client.rest();
+    assertEquals(buffer.length, left);
+    for (let at = 0; at < left; at++) assertEquals(buffer[at], 0);
+  });
+}
+
+test(
+  "HTTPContext.read() whose buffer is given away meanwhile ends the connection, and tells why",
+  NET,
+  async () => {
+    using errors = new ErrorLog();
+    const asked = Promise.withResolvers<void>();
+    let failure: unknown;
+    await using app = await serving((app) => {
+      app.onEvent("POST:/", async ({ ctx }) => {
+        const buffer = new Uint8Array(64);
+        const reading = ctx.read(buffer);
+        buffer.buffer.transfer();
+        asked.resolve();
+        failure = await reading.catch((error) => error);
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    await asked.promise;
+    await client.send("abcdefghi");
+    assertEquals(await client.rest(), "");
+    assert(failure instanceof Error);
+    assertStringIncludes(
+      errors.entries[0],
+      "TypeError: Cannot read the whole body: its buffer was transferred while it was read into",
+    );
+  },
+);
 
 test("HTTPContext refuses to read the body when the exchange is over", NET, async () => {
   const late = Promise.withResolvers<() => Promise<string>>();
