@@ -14,7 +14,7 @@ test(
     );
     const address = /[\d.]+:\d+$/.exec(await program.nextLine())?.[0];
     const page = `http://${address}/user/bob`;
-    const browser = await run("run", "-A", "tests/examples/browser_program.ts", CHROMIUM, page);
+    const browser = await run("run", "-qA", "tests/examples/browser_program.ts", CHROMIUM, page);
     assertEquals(browser, { code: 0, stdout: "200 Hello, bob!\n", stderr: "" });
     program.signal("SIGINT");
     assertEquals((await program.end()).code, 0);

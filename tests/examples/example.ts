@@ -26,7 +26,7 @@ export async function whileServing(
 /** What a program that drives the browser prints. It needs all permissions, so it is a process of its own. */
 export async function inBrowser(program: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await run(
-    ...["run", "-A", `tests/examples/${program}`, CHROMIUM, ...args],
+    ...["run", "-qA", `tests/examples/${program}`, CHROMIUM, ...args],
   );
   assertEquals([code, stderr], [0, ""]);
   return stdout;

@@ -55,7 +55,7 @@ test("inspector() shows in a browser what the application does, as text", {
 
   const url = `http://127.0.0.1:${app.addr.port}/_inspect`;
   const { code, stdout, stderr } = await run(
-    ...["run", "-A", "tests/inspector/page_program.ts", CHROMIUM, url],
+    ...["run", "-qA", "tests/inspector/page_program.ts", CHROMIUM, url],
   );
   assertEquals([code, stderr], [0, ""]);
   const { light, dark, phone, live } = JSON.parse(stdout);
