@@ -117,7 +117,8 @@ export class RequestBody {
 
   #checkFree(): void {
     if (this.#isTaken) throw readTwice();
-    if (this.#exchange.connection.bodyReader.isWaiting) throw otherRead();
+    const { connection, isOver } = this.#exchange;
+    if (!isOver && connection.bodyReader.isWaiting) throw otherRead();
   }
 
   /** @throws {HTTPError} 413: `length` is over what the buffering readers take. */

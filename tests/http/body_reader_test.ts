@@ -1,7 +1,7 @@
 // Bodies whose reads meet what else happens on their connection: what was read ahead, the end of the
 // exchange, and the requests behind them.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
 import { fuzzBodies } from "./body_fuzz.ts";
 import { ByHand, settled } from "./by_hand.ts";
@@ -148,6 +148,23 @@ Deno.test("RequestBody.readInto() that nobody awaits fails when its exchange is 
   ]);
   await server.send(`abcde${post("Content-Length: 0")}`);
   assertEquals(bodies(await server.received()), ["over"]);
+});
+
+Deno.test("RequestBody.readInto() tells that its exchange is over while another one reads", async () => {
+  const exchanges: Exchange[] = [];
+  await using server = new ByHand(async (exchange) => {
+    exchanges.push(exchange);
+    const part = exchange.body.readInto(new Uint8Array(20));
+    exchange.respond(200, `${await part}`, []);
+  });
+  await server.send(`${post("Content-Length: 1")}a${post("Content-Length: 1")}`);
+  await assertRejects(
+    () => exchanges[0].body.readInto(new Uint8Array(20)),
+    TypeError,
+    "the exchange is over",
+  );
+  await server.send("b");
+  assertEquals(bodies(await server.received()), ["1", "1"]);
 });
 
 Deno.test("RequestBody.readInto() fails again when the body was too late before", async () => {
