@@ -33,7 +33,7 @@ export class BodyReader implements Receiver {
   /** What is wrong with what follows that part. */
   #error: unknown = null;
   /** Why nothing more of the body is read. */
-  #failure: HTTPError | null = null;
+  #failure: HTTPError | ConnectionLost | null = null;
   /** What came behind the body, for who reads that to its end. */
   #trailers: h11.Headers | null = null;
   /** Bytes that events of the body were read from: its own, and the framing of those after the first part. */
@@ -102,6 +102,11 @@ export class BodyReader implements Receiver {
     this.#failure = error;
     if (this.#room !== null) this.#connection.socket.keepTarget();
     this.#stopWaiting()?.reject(error);
+  }
+
+  /** Nobody wants what is waited for any more. What comes stays with the protocol. */
+  cancel(): void {
+    this.#stopWaiting()?.reject(new DOMException("The body is not wanted any more", "AbortError"));
   }
 
   /** Whether what is left of the body is too much to be read and dropped, or may never come. */
@@ -263,6 +268,7 @@ export class BodyReader implements Receiver {
   }
 
   lost(error: ConnectionLost): void {
+    this.#failure = error;
     this.#room = null;
     this.#stopWaiting()?.reject(error);
   }

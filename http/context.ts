@@ -165,7 +165,8 @@ export class HTTPContext extends Context {
    * ```
    *
    * @param buffer Not to be touched until the promise settles. 64 KiB to 256 KiB are best. Where it rejects, the
-   * buffer may have been taken away, and have no length any more: what comes late might be written into it.
+   * buffer may have been taken away, and have no length any more: what comes late might be written into it. That of
+   * a `WebAssembly.Memory` cannot be taken away: give a part of it.
    * @returns How many bytes were read, at least one; null at the end of the body.
    * @throws {TypeError} `buffer` is empty or no `Uint8Array`, another read is under way, the body was taken as a
    * stream or whole before, or the exchange is over.

@@ -25,6 +25,7 @@ export class RequestBody {
     if (this.#stream === null) {
       this.#take();
       const read = (view: View): View | Promise<View> => this.#read(view);
+      const exchange = this.#exchange;
       // One part is read when one is asked for, so an idle handler leaves the client waiting.
       this.#stream = new ReadableStream({
         type: "bytes",
@@ -42,6 +43,9 @@ export class RequestBody {
           };
           const part = read(request?.view as View ?? null);
           return part instanceof Promise ? part.then(give) : give(part);
+        },
+        cancel(): void {
+          if (!exchange.isOver) exchange.connection.bodyReader.cancel();
         },
       }, { highWaterMark: 0 });
     }
@@ -63,7 +67,8 @@ export class RequestBody {
         "Cannot read the request's body into an empty buffer: give one with room; what was transferred has none",
       );
     }
-    const part = await this.#read(buffer as Uint8Array<ArrayBuffer>, isTransferable(buffer));
+    const isDirect = this.#exchange.connection.socket.canKeepTarget && isTransferable(buffer);
+    const part = await this.#read(buffer as Uint8Array<ArrayBuffer>, isDirect);
     return part === null ? null : part.length;
   }
 

@@ -274,13 +274,15 @@ export class Socket {
     if (!this.#isReading) this.#read(view);
   }
 
-  /**
-   * Takes what the read that is under way reads into away from who has it, where the read belongs to the system:
-   * the buffer is transferred.
-   */
+  /** Whether a buffer that is read into can be taken away: reads are the system's, and not of a connection in memory. */
+  get canKeepTarget(): boolean {
+    return this.#rid >= 0;
+  }
+
+  /** Takes what the read that is under way reads into away from who has it: the buffer is transferred. */
   keepTarget(): void {
     const into = this.#into;
-    if (!this.#isReading || into === this.#buffer || this.#rid < 0) return;
+    if (!this.#isReading || into === this.#buffer || !this.canKeepTarget) return;
     const { byteOffset, length } = into;
     try {
       this.#into = new Uint8Array((into.buffer as ArrayBuffer).transfer(), byteOffset, length);

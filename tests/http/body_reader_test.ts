@@ -181,6 +181,39 @@ Deno.test("RequestBody.readInto() fails again when the body was too late before"
   assertEquals(bodies(await server.received()), ["408,408"]);
 });
 
+Deno.test("bodyTimeout does not count for a body whose stream was cancelled while it was waited for", async () => {
+  await using server = new ByHand(async (exchange) => {
+    const reader = exchange.body.stream().getReader();
+    reader.read().catch(() => {});
+    await settled();
+    await reader.cancel();
+    await new Promise<void>((resolve) => goOn = resolve);
+    exchange.respond(200, "cancelled", []);
+  });
+  let goOn = (): void => {};
+  await server.send(post("Content-Length: 5"));
+  await server.pass(31 * SECOND);
+  goOn();
+  await settled();
+  await server.send(`abcde${post("Content-Length: 0")}`);
+  await settled();
+  goOn();
+  assertEquals(bodies(await server.received()), ["cancelled", "cancelled"]);
+  assertEquals(server.counters.bodyTimeouts, 0);
+});
+
+Deno.test("RequestBody.readInto() that fails writes nothing into its buffer later", async () => {
+  const buffer = new Uint8Array(20);
+  await using server = new ByHand((exchange) => {
+    exchange.body.readInto(buffer).catch(() => {});
+    exchange.respond(200, "over", []);
+  });
+  await server.send(post("Content-Length: 5"));
+  await server.send("abcde");
+  assertEquals(bodies(await server.received()), ["over"]);
+  assertEquals(buffer, new Uint8Array(20));
+});
+
 const ENDS: [why: string, headers: Record<string, string>, wait: number][] = [
   ["its handler has answered", { Connection: "close" }, 0],
   ["it came too late", {}, 31 * SECOND],
