@@ -67,9 +67,9 @@ export class BodyReader implements Receiver {
     this.#error = error;
   }
 
-  /** Whether a read waits for what the client sends. */
-  get isWaiting(): boolean {
-    return this.#waiting !== null;
+  /** Whether a read of the exchange's body waits for what the client sends. */
+  isWaitingFor(exchange: Exchange): boolean {
+    return this.#waiting?.exchange === exchange;
   }
 
   /** The exchange is over: nothing more of its body is read. */
@@ -83,9 +83,14 @@ export class BodyReader implements Receiver {
 
   /** Whoever waits gets nothing any more, and a read of the socket that is under way is not for a body. */
   #leave(): void {
-    if (this.#room !== null) this.#connection.socket.keepTarget();
     this.#room = null;
-    this.#stopWaiting()?.reject(exchangeOver());
+    this.#rejectWaiting(exchangeOver());
+  }
+
+  /** Ends the wait for a part. What comes late stands where nobody else has it. */
+  #rejectWaiting(reason: Error): void {
+    this.#connection.socket.keepTarget();
+    this.#stopWaiting()?.reject(reason);
   }
 
   /** Whether the client has kept a reader waiting too long, or sends too slowly. */
@@ -100,13 +105,13 @@ export class BodyReader implements Receiver {
   /** Ends the wait for a part, which rejects with `error`, as what is read of the body after that does. */
   giveUp(error: HTTPError): void {
     this.#failure = error;
-    if (this.#room !== null) this.#connection.socket.keepTarget();
-    this.#stopWaiting()?.reject(error);
+    this.#rejectWaiting(error);
   }
 
-  /** Nobody wants what is waited for any more. What comes stays with the protocol. */
-  cancel(): void {
-    this.#stopWaiting()?.reject(new DOMException("The body is not wanted any more", "AbortError"));
+  /** Nobody wants what the exchange waits for any more. What comes stays with the protocol. */
+  cancel(exchange: Exchange): void {
+    if (!this.isWaitingFor(exchange)) return;
+    this.#rejectWaiting(new DOMException("The body is not wanted any more", "AbortError"));
   }
 
   /** Whether what is left of the body is too much to be read and dropped, or may never come. */
@@ -270,7 +275,7 @@ export class BodyReader implements Receiver {
   lost(error: ConnectionLost): void {
     this.#failure = error;
     this.#room = null;
-    this.#stopWaiting()?.reject(error);
+    this.#rejectWaiting(error);
   }
 
   /** The protocol has more: gives the one who waits his part, or has him wait on. */

@@ -1,7 +1,7 @@
 // The body of a request: read from the socket when the handler asks for it, and only then.
 
 import type { Headers } from "../h11.ts";
-import type { View } from "./body_reader.ts";
+import type { BodyReader, View } from "./body_reader.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
 
@@ -20,16 +20,18 @@ export class RequestBody {
     this.#exchange = exchange;
   }
 
+  get #reader(): BodyReader {
+    return this.#exchange.connection.bodyReader;
+  }
+
   /** The body as a stream, the same one at each call. */
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     if (this.#stream === null) {
       this.#take();
-      const read = (view: View): View | Promise<View> => this.#read(view);
-      const exchange = this.#exchange;
       // One part is read when one is asked for, so an idle handler leaves the client waiting.
       this.#stream = new ReadableStream({
         type: "bytes",
-        pull(controller): void | Promise<void> {
+        pull: (controller): void | Promise<void> => {
           const request = controller.byobRequest;
           const give = (part: View): void => {
             if (part === null) {
@@ -41,12 +43,10 @@ export class RequestBody {
               controller.enqueue(part);
             }
           };
-          const part = read(request?.view as View ?? null);
+          const part = this.#read(request?.view as View ?? null);
           return part instanceof Promise ? part.then(give) : give(part);
         },
-        cancel(): void {
-          if (!exchange.isOver) exchange.connection.bodyReader.cancel();
-        },
+        cancel: (): void => this.#reader.cancel(this.#exchange),
       }, { highWaterMark: 0 });
     }
     return this.#stream;
@@ -81,7 +81,7 @@ export class RequestBody {
   takeWhole(): Uint8Array<ArrayBuffer> | null {
     if (this.#stream !== null) return null;
     if (this.#isTaken) throw readTwice();
-    const whole = this.#exchange.connection.bodyReader.takeWhole(this.#exchange);
+    const whole = this.#reader.takeWhole(this.#exchange);
     if (whole === null) return null;
     this.#isTaken = true;
     return whole;
@@ -112,7 +112,7 @@ export class RequestBody {
   }
 
   #read(view: View, isDirect = true): View | Promise<View> {
-    return this.#exchange.connection.bodyReader.read(this.#exchange, view, isDirect);
+    return this.#reader.read(this.#exchange, view, isDirect);
   }
 
   #take(): void {
@@ -122,8 +122,7 @@ export class RequestBody {
 
   #checkFree(): void {
     if (this.#isTaken) throw readTwice();
-    const { connection, isOver } = this.#exchange;
-    if (!isOver && connection.bodyReader.isWaiting) throw otherRead();
+    if (this.#reader.isWaitingFor(this.#exchange)) throw otherRead();
   }
 
   /** @throws {HTTPError} 413: `length` is over what the buffering readers take. */

@@ -4,6 +4,7 @@
 // A read of the system cannot be taken back. So at most one is under way, and whoever wants more while it
 // is gets what it brings.
 
+import { Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
 import { logError } from "./log.ts";
 import { operations, ridOf } from "./operations.ts";
@@ -22,58 +23,8 @@ const COPY_MAX = 16 * 1024;
  */
 const COPIED_BEGINNING = 64 * 1024;
 
-/**
- * Where pieces are put together to be written. Small ones of all connections stand in one area, one after the
- * other: an array of its own for each answer costs more than writing the answer into it does. When nobody
- * uses what is in it any more, it is filled from its beginning again.
- */
-class Area {
-  readonly bytes: Uint8Array;
-  /** What it goes back to; null where it is the one for all. */
-  readonly pool: AreaPool | null;
-  used = 0;
-  /** Pieces in it that are being collected or written. */
-  pieces = 0;
-
-  // Views that were made before, and where they begin: one that is made anew takes as long as a tenth of a
-  // small exchange, and many answers are as long as one before.
-  readonly #views: (Uint8Array | undefined)[];
-  readonly #starts: Float64Array;
-
-  constructor(size: number, pool: AreaPool | null = null) {
-    this.bytes = new Uint8Array(size);
-    this.pool = pool;
-    const places = pool === null ? size >> VIEW_SHIFT : 0;
-    this.#views = new Array(places).fill(undefined);
-    this.#starts = new Float64Array(places);
-  }
-
-  /** The bytes from `start` to `end`. */
-  view(start: number, end: number): Uint8Array {
-    const place = start >> VIEW_SHIFT;
-    if (place >= this.#starts.length) return this.bytes.subarray(start, end);
-    const kept = this.#views[place];
-    if (kept !== undefined && kept.length === end - start && this.#starts[place] === start) {
-      return kept;
-    }
-    this.#starts[place] = start;
-    return this.#views[place] = this.bytes.subarray(start, end);
-  }
-
-  append(bytes: Uint8Array): void {
-    this.bytes.set(bytes, this.used);
-    this.used += bytes.length;
-  }
-
-  release(): void {
-    if (--this.pieces > 0) return;
-    this.used = 0;
-    this.pool?.give(this);
-  }
-}
+/** Bytes of the area for the small pieces of all connections. */
 const AREA = 64 * 1024;
-/** One view is kept for so many bytes (as a power of two) of an area in which they begin. */
-const VIEW_SHIFT = 6;
 let area = new Area(AREA);
 
 /**
@@ -81,36 +32,6 @@ let area = new Area(AREA);
  * in one write cost less, and are held for a client that reads nothing.
  */
 export const GATHERED_MAX = 256 * 1024 + 512;
-
-/** Areas of one size, each for one connection at a time. New ones would have to be cleared and collected. */
-class AreaPool {
-  readonly size: number;
-  readonly #unused: Area[] = [];
-  /** How many are used now. */
-  #used = 0;
-
-  constructor(size: number) {
-    this.size = size;
-  }
-
-  /** Whether as many are used as are kept. */
-  get isExhausted(): boolean {
-    return this.#used >= KEPT_AREAS;
-  }
-
-  take(): Area {
-    const area = this.#unused.pop() ?? new Area(this.size, this);
-    area.pieces++;
-    this.#used++;
-    return area;
-  }
-
-  give(area: Area): void {
-    this.#used--;
-    if (this.#unused.length < KEPT_AREAS) this.#unused.push(area);
-  }
-}
-const KEPT_AREAS = 64;
 
 /** For what is put together. */
 const gathered = new AreaPool(GATHERED_MAX);
