@@ -23,10 +23,10 @@ export async function whileServing(
   assertEquals([code, stderr], [0, ""]);
 }
 
-/** What a program that drives the browser prints. It needs all permissions, so it is a process of its own. */
+/** What a program in `tests/` that drives the browser prints. It needs all permissions, so it is a process of its own. */
 export async function inBrowser(program: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await run(
-    ...["run", "-qA", `tests/examples/${program}`, CHROMIUM, ...args],
+    ...["run", "-qA", `tests/${program}`, CHROMIUM, ...args],
   );
   assertEquals([code, stderr], [0, ""]);
   return stdout;

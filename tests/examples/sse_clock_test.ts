@@ -31,7 +31,7 @@ test(
   { permissions: ["run"], programs: [CHROMIUM] },
   async () => {
     await whileServing("sse_clock.ts", async ({ port }) => {
-      const shown = await inBrowser("sse_clock_browser.ts", `http://127.0.0.1:${port}/`);
+      const shown = await inBrowser("examples/sse_clock_browser.ts", `http://127.0.0.1:${port}/`);
       const [first, second] = shown.split("\n").map((line) => Date.parse(line));
       assertEquals(second > first, true, shown);
     });

@@ -63,7 +63,7 @@ test(
   async () => {
     await whileServing("upload.ts", async ({ port }) => {
       assertEquals(
-        await inBrowser("upload_browser.ts", `http://127.0.0.1:${port}/`, README),
+        await inBrowser("examples/upload_browser.ts", `http://127.0.0.1:${port}/`, README),
         `true\n${await told("README.md", await Deno.readFile(README))}\n`,
       );
     });

@@ -52,7 +52,7 @@ test(
   async () => {
     await using client = await testClient(createApp({ users: new Users(), adminToken: "secret" }));
     assertEquals(
-      await inBrowser("users_browser.ts", client.url),
+      await inBrowser("examples/users_browser.ts", client.url),
       "<b>Ada</b> <ada@example.org>\nada@example.org belongs to another user\n",
     );
   },

@@ -104,7 +104,7 @@ test(
     await whileServing("websocket_chat.ts", async ({ port }) => {
       const line = "Hello!|Hi, <b>Jürgen</b> 🦕\n";
       assertEquals(
-        await inBrowser("websocket_chat_browser.ts", `http://127.0.0.1:${port}/`),
+        await inBrowser("examples/websocket_chat_browser.ts", `http://127.0.0.1:${port}/`),
         line + line,
       );
     }, PERMISSIONS);

@@ -71,28 +71,34 @@ class Reading {
 
   /** Reads a part into a buffer of its own. @returns Whether there was one. */
   async partInPlace(): Promise<boolean> {
-    const { random } = this;
-    const buffer = new Uint8Array(1 + random.below(random.pick([4, 100, 5_000, BUFFER_MAX])));
-    const view = buffer.subarray(random.below(buffer.length));
+    const buffer = this.#someBuffer();
+    const view = buffer.subarray(this.random.below(buffer.length));
     const reader = this.body.stream().getReader({ mode: "byob" });
     const { done, value } = await reader.read(view).finally(() => reader.releaseLock());
     if (done) return false;
-    this.take(value);
-    const after = new Uint8Array(value.buffer).subarray(value.byteOffset + value.length);
-    if (!areEqual(after, ZEROS.subarray(0, after.length))) this.#tell("bytes behind what was read");
+    this.#takeFrom(new Uint8Array(value.buffer), value.byteOffset, value.length);
     return true;
   }
 
   /** Reads a part without a stream. @returns Whether there was one. */
   async partWithout(): Promise<boolean> {
-    const { random } = this;
-    const buffer = new Uint8Array(1 + random.below(random.pick([4, 100, 5_000, BUFFER_MAX])));
+    const buffer = this.#someBuffer();
     const count = await this.body.readInto(buffer);
     if (count === null) return false;
-    this.take(buffer.subarray(0, count));
-    const after = buffer.subarray(count);
-    if (!areEqual(after, ZEROS.subarray(0, after.length))) this.#tell("bytes behind what was read");
+    this.#takeFrom(buffer, 0, count);
     return true;
+  }
+
+  #someBuffer(): Uint8Array<ArrayBuffer> {
+    const most = this.random.pick([4, 100, 5_000, BUFFER_MAX]);
+    return new Uint8Array(1 + this.random.below(most));
+  }
+
+  /** Takes what was read to `start` in a buffer of zeros, and sees that nothing stands behind it. */
+  #takeFrom(buffer: Uint8Array, start: number, count: number): void {
+    this.take(buffer.subarray(start, start + count));
+    const after = buffer.subarray(start + count);
+    if (!areEqual(after, ZEROS.subarray(0, after.length))) this.#tell("bytes behind what was read");
   }
 
   /** Reads a few parts, or none. */

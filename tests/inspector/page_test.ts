@@ -1,10 +1,9 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { inspector } from "../../inspector.ts";
-import { CHROMIUM } from "../examples/example.ts";
+import { CHROMIUM, inBrowser } from "../examples/example.ts";
 import { RawClient } from "../http/raw_client.ts";
 import { ErrorLog, serving } from "../http/serving.ts";
 import { test } from "../needs.ts";
-import { run } from "../program.ts";
 
 /** What page_program.ts prints of a view. */
 interface Shown {
@@ -54,11 +53,8 @@ test("inspector() shows in a browser what the application does, as text", {
   }
 
   const url = `http://127.0.0.1:${app.addr.port}/_inspect`;
-  const { code, stdout, stderr } = await run(
-    ...["run", "-qA", "tests/inspector/page_program.ts", CHROMIUM, url],
-  );
-  assertEquals([code, stderr], [0, ""]);
-  const { light, dark, phone, live } = JSON.parse(stdout);
+  const shown = await inBrowser("inspector/page_program.ts", url);
+  const { light, dark, phone, live } = JSON.parse(shown);
 
   for (const [name, shown] of Object.entries<Shown>({ light, dark, phone })) {
     await t.step(`${name}: routes, requests, events, errors and connections`, () => {
