@@ -79,7 +79,10 @@ export async function countReads(
   return size;
 }
 
-/** The buffers of bodies that were read: a new one for each would have to be cleared, and collected. */
+/**
+ * The buffers of bodies that were read: a new one for each would have to be cleared, and collected. A program
+ * reads in one of the ways above, so that all are of one size.
+ */
 const buffers: Uint8Array<ArrayBuffer>[] = [];
 
 function takeBuffer(size: number): Uint8Array<ArrayBuffer> {
