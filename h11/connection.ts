@@ -16,10 +16,11 @@ import {
 } from "./events.ts";
 import type { Framing } from "./framing.ts";
 import { framingOf, Headers, writeSection } from "./headers.ts";
-import { parseRequest, parseResponse, readSection, type SectionRules } from "./heads.ts";
+import { parseRequest, parseResponse, readSection, type RequestRules } from "./heads.ts";
 import { listMembers } from "./grammar.ts";
 import { areaOf, join, Piece, SECTION_END, writeAscii, writeNumber, writePiece } from "./output.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
+import { RepeatedHead } from "./repeated_head.ts";
 import { forgetPlaced } from "./received_fields.ts";
 import {
   CLIENT,
@@ -82,7 +83,7 @@ export class Connection {
   readonly theirRole: Role;
   readonly #state = new ConnectionState();
   readonly #buffer = new ReceiveBuffer();
-  readonly #head: SectionRules;
+  readonly #head: RequestRules;
   readonly #reader: BodyReader;
   readonly #writer = new BodyWriter();
   /** The CRLF before a request line that RFC 9112 2.2 has a server pass over was passed over. */
@@ -113,6 +114,7 @@ export class Connection {
       maxTargetSize: limit(options, "maxTargetSize", 8 * 1024, 0),
       maxFields: limit(options, "maxFields", 100, 0),
       trailers: false,
+      repeated: new RepeatedHead(),
     };
     this.#reader = new BodyReader({ ...this.#head, trailers: true });
   }

@@ -19,6 +19,7 @@ import { endOfRun, FIELD_VALUE, isBlank, isTargetFor, TARGET, TOKEN } from "./gr
 import { methodName } from "./names.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
 import { type FieldRules, heads, leave, place, placedEnd, readFields } from "./received_fields.ts";
+import type { RepeatedHead } from "./repeated_head.ts";
 import type { Slab } from "./slab.ts";
 import { decodeLatin1, quoteBytes } from "./text.ts";
 
@@ -38,35 +39,41 @@ export interface SectionRules extends FieldRules {
   maxTargetSize: number;
 }
 
+/** How the head of a request is read. */
+export interface RequestRules extends SectionRules {
+  /** What the client has repeated so far. */
+  repeated: RepeatedHead;
+}
+
 /** Reads one kind of section that was placed, and takes it; null where it is not complete. */
-type Parser<E> = (
+type Parser<E, R> = (
   area: Slab<Uint8Array>,
   start: number,
   end: number,
-  how: SectionRules,
+  how: R,
 ) => E | null;
 
 /** So many bytes are placed at first: nearly all sections are smaller, and what follows them is not placed. */
 const FIRST_SIZE = 4 * 1024;
 
 /** Reads a section at the front of `bytes[start, end)`; null where it is not complete. */
-function parseAll<E>(
+function parseAll<E, R>(
   bytes: Uint8Array,
   start: number,
   end: number,
-  parse: Parser<E>,
-  how: SectionRules,
+  parse: Parser<E, R>,
+  how: R,
 ): E | null {
   place(bytes, start, end);
   return parse(heads, heads.used, heads.used + end - start, how);
 }
 
 /** Reads a section at the front of `buffer`, before `end`, and uses it up; null where it is not complete. */
-function parseFront<E>(
+function parseFront<E, R>(
   buffer: ReceiveBuffer,
   end: number,
-  parse: Parser<E>,
-  how: SectionRules,
+  parse: Parser<E, R>,
+  how: R,
 ): E | null {
   const { bytes, start } = buffer;
   let stop = placedEnd(buffer);
@@ -92,10 +99,10 @@ function parseFront<E>(
  *
  * @throws {LocalProtocolError} It is not valid, or over `how.maxSize`.
  */
-export function readSection<E extends Event>(
+export function readSection<E extends Event, R extends SectionRules>(
   buffer: ReceiveBuffer,
-  parse: Parser<E>,
-  how: SectionRules,
+  parse: Parser<E, R>,
+  how: R,
 ): E | null {
   const isOver = buffer.length > how.maxSize;
   const end = isOver ? buffer.start + how.maxSize : buffer.end;
@@ -133,11 +140,11 @@ function hasSectionEnd(buffer: ReceiveBuffer): boolean {
 }
 
 /** As a user agent reads: a bare LF ends a line, and a folded line is unfolded (RFC 9112 2.2, 5.2). */
-function readLeniently<E extends Event>(
+function readLeniently<E extends Event, R extends SectionRules>(
   buffer: ReceiveBuffer,
-  parse: Parser<E>,
+  parse: Parser<E, R>,
   end: number,
-  how: SectionRules,
+  how: R,
 ): E | null {
   if (buffer.isUnseen) {
     try {
@@ -200,9 +207,16 @@ export function parseRequest(
   area: Slab<Uint8Array>,
   start: number,
   end: number,
-  how: SectionRules,
+  how: RequestRules,
 ): Request | null {
   const { array: bytes, view } = area;
+  const { repeated } = how;
+  const same = repeated.compare(area, start, end);
+  if (same > 0) {
+    area.take(same);
+    return repeated.request;
+  }
+
   const isGet = view.getInt32(start) === GET;
   let p = isGet ? start + 3 : scanMethod(bytes, start, end);
   if (p >= end) return null;
@@ -235,7 +249,9 @@ export function parseRequest(
   p = scanLineEnd("request", bytes, start, p, end);
   if (p < 0) return null;
 
-  const fields = readFields(area, start, p, end, how);
+  const again = same === 0 ? repeated.fieldsAt(area, p, end) : null;
+  if (again !== null) area.take(p + again.size - start);
+  let fields = again ?? readFields(area, start, p, end, how);
   if (fields === null) return null;
   const { framing } = fields;
   if (httpVersion === "1.0") {
@@ -248,7 +264,12 @@ export function parseRequest(
     throw missingHost();
   }
   if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
-  return new Request(fields, method, targetStart - start, targetEnd - start, httpVersion);
+
+  const isKept = again === null && repeated.isWorthKeeping(fields.size);
+  if (isKept) fields = fields.copyWith(p - start);
+  const request = new Request(fields, method, targetStart - p, targetEnd - p, httpVersion);
+  if (isKept) repeated.keep(request, fields, p - start);
+  return request;
 }
 
 /** "GET ", which most requests begin with. */

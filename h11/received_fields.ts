@@ -71,7 +71,7 @@ export const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
 ]);
 
 // What is kept of received sections goes into two shared areas: the bytes, and four numbers for each
-// field, counted from the section's start: start and end of its name, start and end of its value.
+// field, counted from where the fields begin: start and end of its name, start and end of its value.
 export const heads: Slab<Uint8Array> = new Slab((length) => new Uint8Array(length), 32 * 1024);
 const indexes = new Slab((length) => new Int32Array(length), 4 * 1024);
 /** Room for so many fields is found before a section is read; more move to a larger area. */
@@ -158,6 +158,7 @@ export function readFields(
   const { array: bytes, view } = area;
   const { rules, trailers, maxFields } = how;
   const framing = new Framing();
+  const from = p;
   let first = indexes.find(4 * USUAL_FIELDS);
   let index = indexes.array;
   let at = first;
@@ -172,7 +173,7 @@ export function readFields(
       if (bytes[p + 1] !== LF) throw badLineEnd(bytes, nameStart, p);
       area.take(p + 2 - start);
       indexes.take(at - first);
-      return new ReceivedFields(area, start, p + 2, index, first, count, framing, isAscii);
+      return new ReceivedFields(area, from, p + 2, index, first, count, framing, isAscii);
     }
     const nameEnd = p++;
     while (isBlank(bytes[p])) p++;
@@ -225,10 +226,10 @@ export function readFields(
         if (valueEnd < 0) continue;
       }
     }
-    index[at] = nameStart - start;
-    index[at + 1] = nameEnd - start;
-    index[at + 2] = valueStart - start;
-    index[at + 3] = valueEnd - start;
+    index[at] = nameStart - from;
+    index[at + 1] = nameEnd - from;
+    index[at + 2] = valueStart - from;
+    index[at + 3] = valueEnd - from;
     at += 4;
     count++;
   }
@@ -303,6 +304,9 @@ function badLine(bytes: Uint8Array, start: number, p: number, why: string): Loca
 const FEW_CUTS = 2;
 const SHORT_VALUE = 48;
 
+/** Bytes that stay as they are. */
+export type Area = Pick<Slab<Uint8Array>, "array" | "view">;
+
 /** The fields of one section: its bytes, and where the fields stand in them. */
 export class ReceivedFields {
   /** How many fields there are. */
@@ -311,7 +315,9 @@ export class ReceivedFields {
   readonly framing: Framing;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  /** Where the fields begin. */
   readonly #start: number;
+  /** After the empty line that ends them. */
   readonly #end: number;
   readonly #index: Int32Array;
   readonly #first: number;
@@ -322,7 +328,7 @@ export class ReceivedFields {
 
   /** Keeps what `readFields` has read: it takes the section's bytes, and the index. */
   constructor(
-    { array, view }: Slab<Uint8Array>,
+    { array, view }: Area,
     start: number,
     end: number,
     index: Int32Array,
@@ -342,14 +348,67 @@ export class ReceivedFields {
     this.#isAscii = isAscii;
   }
 
-  /** Bytes `[start, end)` of the section as text. */
-  slice(start: number, end: number): string {
-    return this.#text === null
-      ? decodeLatin1(this.#bytes, this.#start + start, this.#start + end)
-      : this.#text.slice(start, end);
+  /** How many bytes there are, with the empty line. */
+  get size(): number {
+    return this.#end - this.#start;
   }
 
-  /** Copies bytes `[start, end)` of the section. @returns How many; -1 where there is no room for them. */
+  /** These fields, which stand in `area` from `start` on as well. */
+  at(area: Area, start: number): ReceivedFields {
+    const end = start + this.size;
+    const { count, framing } = this;
+    return new ReceivedFields(
+      area,
+      start,
+      end,
+      this.#index,
+      this.#first,
+      count,
+      framing,
+      this.#isAscii,
+    );
+  }
+
+  /** A copy in an area of its own, with so many bytes as stand before the fields. */
+  copyWith(before: number): ReceivedFields {
+    const { count, framing } = this;
+    const size = before + this.size;
+    const array = new Uint8Array(size + SLACK);
+    array.set(this.#bytes.subarray(this.#start - before, this.#end));
+    const area = { array, view: new DataView(array.buffer) };
+    const index = this.#index.slice(this.#first, this.#first + 4 * count);
+    return new ReceivedFields(area, before, size, index, 0, count, framing, this.#isAscii);
+  }
+
+  /**
+   * How many of `length` bytes, of these from `from` on and of those that `view` shows from `at` on, are the same up to
+   * the first that is not.
+   *
+   * @param from Counted from where the fields begin: the start line has numbers under 0.
+   */
+  commonSize(from: number, view: DataView, at: number, length: number): number {
+    const ours = this.#view;
+    let i = this.#start + from;
+    const offset = at - i, end = i + length;
+    for (const last = end - 8; i <= last; i += 8) {
+      const differ = (ours.getInt32(i) ^ view.getInt32(offset + i)) |
+        (ours.getInt32(i + 4) ^ view.getInt32(offset + i + 4));
+      if (differ !== 0) break;
+    }
+    for (; i < end; i++) {
+      if (ours.getUint8(i) !== view.getUint8(offset + i)) break;
+    }
+    return i - this.#start - from;
+  }
+
+  /** Bytes `[start, end)` as text, counted as in `commonSize`. */
+  slice(start: number, end: number): string {
+    return decodeLatin1(this.#bytes, this.#start + start, this.#start + end);
+  }
+
+  /**
+   * Copies bytes `[start, end)`, counted as in `commonSize`. @returns How many; -1 where there is no room for them.
+   */
   copy(start: number, end: number, into: Uint16Array): number {
     const length = end - start;
     if (length > into.length) return -1;

@@ -65,6 +65,7 @@ const CASES: Record<string, [run: () => number, times: number]> = {
   "llhttp parse": [llhttpParse, 50_000],
   "http-parser-js parse": [httpParserJs.parse, 20_000],
   "ours cycle": [ours.cycle, 50_000],
+  "ours cycle, same head again": [ours.cycleAgain, 50_000],
   "ours cycle, each field read": [ours.cycleWithHeaders, 50_000],
   "ours chunked 1 MiB": [ours.readChunkedBody, 200],
 };

@@ -44,6 +44,39 @@ for (const kind of ["valid", "mutated"]) {
   }
 }
 
+Deno.test("SERVER reads a request the same whatever came before it on the connection", () => {
+  let repeated = 0;
+  forSeeds(3000, (random) => {
+    const some = request(random);
+    const alike = [some, some, some, some.replace(/ \S+/, " /other"), withOtherByte(random, some)];
+    const messages = random.some(3, 12, () => random.pick(alike));
+    const lines: string[] = [];
+    const sent: string[] = [];
+    for (const message of messages) {
+      const first = server();
+      const read = converse(first, [latin1(message)]).lines;
+      sent.push(message);
+      const isOver = first.theirState !== h11.IDLE || first.bufferedSize > 0;
+      if (isOver || sent.length === messages.length) {
+        lines.push(...converse(server(), [latin1(message), END]).lines);
+        break;
+      }
+      lines.push(...read);
+      if (message === sent.at(-2)) repeated++;
+    }
+    const bytes = latin1(sent.join(""));
+    assertEquals(converse(server(), [bytes, END]).lines, lines, sent.join(""));
+    assertEquals(converse(server(), [...cut(random, bytes), END]).lines, lines, sent.join(""));
+  });
+  assert(repeated > 1000);
+});
+
+/** The message with one byte made another. */
+function withOtherByte(random: Random, message: string): string {
+  const at = random.below(message.length);
+  return message.slice(0, at) + random.pick([..."aZ0 :\r\n\0\xff"]) + message.slice(at + 1);
+}
+
 Deno.test("SERVER and CLIENT take every message that is valid", () => {
   forSeeds(3000, (random) => {
     const method = random.pick(METHODS);
