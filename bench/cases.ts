@@ -22,6 +22,8 @@ export interface Case {
   path: string;
   /** The request's line, and its fields without Host. */
   head: string[];
+  /** Heads that take turns with that one. */
+  others?: string[][];
   /** The request's body. */
   body?: string;
   /** So many requests are sent at once, before an answer is read; 1 if not given. */
@@ -57,6 +59,19 @@ export const CASES: readonly Case[] = [
     name: "browser",
     title: "the same with 12 browser headers",
     head: [...GET.head, ...BROWSER_FIELDS],
+    target: { rps: 1, cpu: 1 },
+  },
+  {
+    ...GET,
+    name: "varied",
+    title: "these, and each request unlike the last",
+    head: [...GET.head, ...BROWSER_FIELDS],
+    // No two are of one length: nothing that a client repeats can be taken from the last request.
+    others: Array.from({ length: 60 }, (_, i) => [
+      `GET /user/bob${i} HTTP/1.1`,
+      ...BROWSER_FIELDS,
+      `X-Padding: ${"x".repeat(i)}`,
+    ]),
     target: { rps: 1, cpu: 1 },
   },
   {
@@ -124,7 +139,10 @@ export const CASES: readonly Case[] = [
 export const SERVE_TARGET: Target = { rps: 0.85, cpu: 1.15 };
 
 /** What is sent for a case: all of its requests at once. */
-export function requestOf({ head, body = "", pipelined = 1 }: Case, host: string): string {
+export function requestOf(
+  { head, body = "", pipelined = 1 }: Pick<Case, "head" | "body" | "pipelined">,
+  host: string,
+): string {
   const [line, ...fields] = head;
   const length = body === "" ? [] : [`Content-Length: ${body.length}`];
   const request = [line, `Host: ${host}`, ...fields, ...length, "", body].join("\r\n");

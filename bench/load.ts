@@ -54,11 +54,26 @@ function read({ requests, duration, p99, errors }: Report): Load {
   };
 }
 
-/** The script: wrk asks `wrk.format()` once for what it sends, and counts the requests in it. */
+/**
+ * The script: wrk asks `wrk.format()` once for what it sends, and counts the requests in it; where there is a
+ * `request()`, it asks that each time.
+ */
 function lua(it: Case, port: number): string {
+  const { head, others = [], ...rest } = it;
+  const requests = [head, ...others].map((head) =>
+    quote(requestOf({ ...rest, head }, `127.0.0.1:${port}`))
+  );
   return `
 local pipelined = ${it.pipelined ?? 1}
-wrk.format = function() return ${quote(requestOf(it, `127.0.0.1:${port}`))} end
+local requests = { ${requests.join(", ")} }
+wrk.format = function() return requests[1] end
+if #requests > 1 then
+  local turn = 0
+  request = function()
+    turn = turn % #requests + 1
+    return requests[turn]
+  end
+end
 ${P99}
 function done(summary, latency)
   local e = summary.errors
