@@ -5,7 +5,7 @@
 // token (RFC 9110 9.1) and an HTTP version is digits: there is nothing to escape in them.
 
 import type * as h11 from "../h11.ts";
-import { formatAddr } from "./log.ts";
+import { formatAddr, type Log, oneLine } from "./log.ts";
 
 /** What the access log knows of an exchange. Text of the client's is as it came, not escaped. */
 export interface AccessLogEntry {
@@ -43,17 +43,22 @@ export type AccessLogChoice = AccessLogFormat | AccessLogFormatter | false;
 
 /** How lines are made. */
 export interface LineFormat {
-  readonly make: AccessLogFormatter;
+  /** Adds the line of an exchange to `log`. */
+  readonly add: (log: Log, logged: Logged) => void;
   /** Whether lines tell when the request came, or how long it took. */
   readonly isTimed: boolean;
-  /** Whether there are no control characters in its lines. */
-  readonly isPlain: boolean;
 }
 
 const FORMATS: Record<AccessLogFormat, LineFormat> = {
-  default: { make: defaultLine, isTimed: false, isPlain: true },
-  combined: { make: combinedLine, isTimed: true, isPlain: true },
-  json: { make: jsonLine, isTimed: true, isPlain: true },
+  default: { add: addDefaultLine, isTimed: false },
+  combined: {
+    add: (log, logged) => log.plainLine(combinedLine(new LazyEntry(logged))),
+    isTimed: true,
+  },
+  json: {
+    add: (log, logged) => log.plainLine(jsonLine(new LazyEntry(logged))),
+    isTimed: true,
+  },
 };
 
 /**
@@ -65,7 +70,7 @@ const FORMATS: Record<AccessLogFormat, LineFormat> = {
 export function lineFormat(choice: AccessLogChoice): LineFormat | null {
   if (choice === false) return null;
   if (typeof choice === "function") {
-    return { make: (entry) => guarded(choice, entry), isTimed: true, isPlain: false };
+    return { add: (log, logged) => addLineOf(choice, log, logged), isTimed: true };
   }
   if (Object.hasOwn(FORMATS, choice)) return FORMATS[choice];
   const names = Object.keys(FORMATS).map((name) => `"${name}"`).join(", ");
@@ -75,28 +80,57 @@ export function lineFormat(choice: AccessLogChoice): LineFormat | null {
 }
 
 /** A log must not stop the server: what its function throws is told in the line. */
-function guarded(format: AccessLogFormatter, entry: AccessLogEntry): string | undefined {
+function addLineOf(format: AccessLogFormatter, log: Log, logged: Logged): void {
   try {
-    const line = format(entry);
-    return typeof line === "string" ? line : undefined;
+    const line = format(new LazyEntry(logged));
+    if (typeof line === "string" && line !== "") log.line(line);
   } catch (error) {
-    return `${defaultLine(entry)} (accessLog failed: ${error})`;
+    addDefaultLine(log, logged, oneLine(` (accessLog failed: ${error})`));
   }
 }
 
 /** `INFO: 127.0.0.1:52579 - "GET /user/bob HTTP/1.1" 200` */
-function defaultLine(entry: AccessLogEntry): string {
-  const { method, target, httpVersion, status } = entry;
-  return `INFO: ${formatAddr(entry.remoteAddr)} - "${method} ${
-    escape(target)
-  } HTTP/${httpVersion}" ${status}`;
+function addDefaultLine(log: Log, { request, peer, status }: Logged, remark = ""): void {
+  const { method, httpVersion } = request;
+  const length = request.targetInto(units);
+  // There is nothing else to escape in a target (RFC 9112 3.2), and seldom that.
+  const text = length < 0 || hasQuotes(length) ? escape(request.target) : null;
+  const known = peer.length + method.length + (text?.length ?? length) + httpVersion.length;
+  if (!log.begin(AROUND + known + remark.length)) return;
+  log.put("INFO: ");
+  log.put(peer);
+  log.put(' - "');
+  log.put(method);
+  log.put(" ");
+  if (text === null) log.putUnits(units, length);
+  else log.put(text);
+  log.put(" HTTP/");
+  log.put(httpVersion);
+  log.put('" ');
+  log.put(statusTexts[status] ??= `${status}`);
+  if (remark !== "") log.put(remark);
+  log.end();
+}
+
+/** Bytes of the default line around what is put into it. */
+const AROUND = 'INFO:  - "  HTTP/" 200'.length;
+const statusTexts: string[] = [];
+/** The code units of the target that is logged. */
+const units = new Uint16Array(1024);
+const QUOTE = 0x22, BACKSLASH = 0x5c;
+
+function hasQuotes(length: number): boolean {
+  for (let i = 0; i < length; i++) {
+    if (units[i] === QUOTE || units[i] === BACKSLASH) return true;
+  }
+  return false;
 }
 
 /**
  * Apache's combined format, times in UTC; the identity and the user are not known:
  * `127.0.0.1 - - [22/Nov/2026:13:55:36 +0000] "GET /a HTTP/1.1" 200 2326 "http://b/" "curl/8.5.0"`
  */
-function combinedLine(entry: AccessLogEntry): string {
+export function combinedLine(entry: AccessLogEntry): string {
   const { method, target, httpVersion, status, bytes, headers } = entry;
   const request = `"${method} ${escape(target)} HTTP/${httpVersion}"`;
   const host = hostOf(entry.remoteAddr);
@@ -105,7 +139,7 @@ function combinedLine(entry: AccessLogEntry): string {
 }
 
 /** One JSON object a line: the keys are those of nginx where it has them. */
-function jsonLine(entry: AccessLogEntry): string {
+export function jsonLine(entry: AccessLogEntry): string {
   const { headers } = entry;
   const line = JSON.stringify({
     time: entry.time.toISOString(),
@@ -162,6 +196,8 @@ export interface Logged {
   readonly request: h11.Request;
   /** The client's address. */
   readonly remoteAddr: Deno.Addr;
+  /** The same as text, in one line. */
+  readonly peer: string;
   /** The response's status. */
   readonly status: number;
   /** Bytes of the response's body that were sent. */

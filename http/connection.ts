@@ -12,7 +12,7 @@ import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
 import { Exchange } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
-import { formatAddr, logError } from "./log.ts";
+import { formatAddr, logError, oneLine } from "./log.ts";
 import type { Settings } from "./options.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
@@ -108,6 +108,12 @@ export class Connection implements Receiver, Watched {
   get remoteAddr(): Deno.Addr {
     return this.#remoteAddr;
   }
+
+  /** That address as text, in one line; asked for when requests come, it stays as it is. */
+  get peer(): string {
+    return this.#peer ??= oneLine(formatAddr(this.#remoteAddr));
+  }
+  #peer: string | null = null;
 
   /** Reads the bodies of the requests; made for the first. */
   get bodyReader(): BodyReader {

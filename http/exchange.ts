@@ -5,6 +5,7 @@ import type { AnyEvent, Context, Route } from "../listener.ts";
 import { BodyParts, isTurnLong, nextTurn } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
 import { reasonPhrase } from "./http_error.ts";
+import { formatAddr, oneLine } from "./log.ts";
 import { RequestBody } from "./request_body.ts";
 import {
   checkBody,
@@ -98,6 +99,12 @@ export class Exchange {
       : trustedProxies.clientAddr(remoteAddr, this.request.headers);
   }
   #remoteAddr: Deno.Addr | null = null;
+
+  /** That address as text, in one line. */
+  get peer(): string {
+    const { connection, remoteAddr } = this;
+    return remoteAddr === connection.remoteAddr ? connection.peer : oneLine(formatAddr(remoteAddr));
+  }
 
   /** Whether the response has begun. */
   get isResponded(): boolean {

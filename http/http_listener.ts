@@ -9,7 +9,7 @@ import {
   type Source,
 } from "../listener.ts";
 import { PathParamsError, TimeoutError } from "../listener.ts";
-import { LazyEntry, lineFormat } from "./access_log.ts";
+import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { bindExchange, HTTPContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -218,12 +218,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
           return this.#handle(exchange);
         }
         : (exchange) => this.#handle(exchange),
-      logAnswer: lines === null ? null : (exchange) => {
-        const line = lines.make(new LazyEntry(exchange));
-        if (!line) return;
-        if (lines.isPlain) log.plainLine(line);
-        else log.line(line);
-      },
+      logAnswer: lines === null ? null : (exchange) => lines.add(log, exchange),
     });
     this.#server = server;
     this.#counters = server.counters;

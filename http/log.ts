@@ -8,8 +8,14 @@ const encoder = new TextEncoder();
 
 /** Milliseconds between two writes at least. */
 const PAUSE = 10;
-/** Characters that are queued at most; lines over that are dropped, and their number is told. */
+/** Bytes that are queued at most; lines over that are dropped, and their number is told. */
 const MAX_QUEUED = 4 * 1024 * 1024;
+/** Bytes of a queue that is kept when it is empty. */
+const USUAL_QUEUE = 64 * 1024;
+/** Up to this length text is put in a loop: it takes less time than the call of the encoder. */
+const SHORT_MAX = 64;
+const LF = 0x0a;
+const NOTHING = new Uint8Array(0);
 
 /** Somewhere to write to: a file, standard output, a pipe. */
 export interface LogSink {
@@ -19,10 +25,15 @@ export interface LogSink {
 /** Writes lines to a sink, in order, without keeping anybody waiting. */
 export class Log {
   readonly #sink: LogSink;
-  #queued = "";
+  /** Bytes of lines up to `#end`, and of the line that is begun up to `#at`. */
+  #queue = new Uint8Array(USUAL_QUEUE);
+  #end = 0;
+  #at = 0;
+  /** The queue that was taken last, for the lines after those that are queued now. */
+  #other: Uint8Array<ArrayBuffer> | null = null;
   #dropped = 0;
   /** What was taken from the queue and is not written yet. */
-  #unwritten: Uint8Array = new Uint8Array(0);
+  #unwritten: Uint8Array = NOTHING;
   #writing: Promise<void> | null = null;
   #lastWrite = -Infinity;
   #flushes = 0;
@@ -37,17 +48,68 @@ export class Log {
    * and shows as it is; but HTAB, which does no harm.
    */
   line(text: string): void {
-    this.plainLine(escape(text));
+    this.plainLine(oneLine(text));
   }
 
   /** Adds a line without control characters. */
   plainLine(text: string): void {
-    if (this.#queued.length + text.length > MAX_QUEUED) {
+    if (!this.begin(text.length)) return;
+    this.put(text);
+    this.end();
+  }
+
+  /**
+   * Begins a line that is put together part by part, without a string for it.
+   *
+   * @param size Its code units, or more.
+   * @returns Whether there is room for it: else it is left out.
+   */
+  begin(size: number): boolean {
+    if (this.#end + size > MAX_QUEUED) {
       this.#dropped++;
-      return;
+      return false;
     }
-    this.#queued += text + "\n";
+    // In UTF-8 a code unit takes up to three bytes.
+    this.#makeRoom(3 * size + 1);
+    this.#at = this.#end;
+    return true;
+  }
+
+  /** Puts text without control characters behind what there is of the line. */
+  put(text: string): void {
+    const queue = this.#queue, at = this.#at, { length } = text;
+    if (length > SHORT_MAX) return this.#putEncoded(text);
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit >= 0x80) return this.#putEncoded(text);
+      queue[at + i] = unit;
+    }
+    this.#at = at + length;
+  }
+
+  #putEncoded(text: string): void {
+    this.#at += encoder.encodeInto(text, this.#queue.subarray(this.#at)).written;
+  }
+
+  /** Puts the first `length` of `units`, of ASCII, behind what there is of the line. */
+  putUnits(units: Uint16Array, length: number): void {
+    const queue = this.#queue, at = this.#at;
+    for (let i = 0; i < length; i++) queue[at + i] = units[i];
+    this.#at = at + length;
+  }
+
+  /** Ends the line. */
+  end(): void {
+    this.#queue[this.#at++] = LF;
+    this.#end = this.#at;
     this.#writing ??= this.#write();
+  }
+
+  #makeRoom(size: number): void {
+    if (this.#end + size <= this.#queue.length) return;
+    const queue = new Uint8Array(Math.max(2 * this.#queue.length, this.#end + size));
+    queue.set(this.#queue.subarray(0, this.#end));
+    this.#queue = queue;
   }
 
   /**
@@ -70,7 +132,7 @@ export class Log {
   }
 
   get #isEmpty(): boolean {
-    return this.#queued === "" && this.#unwritten.length === 0;
+    return this.#end === 0 && this.#unwritten.length === 0;
   }
 
   async #write(): Promise<void> {
@@ -82,6 +144,7 @@ export class Log {
         while (this.#unwritten.length > 0) {
           this.#unwritten = this.#unwritten.subarray(await this.#sink.write(this.#unwritten));
         }
+        this.#unwritten = NOTHING;
         this.#lastWrite = performance.now();
       }
     } catch {
@@ -97,11 +160,19 @@ export class Log {
   #take(): void {
     if (this.#unwritten.length > 0) return;
     if (this.#dropped > 0) {
-      this.#queued += `WARNING: lines of the log that were dropped: ${this.#dropped}\n`;
+      const warning = `WARNING: lines of the log that were dropped: ${this.#dropped}`;
       this.#dropped = 0;
+      this.#makeRoom(warning.length + 1);
+      this.#at = this.#end;
+      this.put(warning);
+      this.#queue[this.#at++] = LF;
+      this.#end = this.#at;
     }
-    this.#unwritten = encoder.encode(this.#queued);
-    this.#queued = "";
+    this.#unwritten = this.#queue.subarray(0, this.#end);
+    const free = this.#other;
+    this.#other = this.#queue.length === USUAL_QUEUE ? this.#queue : null;
+    this.#queue = free ?? new Uint8Array(USUAL_QUEUE);
+    this.#end = 0;
   }
 
   /** Lets lines come together; not while somebody waits for them. */
@@ -121,7 +192,8 @@ export class Log {
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/;
 const EVERY_CONTROL = new RegExp(CONTROL, "g");
 
-function escape(text: string): string {
+/** `text` with its control characters escaped, but HTAB, so that it stays in one line. */
+export function oneLine(text: string): string {
   if (!CONTROL.test(text)) return text;
   return text.replace(EVERY_CONTROL, (c) => {
     return `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;

@@ -3,9 +3,12 @@ import * as h11 from "../../h11.ts";
 import {
   type AccessLogChoice,
   type AccessLogEntry,
+  combinedLine,
+  jsonLine,
   LazyEntry,
   lineFormat,
 } from "../../http/access_log.ts";
+import { formatAddr, Log } from "../../http/log.ts";
 
 const ENTRY: AccessLogEntry = {
   time: new Date(Date.UTC(2026, 0, 2, 3, 4, 5, 678)),
@@ -19,9 +22,28 @@ const ENTRY: AccessLogEntry = {
   headers: new h11.Headers([["Referer", "http://a/"], ["User-Agent", "curl/8.5.0"]]),
 };
 
-/** The line for ENTRY with some things changed. */
-function line(choice: AccessLogChoice, change: Partial<AccessLogEntry> = {}): string | void {
-  return lineFormat(choice)!.make({ ...ENTRY, ...change });
+/** The line that is logged of an exchange as in ENTRY, with some things changed; "" for none. */
+async function line(
+  choice: AccessLogChoice,
+  change: Partial<AccessLogEntry> = {},
+): Promise<string> {
+  let written = "";
+  const log = new Log({
+    write(bytes): Promise<number> {
+      written += new TextDecoder().decode(bytes);
+      return Promise.resolve(bytes.length);
+    },
+  });
+  const { duration, headers, remoteAddr, ...rest } = { ...ENTRY, ...change };
+  lineFormat(choice)!.add(log, {
+    ...rest,
+    remoteAddr,
+    peer: formatAddr(remoteAddr),
+    request: new h11.Request({ ...rest, headers: [["Host", "a"], ...headers.rawItems()] }),
+    startedAt: performance.now() - duration,
+  });
+  await log.flush();
+  return written.slice(0, -1);
 }
 
 const QUOTES = { target: String.raw`/"\"` };
@@ -37,12 +59,17 @@ const DEFAULT: [what: string, change: Partial<AccessLogEntry>, line: string][] =
     'INFO: 192.0.2.1:52579 - "GET /user/bob?page=2 HTTP/1.0" 200',
   ],
   ["quotes", QUOTES, String.raw`INFO: 192.0.2.1:52579 - "GET /\"\\\" HTTP/1.1" 200`],
+  [
+    "a target that is long",
+    { target: "/" + "a".repeat(2000) },
+    `INFO: 192.0.2.1:52579 - "GET /${"a".repeat(2000)} HTTP/1.1" 200`,
+  ],
   ["IPv6", { remoteAddr: IPV6 }, 'INFO: [2001:db8::1]:80 - "GET /user/bob?page=2 HTTP/1.1" 200'],
   ["a Unix socket", { remoteAddr: UNIX }, 'INFO: unix - "GET /user/bob?page=2 HTTP/1.1" 200'],
 ];
 for (const [what, change, expected] of DEFAULT) {
-  Deno.test(`lineFormat() "default" writes ${what}`, () => {
-    assertEquals(line("default", change), expected);
+  Deno.test(`lineFormat() "default" writes ${what}`, async () => {
+    assertEquals(await line("default", change), expected);
   });
 }
 
@@ -66,45 +93,46 @@ const COMBINED: [what: string, change: Partial<AccessLogEntry>, line: string][] 
   ],
 ];
 for (const [what, change, expected] of COMBINED) {
-  Deno.test(`lineFormat() "combined" writes ${what}`, () => {
-    assertEquals(line("combined", change), expected);
+  Deno.test(`combinedLine() writes ${what}`, () => {
+    assertEquals(combinedLine({ ...ENTRY, ...change }), expected);
   });
 }
 
-Deno.test('lineFormat() "json" writes an object with all there is', () => {
+Deno.test("jsonLine() writes an object with all there is", () => {
   assertEquals(
-    line("json"),
+    jsonLine(ENTRY),
     '{"time":"2026-01-02T03:04:05.678Z","remote_addr":"192.0.2.1","method":"GET",' +
       '"target":"/user/bob?page=2","http_version":"1.1","status":200,"bytes":2326,' +
       '"duration_ms":12.346,"user_agent":"curl/8.5.0","referer":"http://a/"}',
   );
 });
 
-Deno.test('lineFormat() "json" writes fields that are not there as null', () => {
-  const { user_agent, referer } = JSON.parse(line("json", NO_FIELDS) as string);
+Deno.test("jsonLine() writes fields that are not there as null", () => {
+  const { user_agent, referer } = JSON.parse(jsonLine({ ...ENTRY, ...NO_FIELDS }));
   assertEquals([user_agent, referer], [null, null]);
 });
 
-Deno.test('lineFormat() "json" escapes so that what was sent can be read, and harms no terminal', () => {
-  const json = line("json", { ...QUOTES, ...AGENT }) as string;
+Deno.test("jsonLine() escapes so that what was sent can be read, and harms no terminal", () => {
+  const json = jsonLine({ ...ENTRY, ...QUOTES, ...AGENT });
   const { target, user_agent } = JSON.parse(json);
   assertEquals([target, user_agent], [QUOTES.target, AGENT.headers.get("user-agent")]);
   assertEquals(/[\x7f-\x9f]/.test(json), false);
 });
 
-Deno.test("lineFormat() takes a function, which may leave out a line", () => {
+Deno.test("lineFormat() takes a function, which may leave out a line", async () => {
   const onlyErrors = ({ status, target }: AccessLogEntry): string | void => {
     if (status >= 400) return `${status} ${target}`;
   };
-  assertEquals(line(onlyErrors), undefined);
-  assertEquals(line(onlyErrors, { status: 404 }), "404 /user/bob?page=2");
+  assertEquals(await line(onlyErrors), "");
+  assertEquals(await line(onlyErrors, { status: 404 }), "404 /user/bob?page=2");
 });
 
-Deno.test("lineFormat() tells in the line that the function failed", () => {
+Deno.test("lineFormat() tells in the line that the function failed", async () => {
   const fails = (): never => {
-    throw new TypeError("no such thing");
+    throw new TypeError("no\nsuch thing");
   };
-  assertEquals(line(fails), `${line("default")} (accessLog failed: TypeError: no such thing)`);
+  const expected = `${await line("default")} (accessLog failed: TypeError: no\\x0asuch thing)`;
+  assertEquals(await line(fails), expected);
 });
 
 Deno.test("lineFormat() makes none for false", () => {
@@ -128,7 +156,7 @@ Deno.test("LazyEntry tells of an exchange that has just ended", () => {
     headers: { Host: "a", Referer: "http://b/" },
   });
   const startedAt = performance.now() - 5_000;
-  const entry = new LazyEntry({ ...ENTRY, request, status: 201, bytes: 3, startedAt });
+  const entry = new LazyEntry({ ...ENTRY, peer: "", request, status: 201, bytes: 3, startedAt });
   const { method, target, httpVersion, status, bytes, headers, remoteAddr } = entry;
   assertEquals([method, target, httpVersion], ["POST", "/a", "1.1"]);
   assertEquals([status, bytes, remoteAddr], [201, 3, ENTRY.remoteAddr]);
