@@ -84,13 +84,17 @@ export class BodyReader implements Receiver {
   /** Whoever waits gets nothing any more, and a read of the socket that is under way is not for a body. */
   #leave(): void {
     this.#room = null;
-    this.#rejectWaiting(exchangeOver());
+    this.#rejectWaiting(exchangeOver);
   }
 
-  /** Ends the wait for a part. What comes late stands where nobody else has it. */
-  #rejectWaiting(reason: Error): void {
+  /**
+   * Ends the wait for a part. What comes late stands where nobody else has it.
+   *
+   * @param reason Makes the error where somebody waits: that takes longer than all else that a body ends with.
+   */
+  #rejectWaiting(reason: () => Error): void {
     this.#connection.socket.keepTarget();
-    this.#stopWaiting()?.reject(reason);
+    this.#stopWaiting()?.reject(reason());
   }
 
   /** Whether the client has kept a reader waiting too long, or sends too slowly. */
@@ -105,13 +109,13 @@ export class BodyReader implements Receiver {
   /** Ends the wait for a part, which rejects with `error`, as what is read of the body after that does. */
   giveUp(error: HTTPError): void {
     this.#failure = error;
-    this.#rejectWaiting(error);
+    this.#rejectWaiting(() => error);
   }
 
   /** Nobody wants what the exchange waits for any more. What comes stays with the protocol. */
   cancel(exchange: Exchange): void {
     if (!this.isWaitingFor(exchange)) return;
-    this.#rejectWaiting(new DOMException("The body is not wanted any more", "AbortError"));
+    this.#rejectWaiting(() => new DOMException("The body is not wanted any more", "AbortError"));
   }
 
   /** Whether what is left of the body is too much to be read and dropped, or may never come. */
@@ -275,7 +279,7 @@ export class BodyReader implements Receiver {
   lost(error: ConnectionLost): void {
     this.#failure = error;
     this.#room = null;
-    this.#rejectWaiting(error);
+    this.#rejectWaiting(() => error);
   }
 
   /** The protocol has more: gives the one who waits his part, or has him wait on. */
