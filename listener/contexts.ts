@@ -3,8 +3,15 @@
 
 import type { Context } from "./context.ts";
 
-/** In front of the ids made up in this process, so that those of two processes differ. */
-const PREFIX = `${crypto.randomUUID().slice(0, 8)}-`;
+/**
+ * In front of the ids made up in this process, so that those of two processes differ. Made when it is asked for:
+ * Deno takes 1 ms to load `crypto`.
+ */
+let prefix: string | null = null;
+
+function prefixOfIds(): string {
+  return prefix ??= `${crypto.randomUUID().slice(0, 8)}-`;
+}
 
 let lastSerial = 0;
 
@@ -15,13 +22,14 @@ export function nextSerial(): number {
 
 /** The id made up of a number. */
 export function cidOf(serial: number): string {
-  return PREFIX + serial.toString(36);
+  return prefixOfIds() + serial.toString(36);
 }
 
 /** The number an id was made up of, or NaN. */
 function serialOf(cid: string): number {
-  if (!cid.startsWith(PREFIX)) return NaN;
-  const serial = parseInt(cid.slice(PREFIX.length), 36);
+  const start = prefixOfIds();
+  if (!cid.startsWith(start)) return NaN;
+  const serial = parseInt(cid.slice(start.length), 36);
   return cidOf(serial) === cid ? serial : NaN;
 }
 
