@@ -66,7 +66,8 @@ export const CASES: readonly Case[] = [
     name: "varied",
     title: "these, and each request unlike the last",
     head: [...GET.head, ...BROWSER_FIELDS],
-    // No two are of one length: nothing that a client repeats can be taken from the last request.
+    // They take turns among 64 connections, so no connection sends two of one length, one after the other: there is
+    // nothing that a client repeats.
     others: Array.from({ length: 60 }, (_, i) => [
       `GET /user/bob${i} HTTP/1.1`,
       ...BROWSER_FIELDS,

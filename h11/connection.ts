@@ -16,7 +16,13 @@ import {
 } from "./events.ts";
 import type { Framing } from "./framing.ts";
 import { framingOf, Headers, writeSection } from "./headers.ts";
-import { parseRequest, parseResponse, readSection, type RequestRules } from "./heads.ts";
+import {
+  parseRequest,
+  parseResponse,
+  readSection,
+  type RequestRules,
+  type SectionRules,
+} from "./heads.ts";
 import { listMembers } from "./grammar.ts";
 import { areaOf, join, Piece, SECTION_END, writeAscii, writeNumber, writePiece } from "./output.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
@@ -108,15 +114,15 @@ export class Connection {
     }
     this.ourRole = ourRole;
     this.theirRole = ourRole === CLIENT ? SERVER : CLIENT;
-    this.#head = {
+    const rules: SectionRules = {
       rules: ourRole === SERVER ? "strict" : "lenient",
       maxSize: limit(options, "maxIncompleteEventSize", 16 * 1024, 1),
       maxTargetSize: limit(options, "maxTargetSize", 8 * 1024, 0),
       maxFields: limit(options, "maxFields", 100, 0),
       trailers: false,
-      repeated: new RepeatedHead(),
     };
-    this.#reader = new BodyReader({ ...this.#head, trailers: true });
+    this.#head = { ...rules, repeated: new RepeatedHead() };
+    this.#reader = new BodyReader({ ...rules, trailers: true });
   }
 
   /** The state of our side. */

@@ -23,6 +23,8 @@ export interface RequestInit {
 
 /** What the fields of `request` say of its framing. */
 export let framingOfRequest: (request: Request) => Framing;
+/** The request that was received as `request`, but for its fields, which stand behind the same line elsewhere. */
+export let withFields: (request: Request, fields: ReceivedFields) => Request;
 
 /**
  * The start of a request.
@@ -49,6 +51,14 @@ export class Request {
 
   static {
     framingOfRequest = (request) => request.#received?.framing ?? framingOf(request.headers);
+    withFields = (request, fields) =>
+      new Request(
+        fields,
+        request.method,
+        request.#targetStart,
+        request.#targetEnd,
+        request.httpVersion,
+      );
   }
 
   /**

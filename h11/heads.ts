@@ -211,11 +211,8 @@ export function parseRequest(
 ): Request | null {
   const { array: bytes, view } = area;
   const { repeated } = how;
-  const same = repeated.compare(area, start, end);
-  if (same > 0) {
-    area.take(same);
-    return repeated.request;
-  }
+  const again = repeated.request(area, start, end);
+  if (again !== null) return again;
 
   const isGet = view.getInt32(start) === GET;
   let p = isGet ? start + 3 : scanMethod(bytes, start, end);
@@ -249,9 +246,8 @@ export function parseRequest(
   p = scanLineEnd("request", bytes, start, p, end);
   if (p < 0) return null;
 
-  const again = same === 0 ? repeated.fieldsAt(area, p, end) : null;
-  if (again !== null) area.take(p + again.size - start);
-  let fields = again ?? readFields(area, start, p, end, how);
+  const known = repeated.fields(area, start, p, end);
+  const fields = known ?? readFields(area, start, p, end, how);
   if (fields === null) return null;
   const { framing } = fields;
   if (httpVersion === "1.0") {
@@ -265,10 +261,8 @@ export function parseRequest(
   }
   if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
 
-  const isKept = again === null && repeated.isWorthKeeping(fields.size);
-  if (isKept) fields = fields.copyWith(p - start);
   const request = new Request(fields, method, targetStart - p, targetEnd - p, httpVersion);
-  if (isKept) repeated.keep(request, fields, p - start);
+  if (known === null) repeated.note(request, fields, p - start);
   return request;
 }
 

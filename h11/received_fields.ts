@@ -353,7 +353,7 @@ export class ReceivedFields {
     return this.#end - this.#start;
   }
 
-  /** These fields, which stand in `area` from `start` on as well. */
+  /** These fields, which stand in `area` from `start` on as well, behind the same start line. */
   at(area: Area, start: number): ReceivedFields {
     const end = start + this.size;
     const { count, framing } = this;
@@ -369,7 +369,7 @@ export class ReceivedFields {
     );
   }
 
-  /** A copy in an area of its own, with so many bytes as stand before the fields. */
+  /** A copy in an area of its own, with the start line, which has `before` bytes. */
   copyWith(before: number): ReceivedFields {
     const { count, framing } = this;
     const size = before + this.size;
@@ -381,10 +381,9 @@ export class ReceivedFields {
   }
 
   /**
-   * How many of `length` bytes, of these from `from` on and of those that `view` shows from `at` on, are the same up to
-   * the first that is not.
+   * How many of `length` bytes are the same here, from `from` on, and where `view` shows them, from `at` on.
    *
-   * @param from Counted from where the fields begin: the start line has numbers under 0.
+   * @param from Counted from where the fields begin, as in all that follows: the start line has numbers under 0.
    */
   commonSize(from: number, view: DataView, at: number, length: number): number {
     const ours = this.#view;
@@ -401,14 +400,12 @@ export class ReceivedFields {
     return i - this.#start - from;
   }
 
-  /** Bytes `[start, end)` as text, counted as in `commonSize`. */
+  /** Bytes `[start, end)` as text. */
   slice(start: number, end: number): string {
     return decodeLatin1(this.#bytes, this.#start + start, this.#start + end);
   }
 
-  /**
-   * Copies bytes `[start, end)`, counted as in `commonSize`. @returns How many; -1 where there is no room for them.
-   */
+  /** Copies bytes `[start, end)`. @returns How many; -1 where there is no room for them. */
   copy(start: number, end: number, into: Uint16Array): number {
     const length = end - start;
     if (length > into.length) return -1;
