@@ -85,7 +85,16 @@ function addLineOf(format: AccessLogFormatter, log: Log, logged: Logged): void {
     const line = format(new LazyEntry(logged));
     if (typeof line === "string" && line !== "") log.line(line);
   } catch (error) {
-    addDefaultLine(log, logged, oneLine(` (accessLog failed: ${error})`));
+    addDefaultLine(log, logged, oneLine(` (accessLog failed: ${textOf(error)})`));
+  }
+}
+
+/** What was thrown as text, whatever it is. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return "it threw what is no text";
   }
 }
 
@@ -196,7 +205,7 @@ export interface Logged {
   readonly request: h11.Request;
   /** The client's address. */
   readonly remoteAddr: Deno.Addr;
-  /** The same as text, in one line. */
+  /** The same as text. */
   readonly peer: string;
   /** The response's status. */
   readonly status: number;

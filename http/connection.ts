@@ -12,7 +12,7 @@ import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
 import { Exchange } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
-import { formatAddr, logError, oneLine } from "./log.ts";
+import { formatAddr, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
@@ -109,9 +109,9 @@ export class Connection implements Receiver, Watched {
     return this.#remoteAddr;
   }
 
-  /** That address as text, in one line; asked for when requests come, it stays as it is. */
+  /** That address as text; asked for when requests come, it stays as it is. */
   get peer(): string {
-    return this.#peer ??= oneLine(formatAddr(this.#remoteAddr));
+    return this.#peer ??= formatAddr(this.#remoteAddr);
   }
   #peer: string | null = null;
 

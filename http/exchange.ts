@@ -5,7 +5,7 @@ import type { AnyEvent, Context, Route } from "../listener.ts";
 import { BodyParts, isTurnLong, nextTurn } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
 import { reasonPhrase } from "./http_error.ts";
-import { formatAddr, oneLine } from "./log.ts";
+import { formatAddr } from "./log.ts";
 import { RequestBody } from "./request_body.ts";
 import {
   checkBody,
@@ -100,10 +100,10 @@ export class Exchange {
   }
   #remoteAddr: Deno.Addr | null = null;
 
-  /** That address as text, in one line. */
+  /** That address as text. */
   get peer(): string {
     const { connection, remoteAddr } = this;
-    return remoteAddr === connection.remoteAddr ? connection.peer : oneLine(formatAddr(remoteAddr));
+    return remoteAddr === connection.remoteAddr ? connection.peer : formatAddr(remoteAddr);
   }
 
   /** Whether the response has begun. */

@@ -8,7 +8,7 @@ const encoder = new TextEncoder();
 
 /** Milliseconds between two writes at least. */
 const PAUSE = 10;
-/** Bytes that are queued at most; lines over that are dropped, and their number is told. */
+/** Bytes of ASCII that are queued at most; lines over that are dropped, and their number is told. */
 const MAX_QUEUED = 4 * 1024 * 1024;
 /** Bytes of a queue that is kept when it is empty. */
 const USUAL_QUEUE = 64 * 1024;
@@ -61,7 +61,7 @@ export class Log {
   /**
    * Begins a line that is put together part by part, without a string for it.
    *
-   * @param size Its code units, or more.
+   * @param size Its code units.
    * @returns Whether there is room for it: else it is left out.
    */
   begin(size: number): boolean {
@@ -69,16 +69,15 @@ export class Log {
       this.#dropped++;
       return false;
     }
-    // In UTF-8 a code unit takes up to three bytes.
-    this.#makeRoom(3 * size + 1);
     this.#at = this.#end;
     return true;
   }
 
   /** Puts text without control characters behind what there is of the line. */
   put(text: string): void {
-    const queue = this.#queue, at = this.#at, { length } = text;
+    const { length } = text;
     if (length > SHORT_MAX) return this.#putEncoded(text);
+    const queue = this.#roomFor(length), at = this.#at;
     for (let i = 0; i < length; i++) {
       const unit = text.charCodeAt(i);
       if (unit >= 0x80) return this.#putEncoded(text);
@@ -88,28 +87,39 @@ export class Log {
   }
 
   #putEncoded(text: string): void {
-    this.#at += encoder.encodeInto(text, this.#queue.subarray(this.#at)).written;
+    // In UTF-8 a code unit takes up to three bytes.
+    const queue = this.#roomFor(3 * text.length);
+    this.#at += encoder.encodeInto(text, queue.subarray(this.#at)).written;
   }
 
   /** Puts the first `length` of `units`, of ASCII, behind what there is of the line. */
   putUnits(units: Uint16Array, length: number): void {
-    const queue = this.#queue, at = this.#at;
+    const queue = this.#roomFor(length), at = this.#at;
     for (let i = 0; i < length; i++) queue[at + i] = units[i];
     this.#at = at + length;
   }
 
   /** Ends the line. */
   end(): void {
-    this.#queue[this.#at++] = LF;
-    this.#end = this.#at;
+    this.#endLine();
     this.#writing ??= this.#write();
   }
 
-  #makeRoom(size: number): void {
-    if (this.#end + size <= this.#queue.length) return;
-    const queue = new Uint8Array(Math.max(2 * this.#queue.length, this.#end + size));
-    queue.set(this.#queue.subarray(0, this.#end));
-    this.#queue = queue;
+  #endLine(): void {
+    this.#roomFor(1)[this.#at++] = LF;
+    this.#end = this.#at;
+  }
+
+  /** The queue, with room for `size` bytes more of the line. */
+  #roomFor(size: number): Uint8Array {
+    const needed = this.#at + size;
+    if (needed > this.#queue.length) {
+      const usual = Math.min(2 * this.#queue.length, MAX_QUEUED);
+      const queue = new Uint8Array(Math.max(usual, needed));
+      queue.set(this.#queue.subarray(0, this.#at));
+      this.#queue = queue;
+    }
+    return this.#queue;
   }
 
   /**
@@ -160,13 +170,10 @@ export class Log {
   #take(): void {
     if (this.#unwritten.length > 0) return;
     if (this.#dropped > 0) {
-      const warning = `WARNING: lines of the log that were dropped: ${this.#dropped}`;
-      this.#dropped = 0;
-      this.#makeRoom(warning.length + 1);
       this.#at = this.#end;
-      this.put(warning);
-      this.#queue[this.#at++] = LF;
-      this.#end = this.#at;
+      this.put(`WARNING: lines of the log that were dropped: ${this.#dropped}`);
+      this.#endLine();
+      this.#dropped = 0;
     }
     this.#unwritten = this.#queue.subarray(0, this.#end);
     const free = this.#other;
@@ -213,11 +220,11 @@ export function logError(...what: unknown[]): void {
 }
 
 /**
- * `host:port` of a TCP address, or the path of a Unix one. A client's port that is not known, as that of
+ * `host:port` of a TCP address, or the path of a Unix one, in one line. A client's port that is not known, as that of
  * one behind a proxy, is 0 and left out.
  */
 export function formatAddr(addr: Deno.Addr): string {
-  if (!("hostname" in addr)) return "path" in addr ? addr.path || "unix" : "unknown";
+  if (!("hostname" in addr)) return "path" in addr ? oneLine(addr.path || "unix") : "unknown";
   const { hostname, port } = addr;
   if (port === 0) return hostname;
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;

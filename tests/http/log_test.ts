@@ -92,6 +92,44 @@ Deno.test("Log.line() writes all bytes to a sink that takes a few at a time", as
   assertEquals(new TextDecoder().decode(Uint8Array.from(taken)), "1234567\n");
 });
 
+Deno.test("Log.line() leaves what is being written alone", async () => {
+  const written: string[] = [];
+  let go = Promise.withResolvers<void>();
+  const log = new Log({
+    async write(bytes): Promise<number> {
+      await go.promise;
+      written.push(new TextDecoder().decode(bytes));
+      return bytes.length;
+    },
+  });
+  const lines: string[] = [];
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < 10; i++) log.line(lines[lines.push(`${round} ${i}`) - 1]);
+    const flushed = log.flush();
+    go.resolve();
+    await flushed;
+    go = Promise.withResolvers();
+  }
+  assertEquals(written.join(""), lines.map((line) => `${line}\n`).join(""));
+});
+
+Deno.test("Log.line() writes lines of any length and of any characters", async () => {
+  const sink = new SlowSink();
+  const log = new Log(sink);
+  const lines = [
+    "a",
+    "\u20ac".repeat(30_000),
+    "b".repeat(200_000),
+    "\u{1f600}\u00e9",
+    "c".repeat(64),
+  ];
+  log.line("first");
+  for (const line of lines) log.line(line);
+  sink.go();
+  await log.flush();
+  assertEquals(sink.writes, ["first\n", lines.map((line) => `${line}\n`).join("")]);
+});
+
 Deno.test("Log goes on where it was when its sink has failed", async () => {
   let written = "", room = 3;
   const log = new Log({
@@ -124,7 +162,12 @@ Deno.test("formatAddr() puts an IPv6 address in brackets", () => {
   const addr = (hostname: string): Deno.Addr => ({ transport: "tcp", hostname, port: 80 });
   assertEquals(formatAddr(addr("127.0.0.1")), "127.0.0.1:80");
   assertEquals(formatAddr(addr("::1")), "[::1]:80");
-  assertEquals(formatAddr({ transport: "unix", path: "/run/a.sock" }), "/run/a.sock");
+});
+
+Deno.test("formatAddr() keeps the path of a Unix socket in one line, which a client chooses", () => {
+  const addr = (path: string): Deno.Addr => ({ transport: "unix", path });
+  assertEquals(formatAddr(addr("/run/a.sock")), "/run/a.sock");
+  assertEquals(formatAddr(addr("/run/\u00e9\nINFO: forged")), "/run/\u00e9\\x0aINFO: forged");
 });
 
 Deno.test("formatAddr() leaves out a port that is not known", () => {
@@ -163,6 +206,46 @@ test(
     assertMatch(await program.nextLine(), /^WARNING: 127\.0\.0\.1:\d+ - refused with 400: /);
   },
 );
+
+// What a proxy says of its client, and whom the access log names.
+const PROXIES: [options: ServerOptions, sent: string, client: string][] = [
+  [
+    { trustedProxies: ["127.0.0.1"] },
+    "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n",
+    "192.0.2.7",
+  ],
+  [
+    { trustedProxies: [] },
+    "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n",
+    "PEER",
+  ],
+  [
+    { proxyProtocol: true },
+    "PROXY TCP4 192.0.2.8 192.0.2.1 5000 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "192.0.2.8:5000",
+  ],
+];
+for (const [options, sent, name] of PROXIES) {
+  test(
+    `HTTPListener logs ${name} with ${JSON.stringify(options)}`,
+    { permissions: ["net", "run"] },
+    async () => {
+      await using program = new Program(
+        "run",
+        "--no-prompt",
+        "--allow-net",
+        "tests/http/log_program.ts",
+        JSON.stringify(options),
+      );
+      const port = Number(/127\.0\.0\.1:(\d+)$/.exec(await program.nextLine())?.[1]);
+      using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+      await client.send(sent);
+      await client.response();
+      const named = name === "PEER" ? client.address : name;
+      assertEquals(await program.nextLine(), `INFO: ${named} - "GET / HTTP/1.1" 200`);
+    },
+  );
+}
 
 /** A server whose log is read as far as the line with its address. */
 async function startServer(
