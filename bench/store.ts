@@ -44,11 +44,14 @@ export async function write(added: Results): Promise<void> {
   };
   await Deno.writeTextFile(RESULTS, JSON.stringify(results, rounded, 2));
   await Deno.writeTextFile(TABLES, markdown(results));
-  await outputOf([Deno.execPath(), "fmt", "--quiet", RESULTS, TABLES]);
+  const files = [RESULTS, TABLES];
   const get = CASES[0], rounds = results.cases[get.name]?.rounds;
-  if (rounds === undefined) return;
-  const all = PEERS.filter(({ takes }) => takes === undefined || CASES.filter(takes).length > 1);
-  await Deno.writeTextFile(CHART, chart(rounds, all.map(({ name }) => name)));
+  if (rounds !== undefined) {
+    const all = PEERS.filter(({ takes }) => takes === undefined || CASES.filter(takes).length > 1);
+    await Deno.writeTextFile(CHART, chart(rounds, all.map(({ name }) => name)));
+    files.push(CHART);
+  }
+  await outputOf([Deno.execPath(), "fmt", "--quiet", ...files]);
 }
 
 async function read(): Promise<Results | null> {
