@@ -183,17 +183,22 @@ const LINES: [sent: string, logged: string][] = [
   ["GET /nope HTTP/1.1\r\nHost: a\r\n\r\n", 'INFO: ADDR - "GET /nope HTTP/1.1" 404'],
 ];
 
+function logProgram(options: ServerOptions = {}): Program {
+  const argument = JSON.stringify(options);
+  return new Program("run", "--no-prompt", "--allow-net", "tests/http/log_program.ts", argument);
+}
+
+/** Reads the line in which the program tells its address. */
+async function portOf(program: Program): Promise<number> {
+  return Number(/127\.0\.0\.1:(\d+)$/.exec(await program.nextLine())?.[1]);
+}
+
 test(
   "HTTPListener logs a line for each answer",
   { permissions: ["net", "run"] },
   async () => {
-    await using program = new Program(
-      "run",
-      "--no-prompt",
-      "--allow-net",
-      "tests/http/log_program.ts",
-    );
-    const port = Number(/127\.0\.0\.1:(\d+)$/.exec(await program.nextLine())?.[1]);
+    await using program = logProgram();
+    const port = await portOf(program);
     for (const [sent, logged] of LINES) {
       using client = await RawClient.connect({ hostname: "127.0.0.1", port });
       await client.send(sent);
@@ -230,14 +235,8 @@ for (const [options, sent, name] of PROXIES) {
     `HTTPListener logs ${name} with ${JSON.stringify(options)}`,
     { permissions: ["net", "run"] },
     async () => {
-      await using program = new Program(
-        "run",
-        "--no-prompt",
-        "--allow-net",
-        "tests/http/log_program.ts",
-        JSON.stringify(options),
-      );
-      const port = Number(/127\.0\.0\.1:(\d+)$/.exec(await program.nextLine())?.[1]);
+      await using program = logProgram(options);
+      const port = await portOf(program);
       using client = await RawClient.connect({ hostname: "127.0.0.1", port });
       await client.send(sent);
       await client.response();
