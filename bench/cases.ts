@@ -66,8 +66,8 @@ export const CASES: readonly Case[] = [
     name: "varied",
     title: "these, and each request unlike the last",
     head: [...GET.head, ...BROWSER_FIELDS],
-    // They take turns among 64 connections, so no connection sends two of one length, one after the other: there is
-    // nothing that a client repeats.
+    // They take turns among 64 connections, so a connection hardly ever sends two of one length, one after the
+    // other: there is nothing that a client repeats.
     others: Array.from({ length: 60 }, (_, i) => [
       `GET /user/bob${i} HTTP/1.1`,
       ...BROWSER_FIELDS,
@@ -140,10 +140,7 @@ export const CASES: readonly Case[] = [
 export const SERVE_TARGET: Target = { rps: 0.85, cpu: 1.15 };
 
 /** What is sent for a case: all of its requests at once. */
-export function requestOf(
-  { head, body = "", pipelined = 1 }: Pick<Case, "head" | "body" | "pipelined">,
-  host: string,
-): string {
+export function requestOf({ head, body = "", pipelined = 1 }: Case, host: string): string {
   const [line, ...fields] = head;
   const length = body === "" ? [] : [`Content-Length: ${body.length}`];
   const request = [line, `Host: ${host}`, ...fields, ...length, "", body].join("\r\n");

@@ -59,9 +59,8 @@ function read({ requests, duration, p99, errors }: Report): Load {
  * `request()`, it asks that each time.
  */
 function lua(it: Case, port: number): string {
-  const { head, others = [], ...rest } = it;
-  const requests = [head, ...others].map((head) =>
-    quote(requestOf({ ...rest, head }, `127.0.0.1:${port}`))
+  const requests = [it.head, ...it.others ?? []].map((head) =>
+    quote(requestOf({ ...it, head }, `127.0.0.1:${port}`))
   );
   return `
 local pipelined = ${it.pipelined ?? 1}

@@ -45,6 +45,7 @@ export class Request {
   readonly httpVersion: string;
   #headers: Headers | null;
   readonly #received: ReceivedFields | null;
+  /** Counted from where the fields begin, as is its end: under 0. */
   readonly #targetStart: number;
   readonly #targetEnd: number;
   #target: string | null;

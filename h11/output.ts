@@ -64,7 +64,7 @@ export function areaFor(size: number): Slab<Uint8Array> {
   area.find(size);
   return area;
 }
-/** What pieces and texts are written to. */
+/** Bytes: what pieces and texts are written to, or where received ones stand. */
 export interface Area {
   readonly array: Uint8Array;
   readonly view: DataView;

@@ -15,6 +15,7 @@ import {
 import { endOfRun, FIELD_VALUE, isBlank, TOKEN } from "./grammar.ts";
 import { knownName, KnownText } from "./known_names.ts";
 import { isName } from "./names.ts";
+import type { Area } from "./output.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
 import { Slab } from "./slab.ts";
 import { decodeAscii, decodeLatin1, quoteBytes } from "./text.ts";
@@ -303,9 +304,6 @@ function badLine(bytes: Uint8Array, start: number, p: number, why: string): Loca
 /** So many short names and values are decoded by themselves, as most who read fields read one or two. */
 const FEW_CUTS = 2;
 const SHORT_VALUE = 48;
-
-/** Bytes that stay as they are. */
-export type Area = Pick<Slab<Uint8Array>, "array" | "view">;
 
 /** The fields of one section: its bytes, and where the fields stand in them. */
 export class ReceivedFields {

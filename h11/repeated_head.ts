@@ -16,12 +16,19 @@ const VAIN_MAX = 8;
 /** For so many requests. */
 const PAUSE = 100;
 
+/** A head that is kept. */
+interface Kept {
+  /** Its request, whose fields are `fields`. */
+  readonly request: Request;
+  /** In an area of their own, behind the request line. */
+  readonly fields: ReceivedFields;
+  /** Bytes of the request line. */
+  readonly lineSize: number;
+}
+
 /** The head that the client of a connection repeats, if it does. */
 export class RepeatedHead {
-  #request: Request | null = null;
-  /** Its fields, in an area of their own behind the request line. */
-  #fields: ReceivedFields | null = null;
-  #lineSize = 0;
+  #kept: Kept | null = null;
   /** Whether the fields of the head that was compared last may be the kept ones. */
   #mayHaveFields = false;
   /** Bytes of the fields of the last request. */
@@ -31,15 +38,15 @@ export class RepeatedHead {
 
   /** Bytes that are kept; 0 for none. */
   get size(): number {
-    return this.#fields === null ? 0 : this.#lineSize + this.#fields.size;
+    return this.#kept === null ? 0 : this.#kept.lineSize + this.#kept.fields.size;
   }
 
   /** Reads, and takes, a request whose head in `area[start, end)` is the kept one; null where it is not. */
   request(area: Slab<Uint8Array>, start: number, end: number): Request | null {
-    const fields = this.#fields;
     this.#mayHaveFields = false;
-    if (fields === null) return null;
-    const lineSize = this.#lineSize, size = lineSize + fields.size;
+    if (this.#kept === null) return null;
+    const { request, fields, lineSize } = this.#kept;
+    const size = lineSize + fields.size;
     const same = fields.commonSize(-lineSize, area.view, start, Math.min(size, end - start));
     if (same < size) {
       this.#mayHaveFields = same < lineSize;
@@ -47,7 +54,7 @@ export class RepeatedHead {
     }
     this.#cameAgain(fields);
     area.take(size);
-    return withFields(this.#request!, fields.at(area, start + lineSize));
+    return withFields(request, fields.at(area, start + lineSize));
   }
 
   /**
@@ -55,9 +62,8 @@ export class RepeatedHead {
    * are not. To be asked after `request`.
    */
   fields(area: Slab<Uint8Array>, start: number, p: number, end: number): ReceivedFields | null {
-    const fields = this.#fields;
-    if (fields === null || !this.#mayHaveFields) return null;
-    const { size } = fields;
+    if (this.#kept === null || !this.#mayHaveFields) return null;
+    const { fields } = this.#kept, { size } = fields;
     if (end - p < size || fields.commonSize(0, area.view, p, size) < size) return null;
     this.#cameAgain(fields);
     area.take(p + size - start);
@@ -74,15 +80,14 @@ export class RepeatedHead {
       return;
     }
     const isKept = isAgain && lineSize + size <= KEPT_MAX;
-    if (!isKept && this.#fields === null) return;
+    if (!isKept && this.#kept === null) return;
     if (++this.#vain > VAIN_MAX) {
-      this.#request = this.#fields = null;
+      this.#kept = null;
       this.#vain = 0;
       this.#pause = PAUSE;
     } else if (isKept) {
-      this.#fields = fields.copyWith(lineSize);
-      this.#request = withFields(request, this.#fields);
-      this.#lineSize = lineSize;
+      const copy = fields.copyWith(lineSize);
+      this.#kept = { request: withFields(request, copy), fields: copy, lineSize };
     }
   }
 

@@ -51,15 +51,14 @@ export interface LineFormat {
 
 const FORMATS: Record<AccessLogFormat, LineFormat> = {
   default: { add: addDefaultLine, isTimed: false },
-  combined: {
-    add: (log, logged) => log.plainLine(combinedLine(new LazyEntry(logged))),
-    isTimed: true,
-  },
-  json: {
-    add: (log, logged) => log.plainLine(jsonLine(new LazyEntry(logged))),
-    isTimed: true,
-  },
+  combined: plain(combinedLine),
+  json: plain(jsonLine),
 };
+
+/** Lines that `make` makes, without control characters. */
+function plain(make: (entry: AccessLogEntry) => string): LineFormat {
+  return { add: (log, logged) => log.plainLine(make(new LazyEntry(logged))), isTimed: true };
+}
 
 /**
  * How the lines of the access log are made; null for no log. It does not throw: where the user's own function

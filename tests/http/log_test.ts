@@ -183,22 +183,23 @@ const LINES: [sent: string, logged: string][] = [
   ["GET /nope HTTP/1.1\r\nHost: a\r\n\r\n", 'INFO: ADDR - "GET /nope HTTP/1.1" 404'],
 ];
 
-function logProgram(options: ServerOptions = {}): Program {
-  const argument = JSON.stringify(options);
-  return new Program("run", "--no-prompt", "--allow-net", "tests/http/log_program.ts", argument);
+/** What `deno` is given to run the server. */
+function argumentsFor(options: ServerOptions): string[] {
+  const program = "tests/http/log_program.ts";
+  return ["run", "--no-prompt", "--allow-net", program, JSON.stringify(options)];
 }
 
-/** Reads the line in which the program tells its address. */
-async function portOf(program: Program): Promise<number> {
-  return Number(/127\.0\.0\.1:(\d+)$/.exec(await program.nextLine())?.[1]);
+/** The port in the line in which the server tells its address. */
+function portIn(line: string): number {
+  return Number(/127\.0\.0\.1:(\d+)$/.exec(line)?.[1]);
 }
 
 test(
   "HTTPListener logs a line for each answer",
   { permissions: ["net", "run"] },
   async () => {
-    await using program = logProgram();
-    const port = await portOf(program);
+    await using program = new Program(...argumentsFor({}));
+    const port = portIn(await program.nextLine());
     for (const [sent, logged] of LINES) {
       using client = await RawClient.connect({ hostname: "127.0.0.1", port });
       await client.send(sent);
@@ -235,8 +236,8 @@ for (const [options, sent, name] of PROXIES) {
     `HTTPListener logs ${name} with ${JSON.stringify(options)}`,
     { permissions: ["net", "run"] },
     async () => {
-      await using program = logProgram(options);
-      const port = await portOf(program);
+      await using program = new Program(...argumentsFor(options));
+      const port = portIn(await program.nextLine());
       using client = await RawClient.connect({ hostname: "127.0.0.1", port });
       await client.send(sent);
       await client.response();
@@ -251,13 +252,7 @@ async function startServer(
   options: ServerOptions = {},
 ): Promise<{ child: Deno.ChildProcess; port: number }> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--allow-net",
-      "tests/http/log_program.ts",
-      JSON.stringify(options),
-    ],
+    args: argumentsFor(options),
     cwd: new URL("../..", import.meta.url),
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -267,8 +262,7 @@ async function startServer(
   const reader = child.stdout.getReader();
   const { value } = await reader.read();
   reader.releaseLock();
-  const port = /127\.0\.0\.1:(\d+)\n$/.exec(new TextDecoder().decode(value));
-  return { child, port: Number(port?.[1]) };
+  return { child, port: portIn(new TextDecoder().decode(value).trimEnd()) };
 }
 
 /** Sends more requests than a pipe holds lines, and reads all answers. */
