@@ -40,6 +40,8 @@ export interface Hooks {
 /** Who waits for something in a context. */
 export interface Watcher {
   done(event: AnyEvent): void;
+  /** It runs no more, done or not. */
+  over?(event: AnyEvent): void;
   dropped(): void;
 }
 
@@ -130,17 +132,12 @@ export class Dispatcher {
   }
 
   #releaseIfIdle(ctx: Context, count: number): void {
-    if (count > 0) return;
-    this.#passing.delete(ctx);
-    this.release(ctx);
+    if (count === 0) ctx.drop();
   }
 
-  /** Resolves when no event is in flight but those of `except`. */
-  async idle(except: ReadonlySet<AnyEvent> = new Set()): Promise<void> {
-    const isIdle = (): boolean => {
-      return this.#inFlight.length <= except.size &&
-        this.#inFlight.every(({ event }) => except.has(event));
-    };
+  /** Resolves when no event is in flight that `counts`. */
+  async idle(counts: (event: AnyEvent) => boolean = () => true): Promise<void> {
+    const isIdle = (): boolean => !this.#inFlight.some(({ event }) => counts(event));
     if (isIdle()) return;
     let check: () => void;
     await new Promise<void>((resolve) => {
@@ -163,6 +160,11 @@ export class Dispatcher {
   notifyDone(event: AnyEvent): void {
     if (this.#watchers.size === 0) return;
     for (const watcher of this.#watchers.get(event.ctx) ?? []) watcher.done(event);
+  }
+
+  notifyOver(event: AnyEvent): void {
+    if (this.#watchers.size === 0) return;
+    for (const watcher of this.#watchers.get(event.ctx) ?? []) watcher.over?.(event);
   }
 
   notifyDropped(ctx: Context): void {

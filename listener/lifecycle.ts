@@ -62,6 +62,8 @@ export class Lifecycle {
   #isUp = false;
   #stopping: Promise<void> | null = null;
   #source: Source | null = null;
+  /** A startup or shutdown callback is on the stack. */
+  #isInCallback = false;
   /** What stop() leaves behind where a handler called it: the event of that handler. */
   #rest: Promise<void> | null = null;
   /** Tells run() that stop() was called. */
@@ -74,31 +76,52 @@ export class Lifecycle {
   }
 
   start(): Promise<void> {
+    // One that is being stopped is started anew.
+    if (this.#stopping !== null) return succeeds(this.#stopping).then(() => this.start());
     return this.#starting ??= this.#start();
   }
 
   async #start(): Promise<void> {
-    const startingUp = this.#startingUp = runInOrder(this.startup);
+    // It is known before the first callback runs, which may call stop().
+    let settle: (outcome: Promise<void>) => void;
+    const startingUp = this.#startingUp = new Promise<void>((resolve) => settle = resolve);
+    startingUp.catch(() => {});
     const isStopped = (): boolean => this.#startingUp !== startingUp || this.#stopping !== null;
     try {
-      await startingUp;
+      const startup = this.#runStartup();
+      settle!(startup);
+      await startup;
     } catch (error) {
-      this.#reset();
+      if (!isStopped()) this.#reset();
       throw error;
     }
     if (isStopped()) return;
     this.#isUp = true;
     try {
       const source = await this.#listener.listen() ?? null;
+      checkSource(source);
       // Its end is looked at by run() and stop(); until then a failure is not an unhandled one.
       source?.finished.then(undefined, () => {});
-      if (isStopped()) await closeAtOnce(source);
-      else this.#source = source;
+      if (!isStopped()) this.#source = source;
+      else if (source !== null) void new Ending(source, []).abort(listenerStopped());
     } catch (error) {
       // Where stop() was called, the end of listen() is what it asked for.
       if (isStopped()) return;
-      await (this.#stopping = this.#stop(startingUp, [])).catch(() => {});
+      await succeeds(this.#stopping = this.#stop(startingUp, new Set()));
       throw error;
+    }
+  }
+
+  async #runStartup(): Promise<void> {
+    for (const hook of this.startup) await this.#call(hook);
+  }
+
+  #call(hook: LifecycleHook): unknown {
+    this.#isInCallback = true;
+    try {
+      return hook();
+    } finally {
+      this.#isInCallback = false;
     }
   }
 
@@ -131,33 +154,33 @@ export class Lifecycle {
   }
 
   stop(): Promise<void> {
-    if (this.#stopping !== null) return this.#stopping;
-    if (this.#startingUp === null) return Promise.resolve();
-    this.#stopping = this.#stop(this.#startingUp, [...this.#dispatcher.onStack]);
-    this.#onStop({ done: this.#stopping });
-    return this.#stopping;
+    const startingUp = this.#startingUp;
+    if (startingUp === null) return Promise.resolve();
+    if (this.#stopping === null) {
+      this.#stopping = this.#stop(startingUp, new Set(this.#dispatcher.onStack));
+      this.#onStop({ done: this.#stopping });
+    }
+    if (!this.#isInCallback) return this.#stopping;
+    // The callback is waited for, so it cannot wait.
+    this.#stopping.catch(() => {});
+    return Promise.resolve();
   }
 
   /** @param callers Events whose handlers may wait for stop(), so that stop() cannot wait for them. */
-  async #stop(startingUp: Promise<void>, callers: AnyEvent[]): Promise<void> {
+  async #stop(startingUp: Promise<void>, callers: ReadonlySet<AnyEvent>): Promise<void> {
     try {
-      if (!this.#isUp && !await succeeds(startingUp)) return;
-      const source = this.#source;
+      if (!this.#isUp && await inTime(succeeds(startingUp), this.#grace) === false) return;
       const errors: unknown[] = [];
-      try {
-        await source?.close?.();
-      } catch (error) {
-        errors.push(error);
-      }
-      const finished = source === null ? undefined : succeeds(source.finished);
-      if (callers.length === 0) await this.#finish(source, finished);
+      const source = this.#source === null ? null : new Ending(this.#source, errors);
+      if (callers.size === 0) await this.#finish(() => true, source);
       else {
-        await inTime(this.#dispatcher.idle(new Set(callers)), this.#grace);
-        this.#rest = this.#finish(source, finished);
+        const isOver = await this.#finish((event) => !callers.has(event), null);
+        this.#rest = this.#finishCallers(callers, source, isOver);
+        this.#rest.catch(() => {});
       }
       for (const hook of this.shutdown) {
         try {
-          await hook();
+          await this.#call(hook);
         } catch (error) {
           errors.push(error);
         }
@@ -171,15 +194,31 @@ export class Lifecycle {
     }
   }
 
-  /** Gives events in flight and the source the grace to finish, and aborts what is left. */
-  async #finish(source: Source | null, finished: Promise<boolean> | undefined): Promise<void> {
-    const all = Promise.all([this.#dispatcher.idle(), finished]);
-    if (await inTime(all, this.#grace)) return;
-    const reason = new DOMException("The listener stops and the grace is over", "AbortError");
-    for (const event of this.#dispatcher.inFlight) event.abort(reason);
-    if (source?.abort === undefined) return;
-    source.abort(reason);
-    await finished;
+  /**
+   * Gives the events in flight that count, and the source, the grace to finish, and aborts what is left.
+   *
+   * @returns Whether they have finished in time.
+   */
+  async #finish(counts: (event: AnyEvent) => boolean, source: Ending | null): Promise<boolean> {
+    const all = Promise.all([this.#dispatcher.idle(counts), source?.isOver]);
+    if (await inTime(all, this.#grace) !== undefined) return true;
+    const reason = graceIsOver();
+    for (const event of this.#dispatcher.inFlight) if (counts(event)) event.abort(reason);
+    await source?.abort(reason);
+    return false;
+  }
+
+  /** What is left of a stop() that handlers called: their events and, as it may wait for them, the source. */
+  async #finishCallers(
+    callers: ReadonlySet<AnyEvent>,
+    source: Ending | null,
+    areOthersOver: boolean,
+  ): Promise<void> {
+    const isCaller = (event: AnyEvent): boolean => callers.has(event);
+    if (source === null || areOthersOver) return void await this.#finish(isCaller, source);
+    await this.#finish(isCaller, null);
+    // It had its grace with the others.
+    if (await inTime(source.isOver, 0) === undefined) await source.abort(graceIsOver());
   }
 
   /** Makes the listener ready for another start(). */
@@ -192,8 +231,51 @@ export class Lifecycle {
   }
 }
 
-async function runInOrder(hooks: readonly LifecycleHook[]): Promise<void> {
-  for (const hook of hooks) await hook();
+/** A source that is closed: it takes no more events in. */
+class Ending {
+  /** Resolves when `close()` and the source are over. */
+  readonly isOver: Promise<unknown>;
+  readonly #source: Source;
+  readonly #errors: unknown[];
+
+  /** Closes `source`; what it throws goes to `errors`. */
+  constructor(source: Source, errors: unknown[]) {
+    this.#source = source;
+    this.#errors = errors;
+    this.isOver = Promise.all([this.#collect(() => source.close?.()), succeeds(source.finished)]);
+  }
+
+  /** Ends what is left at once. */
+  async abort(reason: unknown): Promise<void> {
+    const { abort } = this.#source;
+    if (abort === undefined) return;
+    await this.#collect(() => abort.call(this.#source, reason));
+    await succeeds(this.#source.finished);
+  }
+
+  async #collect(step: () => unknown): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.#errors.push(error);
+    }
+  }
+}
+
+function listenerStopped(): DOMException {
+  return new DOMException("The listener was stopped", "AbortError");
+}
+
+function graceIsOver(): DOMException {
+  return new DOMException("The listener stops and the grace is over", "AbortError");
+}
+
+/** What {@linkcode Listener.listen} returned may be anything where types are not checked. */
+function checkSource(source: Source | null): void {
+  if (source === null || typeof source.finished?.then === "function") return;
+  throw new TypeError(
+    "Cannot listen: listen() must return nothing, or a Source, whose `finished` is a promise",
+  );
 }
 
 /** Whether `promise` resolves. */
@@ -201,23 +283,15 @@ function succeeds(promise: PromiseLike<unknown>): Promise<boolean> {
   return Promise.resolve(promise).then(() => true, () => false);
 }
 
-/** For a source whose listener was stopped before it was there. */
-async function closeAtOnce(source: Source | null): Promise<void> {
-  if (source === null) return;
-  await source.close?.();
-  source.abort?.(new DOMException("The listener was stopped", "AbortError"));
-}
-
-/** Whether `promise` resolves within `milliseconds`; the timer does not outlive it. */
-async function inTime(promise: Promise<unknown>, milliseconds?: number): Promise<boolean> {
-  const done = promise.then(() => true);
-  if (milliseconds === undefined) return await done;
+/** What `promise` resolves to within `milliseconds`, else undefined; the timer does not outlive it. */
+async function inTime<T>(promise: Promise<T>, milliseconds?: number): Promise<T | undefined> {
+  if (milliseconds === undefined) return await promise;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), milliseconds);
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
   });
   try {
-    return await Promise.race([done, late]);
+    return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
   }

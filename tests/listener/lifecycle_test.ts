@@ -305,6 +305,141 @@ Deno.test("stop() awaited in an error hook does not wait for the event that fail
   assertEquals(app.log.slice(2), ["close", "shutdown"]);
 });
 
+Deno.test("stop() in a handler aborts the others when the grace is over, before the shutdown callbacks", async () => {
+  const app = new App({ shutdownGrace: 1 });
+  app.onEvent("hang", ({ signal }) =>
+    new Promise<void>((resolve) => {
+      signal.onabort = () => resolve(void app.log.push("aborted"));
+    }));
+  app.onEvent("quit", ({ listener }) => void listener.stop());
+  await app.start();
+  const running = app.run();
+  app.triggerEvent("hang");
+  app.triggerEvent("quit");
+  await running;
+  assertEquals(app.log.slice(2), ["close", "aborted", "shutdown"]);
+});
+
+/** A listener whose source ends by `abort()` alone. */
+class Stubborn extends App {
+  override listen(): Source {
+    const { promise: finished, resolve } = Promise.withResolvers<void>();
+    return {
+      finished,
+      close: () => finished,
+      abort: () => resolve(void this.log.push("abort")),
+    };
+  }
+}
+
+Deno.test("stop() waits no longer than the grace for close()", async () => {
+  const app = new Stubborn({ shutdownGrace: 1 });
+  await app.start();
+  await app.stop();
+  assertEquals(app.log, ["startup", "abort", "shutdown"]);
+});
+
+Deno.test("stop() in a handler aborts the source when that handler is over, if the grace is", async () => {
+  const app = new Stubborn({ shutdownGrace: 1 });
+  app.onEvent("hang", () => new Promise(() => {}));
+  app.onEvent("quit", async ({ listener }) => {
+    await listener.stop();
+    app.log.push("stopped");
+  });
+  await app.start();
+  const running = app.run();
+  app.triggerEvent("hang");
+  app.triggerEvent("quit");
+  await running;
+  assertEquals(app.log, ["startup", "shutdown", "stopped", "abort"]);
+});
+
+Deno.test("stop() runs the shutdown callbacks where abort() throws, and rejects with that", async () => {
+  class Broken extends App {
+    override listen(): Source {
+      const finished = Promise.withResolvers<void>();
+      return {
+        finished: finished.promise,
+        abort: () => {
+          finished.resolve();
+          throw new RangeError("cannot abort");
+        },
+      };
+    }
+  }
+  const app = new Broken({ shutdownGrace: 1 });
+  await app.start();
+  await assertRejects(() => app.stop(), RangeError, "cannot abort");
+  assertEquals(app.log, ["startup", "shutdown"]);
+});
+
+Deno.test("start() while stop() is under way starts anew", async () => {
+  const app = new App();
+  await app.start();
+  const stopping = app.stop();
+  const starting = app.start();
+  await stopping;
+  assertEquals(app.log, ["startup", "listen", "close", "shutdown"]);
+  await starting;
+  assertEquals(app.log.slice(4), ["startup", "listen"]);
+});
+
+Deno.test("start() in a handler after stop() begins a run that the old one leaves alone", async () => {
+  class Plain extends Listener {}
+  const app = new Plain({ shutdownGrace: 1 });
+  const worked = Promise.withResolvers<string>();
+  app.onEvent("work", async ({ signal }) => {
+    // Longer than the grace of the run before.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    worked.resolve(signal.aborted ? "aborted" : "done");
+  });
+  app.onEvent("restart", async () => {
+    await app.stop();
+    await app.start();
+    await app.triggerEvent("work");
+  });
+  await app.start();
+  await app.triggerEvent("restart");
+  assertEquals(await worked.promise, "done");
+  await app.stop();
+});
+
+for (
+  const [what, hook] of [
+    ["calls stop()", (app: App) => void app.stop()],
+    ["awaits stop()", (app: App) => app.stop()],
+    ["awaits stop() later", async (app: App) => {
+      await null;
+      await app.stop();
+    }],
+  ] as [string, (app: App) => unknown][]
+) {
+  Deno.test(`start() does not listen where a startup callback ${what}`, async () => {
+    const app = new App({ shutdownGrace: 1 });
+    app.startup(() => hook(app));
+    await app.start();
+    await app.stop();
+    assertEquals(app.log, ["startup", "shutdown"]);
+  });
+}
+
+Deno.test("stop() awaited in a shutdown callback does not wait for that callback", async () => {
+  const app = new App();
+  app.shutdown(() => app.stop());
+  await app.start();
+  await app.stop();
+  assertEquals(app.log, ["startup", "listen", "close", "shutdown"]);
+});
+
+Deno.test("start() refuses a listen() that returns no Source", async () => {
+  class Wrong extends Listener {
+    override listen(): Source {
+      return { close() {} } as unknown as Source;
+    }
+  }
+  await assertRejects(() => new Wrong().start(), TypeError, "whose `finished` is a promise");
+});
+
 Deno.test("run() ends when listen() has returned and its events are over", async () => {
   class Steps extends Listener {
     readonly log: string[] = [];
