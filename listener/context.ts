@@ -117,11 +117,12 @@ export class Context {
     this.#isAlive = false;
     const dispatcher = dispatcherOf(this.listener);
     dispatcher.release(this);
+    // Who waits is told so before the signals tell that the events are to end.
+    dispatcher.notifyDropped(this);
     if (this.#events === null) this.#onlyEvent?.abort(reason);
     else {for (const events of this.#events.values()) {
         for (const event of events) event.abort(reason);
       }}
-    dispatcher.notifyDropped(this);
     this.#onlyEvent = null;
     this.#events = null;
     this.#cache = null;

@@ -191,15 +191,16 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    *
    * @param timeout Milliseconds; without it, as long as the context lives.
    * @returns The event's result; `undefined` where it failed, with the reason in `error`.
+   * @throws {RangeError} `timeout` is not a number of milliseconds.
    * @throws {TimeoutError} `timeout` is over.
    * @throws {ContextNotFound} The context was dropped.
    */
-  waitUntilDone(timeout?: number): Promise<unknown> {
+  async waitUntilDone(timeout?: number): Promise<unknown> {
     const { ctx } = this;
-    if (this.#isDone) return Promise.resolve(this.result);
-    if (!ctx.isAlive) return Promise.reject(contextDropped(ctx.cid));
+    if (this.#isDone) return this.result;
+    if (!ctx.isAlive) throw contextDropped(ctx.cid);
     const detail = (): string => `Cannot wait for ${describe(this)}: not done`;
-    return wait(
+    return await wait(
       { timeout, describe: detail },
       ({ resolve, reject }) =>
         dispatcherOf(ctx.listener).watch(ctx, {
@@ -215,32 +216,51 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    *
    * @returns The results of the first `n` that are done, oldest first; `undefined` where one failed.
    * @throws {EventNotFound} No route has that name.
+   * @throws {RangeError} `n` is no whole number from 1 up, or `timeout` not a number of milliseconds.
    * @throws {TimeoutError} `timeout` is over.
    * @throws {ContextNotFound} The context was dropped.
    */
-  async waitEventDone(name: string, options: WaitEventDoneOptions = {}): Promise<unknown[]> {
-    const { n = 1, timeout } = options;
+  waitEventDone(name: string, options: WaitEventDoneOptions = {}): Promise<unknown[]> {
+    try {
+      return this.#waitEventDone(name, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #waitEventDone(name: string, { n = 1, timeout }: WaitEventDoneOptions): Promise<unknown[]> {
     const { ctx } = this;
     const route = ctx.listener.getRoute(name);
     if (!Number.isInteger(n) || n < 1) {
       throw new RangeError(`Cannot wait for ${n} events of ${quote(name)}: must be 1 or more`);
     }
     if (!ctx.isAlive) throw contextDropped(ctx.cid);
-    const doneEvents = (): Event[] => ctx.events.get(route)?.filter((event) => event.isDone) ?? [];
-    let missing = n - doneEvents().length;
-    if (missing > 0) {
-      const detail = (): string =>
-        `Cannot wait for ${n} events of ${quote(name)}: ${n - missing} done`;
-      await wait<void>(
-        { signal: this.signal, timeout, describe: detail },
-        ({ resolve, reject }) =>
-          dispatcherOf(ctx.listener).watch(ctx, {
-            done: (event) => event.route === route && --missing === 0 && resolve(),
-            dropped: () => reject(contextDropped(ctx.cid)),
-          }),
-      );
-    }
-    return doneEvents().slice(0, n).map((event) => event.result);
+    const events = (): Event[] => ctx.events.get(route) ?? [];
+    const done = new Set(events().filter((event) => event.isDone).slice(0, n));
+    const results = (): unknown[] =>
+      events().filter((event) => done.has(event)).map((event) => event.result);
+    if (done.size === n) return Promise.resolve(results());
+    const detail = (): string => `Cannot wait for ${n} events of ${quote(name)}: ${done.size} done`;
+    const waiting = wait<unknown[]>(
+      { signal: this.signal, timeout, describe: detail },
+      ({ resolve, reject }) => {
+        const end = (error: unknown): void => {
+          // The handler is over without having waited.
+          if (this.#phase === "over") waiting.catch(() => {});
+          reject(error);
+        };
+        return dispatcherOf(ctx.listener).watch(ctx, {
+          done: (event) =>
+            event.route === route && done.add(event).size === n && resolve(results()),
+          dropped: () => end(contextDropped(ctx.cid)),
+          over: (event) => {
+            if (event !== this || timeout !== undefined) return;
+            end(new DOMException(`${describe(this)} is over`, "AbortError"));
+          },
+        });
+      },
+    );
+    return waiting;
   }
 
   /**
@@ -373,6 +393,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) this.#leave(dispatcher);
     else if (this.#autoDone || failed) this.done();
+    dispatcher.notifyOver(this);
   }
 
   #leave(dispatcher: Dispatcher): void {
