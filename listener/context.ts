@@ -119,9 +119,9 @@ export class Context {
     dispatcher.release(this);
     // Who waits is told so before the signals tell that the events are to end.
     dispatcher.notifyDropped(this);
-    if (this.#events === null) this.#onlyEvent?.abort(reason);
+    if (this.#events === null) abortIfRunning(this.#onlyEvent, reason);
     else {for (const events of this.#events.values()) {
-        for (const event of events) event.abort(reason);
+        for (const event of events) abortIfRunning(event, reason);
       }}
     this.#onlyEvent = null;
     this.#events = null;
@@ -173,4 +173,8 @@ export class Context {
     const { data, timeout } = options;
     return this.trigger(route, { path, params, data, timeout });
   }
+}
+
+function abortIfRunning(event: Event | null, reason: unknown): void {
+  if (event !== null && event.running) event.abort(reason);
 }

@@ -121,8 +121,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Aborted when the event's timeout is over, its context is dropped, its listener stops and the grace
-   * is over, or {@linkcode Event.abort} is called: while the event runs, never afterwards.
+   * Aborted when the event's timeout is over, its context is dropped, or its listener stops and the grace is
+   * over, all while the event runs and never afterwards; or when {@linkcode Event.abort} is called.
    */
   get signal(): AbortSignal {
     if (this.#controller === null) {
@@ -175,12 +175,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Asks the event to end, by its `signal`; it has no effect on one that is over.
+   * Asks the event to end, by its `signal`: its handler, or, where that is over, what it has begun.
    *
    * @param reason The signal's reason; an `AbortError` if not given.
    */
   abort(reason?: unknown): void {
-    if (this.#phase === "over" || this.#abort !== null) return;
+    if (this.#abort !== null) return;
     reason ??= new DOMException("The event was aborted", "AbortError");
     this.#abort = { reason };
     this.#controller?.abort(reason);
@@ -290,7 +290,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     return task;
   }
 
-  /** Runs the steps from number `step` on: the before hooks, the handler, the after hooks. */
+  /**
+   * Runs the steps from number `step` on: the before hooks, the handler, the after hooks. Where a before hook
+   * says that the event is done, those that follow and the handler are left out.
+   */
   #advance(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, step: number): void {
     const { before, after } = hooks;
     const handlerStep = before.length;
@@ -299,6 +302,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     try {
       if (step === 0) this.#checkData();
       for (; step <= lastStep; step++) {
+        if (this.#isDone && step <= handlerStep) continue;
         const value = step < handlerStep
           ? before[step](this as Event)
           : step === handlerStep

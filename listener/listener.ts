@@ -389,7 +389,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     return this.#dispatcher.passing(ctx, () => ctx.triggerEvent(path, options));
   }
 
-  /** Runs `hook` before the handler of each event; what it throws fails the event. */
+  /**
+   * Runs `hook` before the handler of each event; what it throws fails the event. Where it calls `event.done()`, the
+   * hooks that follow and the handler are not run.
+   */
   beforeEvent(hook: EventHook<C>): void {
     const { hooks } = this.#dispatcher;
     this.#dispatcher.hooks = { ...hooks, before: [...hooks.before, hook] };

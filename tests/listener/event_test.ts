@@ -90,6 +90,21 @@ Deno.test("Event.done() in the handler wakes those who wait while it runs on", a
   assertEquals(event.result, "early");
 });
 
+for (const later of [false, true]) {
+  Deno.test(`Event.done() in a before hook${later ? ", later," : ""} leaves the handler out`, async () => {
+    const app = new Listener();
+    const ran: string[] = [];
+    app.beforeEvent(async (event) => {
+      if (later) await null;
+      event.done("denied");
+    });
+    app.beforeEvent(() => void ran.push("before"));
+    app.onEvent("work", () => void ran.push("handler"));
+    app.afterEvent(({ result }) => void ran.push(`after ${result}`));
+    assertEquals([await app.triggerEvent("work"), ran], ["denied", ["after denied"]]);
+  });
+}
+
 Deno.test("Event that fails is done, also with preventAutoDone()", async () => {
   const app = new Listener();
   app.onEvent("go", (event) => {
@@ -258,7 +273,7 @@ Deno.test("triggerEvent() takes an infinite timeout as none", async () => {
   assertEquals(await app.triggerEvent("other x", { timeout: Infinity }), "x");
 });
 
-Deno.test("Event.signal is aborted by abort() and by Context.drop(), not once the event is over", async () => {
+Deno.test("Event.signal is aborted by abort(), and by Context.drop() unless the event is over", async () => {
   const { app, jobs } = workshop();
   const ctx = app.newCtx();
   const [a, b] = [ctx.triggerEvent("work a"), ctx.triggerEvent("work b")];
@@ -268,8 +283,9 @@ Deno.test("Event.signal is aborted by abort() and by Context.drop(), not once th
   assertEquals([early.aborted, early.reason], [true, "why"]);
   ctx.drop("gone");
   assertEquals([b.event.signal.aborted, b.event.signal.reason], [true, "gone"]);
-  over.abort();
   assertEquals(over.signal.aborted, false);
+  over.abort();
+  assertEquals(over.signal.aborted, true);
   for (const { resolve } of jobs.values()) resolve(1);
   assertEquals(await Promise.all([a, b]), [1, 1]);
 });

@@ -434,7 +434,7 @@ Deno.test("stop() awaited in a shutdown callback does not wait for that callback
 Deno.test("start() refuses a listen() that returns no Source", async () => {
   class Wrong extends Listener {
     override listen(): Source {
-      return { close() {} } as unknown as Source;
+      return { close(): void {} } as unknown as Source;
     }
   }
   await assertRejects(() => new Wrong().start(), TypeError, "whose `finished` is a promise");
