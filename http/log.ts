@@ -210,13 +210,19 @@ export function oneLine(text: string): string {
 /** The server's log. */
 export const log = new Log();
 
-/** Tells on standard error what went wrong. A full disk behind that is no reason to stop serving. */
-export function logError(...what: unknown[]): void {
+/** Tells on standard error what went wrong, and the error. A full disk behind that is no reason to stop serving. */
+export function logError(message: string, error?: unknown): void {
   try {
-    console.error(...what);
+    console.error(arguments.length === 1 ? message : `${message} ${shown(error)}`);
   } catch {
     // There is nobody left to tell.
   }
+}
+
+/** An error as text. It may quote a client: no line but the first begins as those of a log do. */
+function shown(error: unknown): string {
+  const [first, ...others] = Deno.inspect(error, { colors: false }).split("\n").map(oneLine);
+  return [first, ...others.map((line) => line.startsWith(" ") ? line : `    ${line}`)].join("\n");
 }
 
 /**

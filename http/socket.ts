@@ -497,7 +497,7 @@ interface Piece {
 /** What the handler did wrong that gave the array. */
 function transferred(message: string): TypeError {
   const error = new TypeError(message);
-  logError(error);
+  logError("Cannot finish with a body:", error);
   return error;
 }
 const TRANSFERRED_READ =
