@@ -91,6 +91,10 @@ export class Connection implements Receiver, Watched {
   #isLast = false;
   #readsAheadSoon = false;
   #openedAt = 0;
+  /** When a stream must have given something to a client that sends no more; 0 where it does. */
+  #quietDeadline = 0;
+  /** What it had given when that was set. */
+  #quietBytes = 0;
 
   constructor(host: ConnectionHost, conn: Deno.Conn) {
     const { settings } = host;
@@ -205,6 +209,24 @@ export class Connection implements Receiver, Watched {
       this.#timedOut = requestTimeout("body");
       this.#bodyReader.giveUp(this.#timedOut);
     }
+    if (this.#quietDeadline !== 0 && now >= this.#quietDeadline) this.#checkQuietStream();
+  }
+
+  /**
+   * A client that has left and one that only closed its sending half look the same until something is written. A
+   * stream that gives nothing for long would keep the connection for ever.
+   */
+  #checkQuietStream(): void {
+    const exchange = this.#exchange;
+    if (exchange === null || exchange.sending === null || this.socket.queued > 0) return;
+    if (exchange.bytes === this.#quietBytes) exchange.cancel(new Error("The client sends no more"));
+    else this.#watchQuietStream(exchange);
+  }
+
+  #watchQuietStream({ bytes }: Exchange): void {
+    const { clock, settings: { idleTimeout } } = this.host;
+    this.#quietDeadline = idleTimeout > 0 ? clock.after(idleTimeout) : 0;
+    this.#quietBytes = bytes;
   }
 
   /** Serves the connection until it ends, of which its host is told. */
@@ -223,6 +245,7 @@ export class Connection implements Receiver, Watched {
     if (error !== undefined) this.#reportEnd(error);
     this.host.clock.unwatch(this);
     this.socket.close();
+    this.#exchange?.cancel(error);
     this.#exchange?.end();
     this.host.ended(this);
   };
@@ -449,7 +472,10 @@ export class Connection implements Receiver, Watched {
         // After the last request of a connection nothing keeps it.
         const isNext = protocol.theirState === h11.DONE;
         protocol.receiveData(isNext ? data : data.slice());
-        if (data.length === 0) this.#clientLeft();
+        if (data.length === 0) {
+          this.#clientLeft();
+          if (this.#exchange !== null) this.#watchQuietStream(this.#exchange);
+        }
         if (data.length === 0 || !this.#isHandling || !this.#isRequestComplete) return;
         // It stands where the next read goes: asked for an event, the protocol keeps it.
         if (isNext) protocol.nextEvent();

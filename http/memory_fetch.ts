@@ -97,10 +97,18 @@ class MemoryClient {
   /** Ends the connection; with a reason, that is what reading fails with. */
   close(reason?: unknown): void {
     if (this.#isClosed) return;
-    this.#isClosed = true;
     if (reason !== undefined) this.#failure = { reason };
-    this.#conn.close();
     this.#end.resolve();
+    this.#isClosed = true;
+    this.#conn.close();
+  }
+
+  /** Ends it so that the server knows at once that nobody reads. */
+  #leave(): void {
+    if (this.#isClosed) return;
+    this.#end.resolve();
+    this.#isClosed = true;
+    this.#conn.reset();
   }
 
   /** Sends the request; what it fails with is told by the response, which comes as far as it can. */
@@ -144,7 +152,7 @@ class MemoryClient {
         if (data === null) controller.close();
         else controller.enqueue(data);
       },
-      cancel: () => this.close(),
+      cancel: () => this.#leave(),
     }, { highWaterMark: 0 });
     const headers = [...head.headers] as [string, string][];
     return new Response(body, { status, statusText, headers });

@@ -104,6 +104,78 @@ test(
   },
 );
 
+/** A stream that gives one part, and no more. */
+function quiet(cancel: () => void): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (it) => it.enqueue(latin1("a")), cancel });
+}
+
+// Ways to answer with such a stream.
+const QUIET: [what: string, answer: (ctx: HTTPContext, body: ReadableStream) => unknown][] = [
+  ["ctx.response()", (ctx, body) => ctx.response(200, body)],
+  ["a Response", (_, body) => new Response(body)],
+  ["a Response that comes later", async (_, body) => new Response(await Promise.resolve(body))],
+];
+
+for (const [what, answer] of QUIET) {
+  test(`a stream of ${what} is told that its client has left`, NET, async () => {
+    const aborted = Promise.withResolvers<unknown>();
+    const cancelled = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx, signal }) => {
+        signal.addEventListener("abort", () => aborted.resolve(signal.reason));
+        return answer(ctx, quiet(cancelled.resolve));
+      });
+    }, { idleTimeout: 1 });
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET);
+    await client.until("a\r\n");
+    client[Symbol.dispose]();
+    assertEquals(String(await aborted.promise), "AbortError: The client has left");
+    await cancelled.promise;
+  });
+
+  test(`a stream of ${what} is told that the server stops`, NET, async () => {
+    const aborted = Promise.withResolvers<unknown>();
+    const app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx, signal }) => {
+        const body = quiet(() => {});
+        signal.addEventListener("abort", () => aborted.resolve(signal.reason));
+        return answer(ctx, body);
+      });
+    }, { shutdownGrace: 0 });
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET);
+    await client.until("a\r\n");
+    await app.stop();
+    assertEquals(String(await aborted.promise), "AbortError: The server stops");
+  });
+}
+
+test("a stream is cancelled when the server ends its connection", NET, async () => {
+  using _errors = new ErrorLog();
+  const cancelled = Promise.withResolvers<void>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, quiet(cancelled.resolve)));
+  }, { handlerTimeout: 1 });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await cancelled.promise;
+});
+
+test("a stream is cancelled when the reader of app.fetch() leaves", NET, async () => {
+  const cancelled = Promise.withResolvers<void>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, quiet(cancelled.resolve)));
+  });
+  const { body } = await app.fetch("/");
+  const reader = body!.getReader();
+  await reader.read();
+  await reader.cancel();
+  await cancelled.promise;
+  await settled();
+  assertEquals(app.ctxs.size, 0);
+});
+
 // How a handler comes to its end.
 const ENDS: [what: string, handler: (ctx: HTTPContext) => unknown][] = [
   ["has answered", (ctx) => ctx.response(200, "a")],
