@@ -10,11 +10,13 @@ import type { ResponseBody } from "./response_body.ts";
 import { NO_HEADERS } from "./response_head.ts";
 import { type RequestSource, webRequest } from "./web_request.ts";
 
-/** Ties a new context to its exchange; for `connection.ts` alone. */
+/** Ties a new context to its exchange; for `http_listener.ts` alone. */
 export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
 
-/** The exchange that a context belongs to. */
+/** The exchange that a context belongs to. @throws {TypeError} It belongs to none. */
 export let exchangeOf: (ctx: HTTPContext) => Exchange;
+/** The same; null for a context that belongs to none. */
+export let exchangeIn: (ctx: HTTPContext) => Exchange | null;
 
 /** Options of {@linkcode HTTPContext.upgrade}. */
 export interface UpgradeOptions {
@@ -48,6 +50,7 @@ export class HTTPContext extends Context {
       exchange.context = ctx;
     };
     exchangeOf = (ctx) => ctx.#bound;
+    exchangeIn = (ctx) => ctx.#exchange;
   }
 
   /** Made by the listener for each request. */
@@ -283,7 +286,8 @@ export class HTTPContext extends Context {
    * Sends the response.
    *
    * `Content-Length`, `Date` and, for text and bytes, `Content-Type` are added where they are not among
-   * `headers`. A stream or an async iterable is sent as it comes.
+   * `headers`. A stream or an async iterable is sent as it comes. Bytes are not copied where they are over 16 KiB:
+   * leave their array as it is until {@linkcode HTTPContext.completed} resolves.
    *
    * @param status A status code from 200 to 599.
    * @returns Where the body is a stream, a promise: it resolves when the body was sent, and rejects with
@@ -294,6 +298,39 @@ export class HTTPContext extends Context {
    */
   response(status: number, body?: ResponseBody, headers?: HeadersInit): void | Promise<void> {
     return this.#bound.respond(status, body ?? null, headers ?? NO_HEADERS);
+  }
+
+  /**
+   * Sets a field of the response, whoever gives that: the handler, a hook, or the server where there is no route or
+   * something failed. A field of that name that the response has itself takes its place.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new HTTPListener();
+   * app.aroundRequest((ctx, next) => {
+   *   ctx.setHeader("Access-Control-Allow-Origin", "*");
+   *   return next();
+   * });
+   * const response = await app.fetch("/nowhere");
+   * assertEquals([response.status, response.headers.get("access-control-allow-origin")], [404, "*"]);
+   * ```
+   *
+   * @throws {TypeError} The response has begun, or the field tells how it is framed (RFC 9112 6).
+   * @throws {h11.LocalProtocolError} The field is not valid.
+   */
+  setHeader(name: string, value: string): void {
+    this.#bound.addField(name, value, true);
+  }
+
+  /**
+   * Adds a field to the response, whoever gives that, beside those of the same name, as for `Set-Cookie`.
+   *
+   * @throws As {@linkcode HTTPContext.setHeader}.
+   */
+  appendHeader(name: string, value: string): void {
+    this.#bound.addField(name, value, false);
   }
 
   /** Sends a web `Response`. @throws As {@linkcode HTTPContext.response}. */
@@ -415,8 +452,7 @@ class ContextSource implements RequestSource {
     this.#url = url;
   }
 
-  /** A `Request` with one of these methods has no body. */
-  get #hasBody(): boolean {
+  get hasBody(): boolean {
     return this.#method !== "GET" && this.#method !== "HEAD";
   }
 
@@ -425,14 +461,22 @@ class ContextSource implements RequestSource {
   }
 
   takeBody(): Uint8Array<ArrayBuffer> | null {
-    return this.#hasBody ? exchangeOf(this.#ctx).body.takeWhole() : null;
+    const { body } = exchangeOf(this.#ctx);
+    const whole = body.takeWhole();
+    if (whole !== null) body.checkSize(whole.length);
+    return whole;
+  }
+
+  readBody(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>> {
+    const { body } = exchangeOf(this.#ctx);
+    return stream === null ? body.bytes() : body.collect(stream);
   }
 
   make(headers: globalThis.HeadersInit, isRead: boolean): Request {
     const ctx = this.#ctx;
     // The first event is the request's; it runs already when its handler asks.
     const signal = ctx.events.values().next().value?.[0].signal;
-    const body = isRead ? "" : this.#hasBody ? ctx.body : null;
+    const body = isRead ? "" : this.hasBody ? ctx.body : null;
     const request = new Request(this.#url, { method: this.#method, headers, body, signal });
     if (isRead) void request.text();
     return request;

@@ -5,7 +5,7 @@ import type { AnyEvent, Context, Route } from "../listener.ts";
 import { BodyParts, isTurnLong, nextTurn } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
 import { reasonPhrase } from "./http_error.ts";
-import { formatAddr } from "./log.ts";
+import { formatAddr, logError } from "./log.ts";
 import { RequestBody } from "./request_body.ts";
 import {
   checkBody,
@@ -18,6 +18,7 @@ import {
   typeOf,
 } from "./response_body.ts";
 import {
+  AddedFields,
   checkLength,
   completeFields,
   type Fields,
@@ -44,6 +45,9 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
+
+/** A handler, or a hook, has ended without a response. */
+export class NoResponse extends TypeError {}
 
 const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
@@ -77,6 +81,8 @@ export class Exchange {
   sending: Promise<void> | null = null;
   #body: RequestBody | null = null;
   #trailers: h11.EndOfMessage | null = null;
+  /** Fields of the response that were set before it is given. */
+  #added: AddedFields | null = null;
   /** A response was given that is not sent yet. */
   #isTaken = false;
   #completed: PromiseWithResolvers<void> | null = null;
@@ -142,8 +148,24 @@ export class Exchange {
     this.#trailers = new h11.EndOfMessage({ headers });
   }
 
+  /** Sets, or adds, a field of the response. */
+  addField(name: string, value: string, isOnly: boolean): void {
+    if (this.isResponded) {
+      throw new TypeError(`Cannot set field "${name}": the response has begun`);
+    }
+    (this.#added ??= new AddedFields()).add(name, value, isOnly);
+  }
+
+  /** Adds fields that the response may say otherwise. */
+  addDefaults(headers: h11.HeadersInit): void {
+    for (const [name, value] of new h11.Headers(headers).rawItems()) {
+      this.addField(name, value, true);
+    }
+  }
+
   /** Sends the response. */
   respond(status: number, body: ResponseBody, headers: h11.HeadersInit): void | Promise<void> {
+    if (this.#isTooLate()) return;
     return this.#respond(status, body, headers, "", typeOf(body));
   }
 
@@ -159,6 +181,7 @@ export class Exchange {
     if (!Number.isInteger(status) || status < 200 || status > 599) {
       throw new RangeError(`Cannot respond with status ${status}: must be from 200 to 599`);
     }
+    if (this.#added !== null) headers = this.#added.mergeWith(headers);
     if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {
       return this.#flush();
     }
@@ -198,7 +221,13 @@ export class Exchange {
     type: string | null,
   ): void | Promise<void> {
     const { protocol } = this.connection;
-    const isHead = this.request.method === "HEAD";
+    const { method } = this.request;
+    if (method === "CONNECT" && status < 300) {
+      throw new TypeError(
+        `Cannot respond with ${status} to CONNECT: use upgrade() to open a tunnel`,
+      );
+    }
+    const isHead = method === "HEAD";
     const hasNoBody = status === 204 || status === 205 || status === 304;
     const bytes = hasNoBody || body === null
       ? NO_BYTES
@@ -218,9 +247,12 @@ export class Exchange {
         headers: completeFields(headers, type, closes, this.connection.host.clock.now),
       });
     const isStream = bytes === null;
-    if (!isStream && !isHead && !hasNoBody && !isPlain) checkLength(response, bytes.length);
+    // What has no body may tell the length of GET's, but for 205 (RFC 9110 15.3.6).
+    const canDiffer = isStream || isHead || (hasNoBody && status !== 205);
+    if (!canDiffer && !isPlain) checkLength(response, bytes.length);
     // A null body may be that of a HEAD whose GET has one: only what is known is told.
-    const isWhole = !isStream && !this.#canHaveTrailers && !(isHead && body === null);
+    const isWhole = !isStream && (status === 205 || !this.#canHaveTrailers) &&
+      !(isHead && body === null);
     if (isWhole) {
       for (const part of protocol.sendWhole(response, bytes)) this.#write(part);
       this.status = status;
@@ -246,6 +278,7 @@ export class Exchange {
 
   /** Sends a web response: with its length where that is known, and with no field that it has not. */
   respondWith(response: Response): void | Promise<void> {
+    if (this.#isTooLate()) return;
     this.#checkOpen();
     checkResponse(response);
     const whole = takeWhole(response);
@@ -367,7 +400,7 @@ export class Exchange {
 
   /** Ends the sending of a body: there is nobody to send it to. */
   cancel(cause: unknown): void {
-    this.#lost ??= new ConnectionLost("Cannot send the body: the client has left", { cause });
+    this.#lost ??= new ConnectionLost("Cannot send the body: the connection has ended", { cause });
     this.#parts?.abandon(this.#lost);
   }
 
@@ -425,6 +458,17 @@ export class Exchange {
   #flush(): void {
     // Where the peer is gone there is nobody to tell; the connection notices by itself.
     this.connection.socket.flushSoon();
+  }
+
+  /** Whether the handler is over, and was answered for: its client has got a 500 already. */
+  #isTooLate(): boolean {
+    if (!this.isOver || !(this.error instanceof NoResponse)) return false;
+    const { method, target } = this.request;
+    logError(
+      `Cannot answer "${method} ${target}" any more: its handler ended before, without a response; ` +
+        "await or return what leads to ctx.response()",
+    );
+    return true;
   }
 
   #checkOpen(): void {

@@ -3,6 +3,8 @@
 import type { Request as ReceivedRequest } from "../h11.ts";
 import {
   type ContextClass,
+  type Event,
+  type EventHook,
   type EventTask,
   type FoundRoute,
   Listener,
@@ -11,13 +13,14 @@ import {
 import { PathParamsError, TimeoutError } from "../listener.ts";
 import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
-import { bindExchange, HTTPContext } from "./context.ts";
-import type { Exchange } from "./exchange.ts";
+import { bindExchange, exchangeIn, exchangeOf, HTTPContext } from "./context.ts";
+import { type Exchange, NoResponse } from "./exchange.ts";
 import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
+import { discard } from "./response_body.ts";
 import { allowed, route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { isResponse } from "./web_response.ts";
@@ -35,7 +38,13 @@ import { ConnectionLost } from "./socket.ts";
 export type RequestHook<C extends HTTPContext = HTTPContext> = (
   ctx: C,
   next: () => void | Promise<void>,
-) => void | Promise<void>;
+) => void | Response | Promise<void | Response>;
+
+/** Makes the response that tells an error: see {@linkcode HTTPListener.onHTTPError}. */
+export type HTTPErrorHook<C extends HTTPContext = HTTPContext> = (
+  error: HTTPError,
+  ctx: C,
+) => void | Response | Promise<void | Response>;
 
 /**
  * A web server: each request triggers the event `METHOD:path` in a context of its own.
@@ -59,6 +68,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   #server: Server | null = null;
   #counters: Counters = newCounters();
   #requestHooks: readonly RequestHook<C>[] = [];
+  #errorHooks: readonly HTTPErrorHook<C>[] = [];
 
   /**
    * Makes a server; it listens from `start()` or `run()` on.
@@ -151,7 +161,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   /**
    * Runs `hook` around each request that is well-formed, also around one without a route: from before a
    * route is looked for until the response was sent, and a stream with it. The first one registered is the
-   * outermost. It may answer by itself, without `next()`, or throw an {@linkcode HTTPError}.
+   * outermost. It may answer by itself, without `next()`, also by returning a `Response`, or throw an
+   * {@linkcode HTTPError}. Fields are added to whatever is answered by {@linkcode HTTPContext.setHeader}.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
@@ -166,6 +177,73 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    */
   aroundRequest(hook: RequestHook<C>): void {
     this.#requestHooks = [...this.#requestHooks, hook];
+  }
+
+  /**
+   * Has `hook` make the responses that tell an error, in place of the plain text that they are: for an
+   * {@linkcode HTTPError} that was thrown, also by the server itself (404 and 405 where there is no route, 400 for
+   * a param without a value, 413 ...), and for a 500, whose `cause` is what failed. Of several the first one
+   * answers that returns a `Response`, or sends one. What the error's own `headers` say is added, as `Allow`.
+   *
+   * A request that is refused before it is one, as its head is not valid, comes to no hook.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new HTTPListener();
+   * app.onHTTPError(({ status, message }) => Response.json({ message }, { status }));
+   * const response = await app.fetch("/nowhere");
+   * assertEquals([response.status, await response.json()], [404, { message: "Not Found" }]);
+   * ```
+   */
+  onHTTPError(hook: HTTPErrorHook<C>): void {
+    this.#errorHooks = [...this.#errorHooks, hook];
+  }
+
+  /**
+   * As {@linkcode Listener.beforeEvent}. Where a hook answers the request, by returning a `Response` or by
+   * `ctx.response()`, neither the hooks that follow nor the handler are run.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new HTTPListener();
+   * app.beforeEvent(({ ctx }) => {
+   *   if (!ctx.headers.has("authorization")) return new Response("Who are you?", { status: 401 });
+   * });
+   * app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "Welcome!"));
+   * assertEquals((await app.fetch("/")).status, 401);
+   * ```
+   */
+  override beforeEvent(hook: EventHook<C>): void {
+    const end = (event: Event<C>, given: unknown): void => {
+      if (!isOfRequest(event) || event.isDone) return;
+      if (isResponse(given)) event.done(given);
+      else if (event.ctx.isResponded) event.done();
+    };
+    super.beforeEvent((event) => whenThere(hook(event), (given) => end(event, given)));
+  }
+
+  /**
+   * As {@linkcode Listener.onError}. A hook may return a `Response`; where none answers, the error is answered as one
+   * that no hook took.
+   */
+  override onError<E>(
+    // deno-lint-ignore no-explicit-any
+    ErrorClass: abstract new (...args: any[]) => E,
+    handle: (event: Event<C>, error: E) => unknown,
+  ): void {
+    super.onError(
+      ErrorClass,
+      (event: Event<C>, error: E) =>
+        whenThere(handle(event, error), (given) => {
+          if (isResponse(given) && isOfRequest(event)) {
+            return exchangeOf(event.ctx).respondWith(given);
+          }
+        }),
+    );
   }
 
   /**
@@ -324,17 +402,17 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     at = 0,
   ): void | Promise<void> {
     if (at === hooks.length) return this.#answer(exchange, ctx);
-    const name = (): string => `hook of aroundRequest()${hooks[at].name && ` "${hooks[at].name}"`}`;
+    const who = (): string => `hook of aroundRequest()${hooks[at].name && ` "${hooks[at].name}"`}`;
     try {
       const running = hooks[at](ctx, () => this.#surround(exchange, ctx, hooks, at + 1));
       if (running !== undefined || !this.#isAnswered(exchange)) {
         return Promise.resolve(running).then(
-          () => this.#finish(exchange, name),
+          (result) => this.#conclude(exchange, result, who),
           (error) => this.#fail(exchange, error),
         );
       }
     } catch (error) {
-      this.#fail(exchange, error);
+      return this.#fail(exchange, error);
     }
   }
 
@@ -352,20 +430,48 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       const task = ctx.trigger(found.route, { params, path: exchange, timeout });
       exchange.event = task.event;
       if (task.status === "fulfilled") return this.#settle(exchange, task);
-      return new Promise((resolve) => {
-        task.onSettled(() => resolve(this.#settle(exchange, task)));
+      return new Promise((resolve, reject) => {
+        task.onSettled(() => {
+          try {
+            resolve(this.#settle(exchange, task));
+          } catch (error) {
+            reject(error);
+          }
+        });
       });
     } catch (error) {
-      this.#fail(exchange, error instanceof PathParamsError ? new HTTPError(400) : error);
+      const failure = error instanceof PathParamsError
+        ? new HTTPError(400, undefined, { cause: error })
+        : error;
+      return this.#fail(exchange, failure);
     }
   }
 
   /** Does what is left to do when a handler is over. */
   #settle(exchange: Exchange, { event, status, reason }: EventTask): void | Promise<void> {
     if (status === "rejected") return this.#fail(exchange, reason);
-    if (this.#isAnswered(exchange)) return;
-    const { result } = event;
-    if (isResponse(result) && !exchange.isResponded) {
+    return this.#conclude(
+      exchange,
+      event.result,
+      () => `handler of route "${event.route.name}"`,
+    );
+  }
+
+  /**
+   * Answers with what a handler or a hook returned, or looks whether it has answered.
+   *
+   * @param who Names it, for messages.
+   */
+  #conclude(exchange: Exchange, result: unknown, who: () => string): void | Promise<void> {
+    if (!isResponse(result)) {
+      if (this.#isAnswered(exchange)) return;
+    } else if (exchange.isResponded) {
+      logError(
+        `Cannot answer ${nameOf(exchange)} with the Response that the ${who()} returned: ` +
+          "a response was sent before",
+      );
+      if (!result.bodyUsed && result.body !== null) discard(result.body);
+    } else {
       try {
         // Most are there already.
         if (exchange.respondWith(result) === undefined) return;
@@ -373,7 +479,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
         return this.#fail(exchange, error);
       }
     }
-    return this.#finish(exchange, () => `handler of route "${event.route.name}"`);
+    return this.#finish(exchange, result, who);
   }
 
   /** Whether nothing is left to do when a handler or hook is over. */
@@ -381,40 +487,89 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     return exchange.isResponded && exchange.sending === null;
   }
 
-  /** Waits for what a handler or hook, as `name` tells it, has begun to send. */
-  async #finish(exchange: Exchange, name: () => string): Promise<void> {
+  /** Waits for what a handler or hook has begun to send. */
+  async #finish(exchange: Exchange, result: unknown, who: () => string): Promise<void> {
     try {
       await exchange.sending;
     } catch (error) {
       return this.#fail(exchange, error);
     }
     if (exchange.isResponded || exchange.isOver) return;
-    const { method, target } = exchange.request;
-    const why = `the ${name()} ended without a response; call ctx.response()`;
-    exchange.error = new TypeError(`Cannot answer: ${why}`);
-    logError(`Cannot answer "${method} ${target}": ${why}`);
-    exchange.respond(500, "Internal Server Error", []);
+    // An error hook took it, and answered nothing.
+    const failure = exchange.event?.error;
+    if (failure !== undefined) return this.#fail(exchange, failure);
+    const end = result === undefined
+      ? "ended without a response; call ctx.response()"
+      : `returned ${kindOf(result)}; return a Response, or call ctx.response()`;
+    return this.#fail(exchange, new NoResponse(`Cannot answer: the ${who()} ${end}`));
   }
 
   /** Answers for a handler that threw, where nothing was sent yet, and logs what is a fault of ours. */
-  #fail(exchange: Exchange, error: unknown): void {
-    const { request: { method, target }, event } = exchange;
+  #fail(exchange: Exchange, error: unknown): void | Promise<void> {
+    const { event } = exchange;
+    // Each of the hooks around a request comes to know of a stream that failed.
+    const isKnown = error !== undefined && exchange.error === error;
     exchange.error ??= error;
     // The event's own timeout aborts its signal with the error it fails with.
     if (error instanceof TimeoutError && event?.signal.reason === error) {
       exchange.connection.host.counters.handlerTimeouts++;
-      logError(`Cannot answer "${method} ${target}": ${error.message}`);
+      logError(`Cannot answer ${nameOf(exchange)}: ${error.message}`);
       error = new HTTPError(503, undefined, { cause: error });
-    } else if (!(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
-      logError(`Cannot answer "${method} ${target}":`, error);
+    } else if (error instanceof NoResponse) {
+      logError(`Cannot answer ${nameOf(exchange)}${error.message.slice("Cannot answer".length)}`);
+    } else if (!isKnown && !(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
+      logError(`Cannot answer ${nameOf(exchange)}:`, error);
     }
     if (exchange.isResponded || exchange.isOver) return;
-    const { status, message, headers } = toHTTPError(error);
+    const answer = toHTTPError(error);
+    if (this.#errorHooks.length > 0) return this.#askErrorHooks(exchange, answer);
+    this.#respondToError(exchange, answer);
+  }
+
+  async #askErrorHooks(exchange: Exchange, error: HTTPError): Promise<void> {
+    try {
+      exchange.addDefaults(error.headers);
+      for (const hook of this.#errorHooks) {
+        const given = await hook(error, exchange.context as C);
+        if (isResponse(given)) await exchange.respondWith(given);
+        if (exchange.isResponded) return await exchange.sending ?? undefined;
+      }
+    } catch (error) {
+      logError(`Cannot answer ${nameOf(exchange)}: a hook of onHTTPError() failed:`, error);
+    }
+    if (!exchange.isResponded && !exchange.isOver) this.#respondToError(exchange, error);
+  }
+
+  #respondToError(exchange: Exchange, { status, message, headers }: HTTPError): void {
     try {
       exchange.respond(status, message, headers);
     } catch (error) {
-      logError(`Cannot answer "${method} ${target}" with ${status}:`, error);
+      logError(`Cannot answer ${nameOf(exchange)} with ${status}:`, error);
       exchange.respond(500, reasonPhrase(500), []);
     }
   }
+}
+
+/** Calls `then` with `value`, at once where that is no promise. */
+function whenThere<T>(value: unknown, then: (value: unknown) => T): T | PromiseLike<T> {
+  const isPromise = typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
+  return isPromise ? (value as PromiseLike<unknown>).then(then) : then(value);
+}
+
+/** Whether an event is the one that a request triggered, which no response was given for yet when it began. */
+function isOfRequest(event: Event<HTTPContext>): boolean {
+  const exchange = exchangeIn(event.ctx);
+  return exchange !== null && exchange.route === event.route &&
+    (exchange.event === null || exchange.event === event);
+}
+
+/** `"METHOD target"`, for messages. */
+function nameOf({ request: { method, target } }: Exchange): string {
+  return `"${method} ${target}"`;
+}
+
+/** What a value is, for messages: "a string". */
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return typeof value === "object" ? "an object that is no Response" : `a ${typeof value}`;
 }

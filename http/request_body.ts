@@ -95,20 +95,20 @@ export class RequestBody {
       return there.slice();
     }
     // A web Request made before reads from the stream; what it has not read, this may.
-    const stream = this.#stream;
-    if (stream !== null) {
-      if (stream.locked) throw readTwice();
-      return await this.#collect(async () => {
-        const reader = stream.getReader();
-        try {
-          return (await reader.read()).value ?? null;
-        } finally {
-          reader.releaseLock();
-        }
-      });
-    }
+    if (this.#stream !== null) return await this.collect(this.#stream);
     this.#take();
     return await this.#collect((view) => this.#read(view));
+  }
+
+  /** The rest of `stream`, which is the body's or a copy of it. */
+  async collect(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+    if (stream.locked) throw readTwice();
+    const reader = stream.getReader();
+    try {
+      return await this.#collect(async () => (await reader.read()).value as View ?? null);
+    } finally {
+      reader.releaseLock();
+    }
   }
 
   #read(view: View, isDirect = true): View | Promise<View> {
@@ -172,7 +172,8 @@ function otherRead(): TypeError {
   );
 }
 
-function readTwice(): TypeError {
+/** A body was read before. */
+export function readTwice(): TypeError {
   return new TypeError(
     "Cannot read the request's body: it was read before; keep what the first read returned",
   );

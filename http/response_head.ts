@@ -57,6 +57,50 @@ export function plainResponse(statusCode: number, type: string | null, now: numb
   return lastPlain;
 }
 
+/** Fields that are set before the response is given. */
+export class AddedFields {
+  #fields: { name: string; lowerCased: string; value: string; isOnly: boolean }[] = [];
+
+  /**
+   * Adds a field, in place of those of its name or beside them.
+   *
+   * @throws {LocalProtocolError} It is not valid.
+   * @throws {TypeError} It frames the message.
+   */
+  add(name: string, value: string, isOnly: boolean): void {
+    new h11.Headers([[name, value]]);
+    const lowerCased = name.toLowerCase();
+    if (lowerCased === "content-length" || lowerCased === "transfer-encoding") {
+      throw new TypeError(
+        `Cannot set field "${name}": it belongs to the body; give it with the response`,
+      );
+    }
+    if (isOnly) this.#fields = this.#fields.filter((field) => field.lowerCased !== lowerCased);
+    this.#fields.push({ name, lowerCased, value, isOnly });
+  }
+
+  /** The fields of a response, and those of here that it does not replace. */
+  mergeWith(headers: h11.HeadersInit): Fields {
+    const fields = toFields(headers);
+    const given = new Set(fields.map(([name]) => name.toLowerCase()));
+    for (const { name, lowerCased, value, isOnly } of this.#fields) {
+      if (!isOnly || !given.has(lowerCased)) fields.push([name, value]);
+    }
+    return fields;
+  }
+}
+
+function toFields(headers: h11.HeadersInit): Fields {
+  const items = headers instanceof h11.Headers
+    ? headers.rawItems()
+    : Symbol.iterator in headers
+    ? headers
+    : Object.entries(headers);
+  const fields: Fields = [];
+  for (const [name, value] of items) fields.push([name, value]);
+  return fields;
+}
+
 /** `headers`, with the fields that they have not and a response should have, but for its length. */
 export function completeFields(
   headers: h11.HeadersInit,
@@ -64,15 +108,9 @@ export function completeFields(
   closes: boolean,
   now: number,
 ): Fields {
-  const fields: Fields = [];
+  const fields = toFields(headers);
   let hasType = false, hasDate = false, hasConnection = false;
-  const items = headers instanceof h11.Headers
-    ? headers.rawItems()
-    : Symbol.iterator in headers
-    ? headers
-    : Object.entries(headers);
-  for (const [name, value] of items) {
-    fields.push([name, value]);
+  for (const [name] of fields) {
     const { length } = name;
     if (length === 4) hasDate ||= is(name, "date");
     else if (length === 10) hasConnection ||= is(name, "connection");

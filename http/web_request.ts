@@ -5,15 +5,27 @@
 // So what they get is an object that is a `Request` to `instanceof`, answers for those by itself, and makes
 // the real one for everything else.
 
+import { handled } from "./exchange.ts";
+import { readTwice } from "./request_body.ts";
+
 /** What a web request is made from. */
 export interface RequestSource {
   /** The fields, as `Headers` takes them. */
   fields(): [name: string, value: string][];
+  /** Whether there is a body: a `Request` with GET or HEAD has none. */
+  readonly hasBody: boolean;
   /**
    * All of the body, where it has come already; bytes that stay until the caller returns. Null where it has
-   * to be waited for, or where a `Request` has none.
+   * to be waited for.
+   *
+   * @throws {HTTPError} 413: it is over the limit of what is read at once.
    */
   takeBody(): Uint8Array<ArrayBuffer> | null;
+  /**
+   * All of the body, from `stream`, which is it or a copy of it, where that is not null. It rejects as `takeBody`
+   * throws.
+   */
+  readBody(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>>;
   /** Makes the real request; `isRead` tells that `takeBody` has taken its body. */
   make(headers: HeadersInit, isRead: boolean): Request;
 }
@@ -64,37 +76,52 @@ class LazyRequest {
   }
 
   bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    const whole = this.#takeBody();
-    return whole === null ? real(this).bytes() : Promise.resolve(whole.slice());
+    return this.#read((whole) => whole.slice());
   }
 
   arrayBuffer(): Promise<ArrayBuffer> {
-    const whole = this.#takeBody();
-    return whole === null ? real(this).arrayBuffer() : Promise.resolve(whole.slice().buffer);
+    return this.#read((whole) => whole.slice().buffer);
   }
 
   text(): Promise<string> {
-    const whole = this.#takeBody();
-    return whole === null ? real(this).text() : Promise.resolve(decoder.decode(whole));
+    return this.#read((whole) => decoder.decode(whole));
   }
 
   json(): Promise<unknown> {
-    const whole = this.#takeBody();
-    if (whole === null) return real(this).json();
-    try {
-      return Promise.resolve(JSON.parse(decoder.decode(whole)));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#read((whole) => JSON.parse(decoder.decode(whole)));
   }
 
-  #takeBody(): Uint8Array<ArrayBuffer> | null {
-    if (this.#isRead || this.#request !== null) return null;
-    const whole = this.#source.takeBody();
-    this.#isRead = whole !== null;
-    return whole;
+  blob(): Promise<Blob> {
+    return this.#read((whole) => new Response(whole.slice(), this.#typed).blob());
+  }
+
+  formData(): Promise<FormData> {
+    return this.#read((whole) => new Response(whole.slice(), this.#typed).formData());
+  }
+
+  /** What a body needs to be read as what it is. */
+  get #typed(): ResponseInit {
+    const type = this.headers.get("content-type");
+    return type === null ? {} : { headers: { "Content-Type": type } };
+  }
+
+  /** What `convert` makes of the body; it is done with the bytes when it returns. */
+  #read<T>(convert: (whole: Uint8Array<ArrayBuffer>) => T | Promise<T>): Promise<T> {
+    try {
+      if (!this.#source.hasBody) return handled(Promise.resolve(convert(NO_BYTES)));
+      const request = this.#request;
+      if (this.#isRead || request?.bodyUsed) throw readTwice();
+      const whole = request === null ? this.#source.takeBody() : null;
+      this.#isRead = true;
+      if (whole !== null) return handled(Promise.resolve(convert(whole)));
+      return handled(this.#source.readBody(request?.body ?? null).then(convert));
+    } catch (error) {
+      return handled(Promise.reject(error));
+    }
   }
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 function delegate(of: object): void {
   for (const key of Reflect.ownKeys(of)) {
@@ -135,7 +162,9 @@ function prepare(): boolean {
     const url = "http://localhost/a";
     const lazy = new LazyRequest("POST", url, {
       fields: () => [["a", "b"]],
+      hasBody: false,
       takeBody: () => null,
+      readBody: () => Promise.resolve(NO_BYTES),
       make: (headers) => new Request(url, { method: "POST", headers }),
     }) as unknown as Request;
     const copy = new Request(lazy);

@@ -372,27 +372,48 @@ test("HTTPContext.response() refuses a second response, and the first stands", N
   );
 });
 
-test("HTTPContext.response() refuses to answer when the exchange is over", NET, async () => {
-  using _errors = new ErrorLog();
-  const late = Promise.withResolvers<unknown>();
-  const isOver = Promise.withResolvers<void>();
-  await using app = await serving((app) => {
-    app.onEvent("GET:/", ({ ctx }) => {
-      // Nobody waits for this part of the handler.
-      void isOver.promise.then(() => ctx.response(200, "late")).catch(late.resolve);
+for (
+  const [what, respond, status, outcome, logged] of [
+    [
+      "HTTPContext.response() refuses to answer when the exchange is over",
+      (ctx: HTTPContext) => ctx.response(200),
+      200,
+      "TypeError: Cannot respond: the exchange is over; event.signal tells when that happens",
+      [],
+    ],
+    [
+      "HTTPContext.response() that nobody waited for is logged, and fails nothing",
+      () => {},
+      500,
+      "undefined",
+      [
+        'Cannot answer "GET /": the handler of route "GET:/" ended without a response; call ctx.response()',
+        'Cannot answer "GET /" any more: its handler ended before, without a response; await or return ' +
+        "what leads to ctx.response()",
+      ],
+    ],
+  ] as [string, (ctx: HTTPContext) => void, number, string, string[]][]
+) {
+  test(what, NET, async () => {
+    using errors = new ErrorLog();
+    const isOver = Promise.withResolvers<void>();
+    let late: Promise<unknown>;
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx }) => {
+        late = isOver.promise.then(() => ctx.response(200, "late")).catch((error) => error);
+        respond(ctx);
+      });
     });
+    using client = await RawClient.connect(app.addr);
+    await client.send(request("GET"));
+    assertEquals((await client.response()).status, status);
+    await client.closeWrite();
+    await client.rest();
+    isOver.resolve();
+    assertEquals(String(await late!), outcome);
+    assertEquals(errors.entries, logged);
   });
-  using client = await RawClient.connect(app.addr);
-  await client.send(request("GET"));
-  assertEquals((await client.response()).status, 500);
-  await client.closeWrite();
-  await client.rest();
-  isOver.resolve();
-  assertMatch(
-    String(await late.promise),
-    /^TypeError: Cannot respond: the exchange is over; event\.signal tells when/,
-  );
-});
+}
 
 test("HTTPContext.isResponded tells whether the response has begun", NET, async () => {
   const seen: boolean[] = [];
@@ -456,13 +477,48 @@ test("HTTPContext.respondWith() sends a web Response", NET, async () => {
   assertEquals([status, body], [200, `{"a":1}`]);
 });
 
-test("a web Response returned after a response was sent changes nothing", NET, async () => {
+test("a web Response returned after a response was sent is logged, and given up", NET, async () => {
+  using errors = new ErrorLog();
+  const isCancelled = Promise.withResolvers<string>();
   const { body } = await answer((ctx) => {
     ctx.response(200, "first");
-    return new Response("second");
+    return new Response(new ReadableStream({ cancel: () => isCancelled.resolve("cancelled") }));
   });
-  assertEquals(body, "first");
+  assertEquals([body, await isCancelled.promise], ["first", "cancelled"]);
+  assertEquals(errors.entries, [
+    'Cannot answer "GET /" with the Response that the handler of route "GET:/" returned: a response was sent before',
+  ]);
 });
+
+// Responses that the protocol has no way to send.
+const IMPOSSIBLE: [what: string, request: string, respond: (ctx: HTTPContext) => unknown][] = [
+  ["a 205 with a length", "GET /", (ctx) => ctx.response(205, null, { "Content-Length": "5" })],
+  [
+    "a web Response of 205 with a length",
+    "GET /",
+    () => new Response(null, { status: 205, headers: { "Content-Length": "5" } }),
+  ],
+  ["200 to CONNECT", "CONNECT a:1", (ctx) => ctx.response(200)],
+  ["a web Response to CONNECT", "CONNECT a:1", () => new Response("a")],
+];
+
+for (const [what, line, respond] of IMPOSSIBLE) {
+  for (const isLate of [false, true]) {
+    test(`HTTPListener answers 500 for ${what}${isLate ? ", also later" : ""}`, NET, async () => {
+      using errors = new ErrorLog();
+      await using app = await serving((app) => {
+        const handler = (ctx: HTTPContext): unknown =>
+          isLate ? Promise.resolve().then(() => respond(ctx)) : respond(ctx);
+        app.onEvent("GET:/", ({ ctx }) => handler(ctx));
+        app.onEvent("CONNECT:<_:path>", ({ ctx }) => handler(ctx));
+      });
+      using client = await RawClient.connect(app.addr);
+      await client.send(`${line} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      assertEquals((await client.response()).status, 500);
+      assertEquals(errors.entries.length, 1);
+    });
+  }
+}
 
 const REDIRECTS: [
   location: string | URL,

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { HTTPError, HTTPListener } from "../../http_context.ts";
+import { type HTTPContext, HTTPError, HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
@@ -145,6 +145,217 @@ test("aroundRequest() hooks may answer by themselves, or throw", NET, async () =
   assertEquals(errors.entries.length, 1);
   assertStringIncludes(errors.entries[0], 'hook of aroundRequest() "guard" ended without');
 });
+
+test("a failure of a stream is logged once, however many hooks are around it", NET, async () => {
+  using errors = new ErrorLog();
+  const around: string[] = [];
+  await using app = await serving((app) => {
+    for (const name of ["outer", "inner"]) {
+      app.aroundRequest(async (_, next) => {
+        await next();
+        around.push(name);
+      });
+    }
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, failing()));
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await client.rest();
+  await app.stop();
+  assertEquals([around, errors.entries.length], [["inner", "outer"], 1]);
+});
+
+// Hooks that answer in place of the handler.
+const ANSWERING: [what: string, add: (app: HTTPListener) => void][] = [
+  ["aroundRequest() returns", (app) => app.aroundRequest(() => refusal())],
+  [
+    "aroundRequest() returns later",
+    (app) => app.aroundRequest(() => Promise.resolve(refusal())),
+  ],
+  ["beforeEvent() returns", (app) => app.beforeEvent(() => refusal())],
+  ["beforeEvent() returns later", (app) => app.beforeEvent(() => Promise.resolve(refusal()))],
+  ["beforeEvent() sends", (app) => app.beforeEvent(({ ctx }) => ctx.response(401, "Who?"))],
+  ["beforeEvent() sends as a Response", (app) => {
+    app.beforeEvent(({ ctx }) => ctx.respondWith(refusal()));
+  }],
+];
+
+function refusal(): Response {
+  return new Response("Who?", { status: 401 });
+}
+
+for (const [what, add] of ANSWERING) {
+  test(`what a hook of ${what} is the answer, and the handler is not run`, NET, async () => {
+    using errors = new ErrorLog();
+    const ran: string[] = [];
+    await using app = await serving((app) => {
+      add(app);
+      app.beforeEvent(() => void ran.push("hook"));
+      app.onEvent("GET:/", ({ ctx }) => {
+        ran.push("handler");
+        ctx.response(200);
+      });
+    });
+    const response = await app.fetch("/");
+    assertEquals([response.status, await response.text()], [401, "Who?"]);
+    assertEquals([ran, errors.entries], [[], []]);
+  });
+}
+
+test("a Response of a beforeEvent() hook is for the event of the request alone", {}, async () => {
+  const app = new HTTPListener();
+  app.beforeEvent(({ route }) => route.name === "audit" ? refusal() : undefined);
+  app.onEvent("audit", { name: "audit" }, () => "audited");
+  app.onEvent("GET:/", async ({ ctx }) => ctx.response(200, `${await ctx.triggerEvent("audit")}`));
+  assertEquals(await (await app.fetch("/")).text(), "audited");
+});
+
+for (const later of [false, true]) {
+  test(`what a hook of onError() returns${later ? " later" : ""} is the answer`, {}, async () => {
+    using errors = new ErrorLog();
+    const app = new HTTPListener();
+    app.onError(RangeError, (_, { message }) => {
+      const response = new Response(message, { status: 422 });
+      return later ? Promise.resolve(response) : response;
+    });
+    app.onEvent("GET:/", () => {
+      throw new RangeError("too far");
+    });
+    const response = await app.fetch("/");
+    assertEquals([response.status, await response.text()], [422, "too far"]);
+    assertEquals(errors.entries, []);
+  });
+}
+
+test("onHTTPError() hooks make the responses that tell an error", {}, async () => {
+  using _ = new ErrorLog();
+  const app = new HTTPListener({ maxBodySize: 1 });
+  app.onHTTPError(() => {});
+  app.onHTTPError(({ status, message, cause }, ctx) =>
+    Response.json([message, `${cause}`, ctx.method], { status })
+  );
+  app.onHTTPError(() => new Response("not asked"));
+  app.onEvent("GET:/throws", () => {
+    throw new RangeError("secret");
+  });
+  app.onEvent("GET:/gone", () => {
+    throw new HTTPError(410, "It was here", { headers: { "X-Since": "May" } });
+  });
+  app.onEvent("GET:/<n:int>", () => {});
+  app.onEvent("POST:/", async ({ ctx }) => ctx.response(200, await ctx.text()));
+  const answers: string[] = [];
+  for (
+    const [method, path] of [
+      ["GET", "/nowhere"],
+      ["POST", "/throws"],
+      ["GET", "/throws"],
+      ["GET", "/gone"],
+      ["GET", "/" + "9".repeat(20)],
+      ["POST", "/"],
+    ]
+  ) {
+    const response = await app.fetch(path, { method, body: method === "POST" ? "abc" : undefined });
+    const { headers, status } = response;
+    answers.push(
+      `${status} ${headers.get("allow")} ${headers.get("x-since")} ${await response.text()}`,
+    );
+  }
+  assertEquals(answers, [
+    '404 null null ["Not Found","undefined","GET"]',
+    '405 GET, HEAD, OPTIONS null ["Method Not Allowed","undefined","POST"]',
+    '500 null null ["Internal Server Error","RangeError: secret","GET"]',
+    '410 null May ["It was here","undefined","GET"]',
+    '400 null null ["Bad Request","PathParamsError: Cannot take param \\"n\\" of \\"GET:/' +
+    "9".repeat(20) +
+    '\\": Cannot read int \\"' + "9".repeat(20) +
+    '\\": must be at most 9007199254740991","GET"]',
+    '413 null null ["Content Too Large","undefined","POST"]',
+  ]);
+});
+
+test("onHTTPError() hooks that fail leave the error as it is", {}, async () => {
+  using errors = new ErrorLog();
+  const app = new HTTPListener();
+  app.onHTTPError(() => {
+    throw new TypeError("broken");
+  });
+  const response = await app.fetch("/nowhere");
+  assertEquals([response.status, await response.text()], [404, "Not Found"]);
+  assertStringIncludes(
+    errors.entries[0],
+    'Cannot answer "GET /nowhere": a hook of onHTTPError() failed: TypeError: broken',
+  );
+});
+
+test("ctx.setHeader() and appendHeader() add fields to whatever is answered", {}, async () => {
+  using _ = new ErrorLog();
+  const app = new HTTPListener();
+  app.aroundRequest((ctx, next) => {
+    ctx.setHeader("X-A", "first");
+    ctx.setHeader("x-a", "hook");
+    ctx.appendHeader("Set-Cookie", "a=1");
+    ctx.appendHeader("Set-Cookie", "b=2");
+    return next();
+  });
+  app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "a"));
+  app.onEvent(
+    "GET:/own",
+    ({ ctx }) => ctx.response(200, "a", { "X-A": "own", "Set-Cookie": "c=3" }),
+  );
+  app.onEvent("GET:/web", () => new Response("a"));
+  app.onEvent("GET:/stream", ({ ctx }) => ctx.response(200, ReadableStream.from(["a"])));
+  app.onEvent("GET:/throws", () => {
+    throw new RangeError("no");
+  });
+  const fields: unknown[] = [];
+  for (const path of ["/", "/own", "/web", "/stream", "/throws", "/nowhere"]) {
+    const { headers, body } = await app.fetch(path);
+    await body?.cancel();
+    fields.push([headers.get("x-a"), headers.getSetCookie()]);
+  }
+  const added = ["hook", ["a=1", "b=2"]];
+  assertEquals(fields, [added, ["own", ["c=3", "a=1", "b=2"]], added, added, added, added]);
+});
+
+// Fields that cannot be set.
+const REFUSED: [what: string, set: (ctx: HTTPContext) => void, why: string][] = [
+  [
+    "after the response",
+    (ctx) => {
+      ctx.response(200);
+      ctx.setHeader("X-A", "a");
+    },
+    'TypeError: Cannot set field "X-A": the response has begun',
+  ],
+  [
+    "that frames the message",
+    (ctx) => ctx.setHeader("Content-Length", "1"),
+    'TypeError: Cannot set field "Content-Length": it belongs to the body; give it with the response',
+  ],
+  [
+    "that is not valid",
+    (ctx) => ctx.appendHeader("X-A", "a\r\nb"),
+    "LocalProtocolError: Cannot use value",
+  ],
+];
+
+for (const [what, set, why] of REFUSED) {
+  test(`ctx.setHeader() refuses a field ${what}`, {}, async () => {
+    const app = new HTTPListener();
+    let error: unknown;
+    app.onEvent("GET:/", ({ ctx }) => {
+      try {
+        set(ctx);
+      } catch (it) {
+        error = it;
+      }
+      if (!ctx.isResponded) ctx.response(200);
+    });
+    const { status, headers } = await app.fetch("/");
+    assertEquals([status, headers.get("x-a")], [200, null]);
+    assertStringIncludes(String(error), why);
+  });
+}
 
 test("use() hands the application to a plugin and returns it", {}, () => {
   class App extends HTTPListener {

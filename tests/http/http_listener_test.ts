@@ -43,7 +43,7 @@ const WRONG: [
     },
     500,
     "Internal Server Error",
-    /^Cannot answer "GET \/": Error: secret/,
+    /^Cannot answer "GET \/": NoSuchUser \[Error\]: secret/,
   ],
   [
     "rejects",
@@ -93,7 +93,7 @@ const WRONG: [
     () => Promise.resolve("hello"),
     500,
     "Internal Server Error",
-    /"home" ended without a response/,
+    /"home" returned a string; return a Response, or call ctx\.response\(\)$/,
   ],
   [
     "throws after its response",
@@ -200,16 +200,50 @@ for (const [what, define, status, body] of HOOKS) {
   });
 }
 
-test("HTTPListener answers 500 when onError() takes an error and sends nothing", NET, async () => {
-  using _errors = new ErrorLog();
-  const seen: unknown[] = [];
+test("what of a client stands in an error forges no line of the log", NET, async () => {
+  using errors = new ErrorLog();
   await using app = await serving((app) => {
-    app.onError(NoSuchUser, (_, error) => void seen.push(error.message));
-    app.onEvent("GET:/", () => Promise.reject(new NoSuchUser("bob")));
+    app.onEvent("GET:/<name>", ({ params }) => {
+      throw new RangeError(`no such user: ${params.name}`);
+    });
   });
-  assertEquals((await ask(app)).status, 500);
-  assertEquals(seen, ["bob"]);
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET.replace("/", "/x%0aERROR:%20forged%1b[31m"));
+  await client.response();
+  const [first, second] = errors.entries[0].split("\n");
+  assertMatch(first, /^Cannot answer .*: RangeError: no such user: x$/);
+  assertEquals(second, "    ERROR: forged\\x1b[31m");
 });
+
+for (
+  const [what, error, status, body, logged] of [
+    [
+      "an error",
+      new NoSuchUser("bob"),
+      500,
+      "Internal Server Error",
+      /^Cannot answer "GET \/": NoSuchUser \[Error\]: bob/,
+    ],
+    ["an HTTPError", new HTTPError(410, "It was here"), 410, "It was here", null],
+  ] as [string, Error, number, string, RegExp | null][]
+) {
+  test(
+    `HTTPListener answers ${status} when onError() takes ${what} and answers nothing`,
+    NET,
+    async () => {
+      using errors = new ErrorLog();
+      const seen: unknown[] = [];
+      await using app = await serving((app) => {
+        app.onError(Error, (_, error) => void seen.push(error.message));
+        app.onEvent("GET:/", () => Promise.reject(error));
+      });
+      const response = await ask(app);
+      assertEquals([response.status, response.body, seen], [status, body, [error.message]]);
+      assertEquals(errors.entries.length, logged === null ? 0 : 1);
+      if (logged !== null) assertMatch(errors.entries[0], logged);
+    },
+  );
+}
 
 test("HTTPListener drops the context of each exchange when it is over", NET, async () => {
   using _errors = new ErrorLog();

@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { HTTPListener } from "../../http_context.ts";
+import { test } from "../needs.ts";
+import { settled } from "./by_hand.ts";
+import { RawClient } from "./raw_client.ts";
+import { ErrorLog, NET, serving } from "./serving.ts";
 
 /** Has `look` look at the request of an exchange, and gives what it found. */
 async function looked<T>(look: (request: Request) => T | Promise<T>): Promise<T> {
@@ -77,3 +81,54 @@ Deno.test("HTTPContext.request is the same at each look", async () => {
   app.onEvent(({ ctx }) => ctx.response(ctx.request === ctx.request ? 200 : 500));
   assertEquals((await app.fetch("/")).status, 200);
 });
+
+// Ways to read a body whole.
+const WHOLE: [what: string, read: (it: Request) => Promise<unknown>][] = [
+  ["text()", (it) => it.text()],
+  ["json()", (it) => it.json()],
+  ["bytes()", (it) => it.bytes()],
+  ["arrayBuffer()", (it) => it.arrayBuffer()],
+  ["blob()", (it) => it.blob()],
+  ["formData()", (it) => it.formData()],
+  ["text() when its signal was asked for", (it) => it.signal && it.text()],
+  ["text() when it was copied", (it) => it.clone() && it.text()],
+];
+
+for (const [what, read] of WHOLE) {
+  Deno.test(`Request.${what} holds to maxBodySize`, async () => {
+    const app = new HTTPListener({ maxBodySize: 3 });
+    app.onEvent("POST:/", async ({ ctx }) => ctx.response(200, String(await read(ctx.request))));
+    const bodies = ["abcd", ReadableStream.from([new Uint8Array(2), new Uint8Array(2)])];
+    for (const body of bodies) {
+      const response = await app.fetch("/", { method: "POST", body });
+      assertEquals([response.status, await response.text()], [413, "Content Too Large"]);
+    }
+  });
+
+  test(`Request.${what} that fails while nobody looks ends no process`, NET, async () => {
+    using _errors = new ErrorLog();
+    const unhandled: unknown[] = [];
+    const note = (event: PromiseRejectionEvent): void => {
+      event.preventDefault();
+      unhandled.push(event.reason);
+    };
+    addEventListener("unhandledrejection", note);
+    try {
+      await using app = await serving((app) => {
+        app.onEvent("POST:/", async ({ ctx }) => {
+          const body = read(ctx.request);
+          await settled();
+          await body;
+        });
+      });
+      using client = await RawClient.connect(app.addr);
+      await client.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
+      );
+      assertEquals((await client.response()).status, 400);
+      assertEquals(unhandled, []);
+    } finally {
+      removeEventListener("unhandledrejection", note);
+    }
+  });
+}
