@@ -302,7 +302,9 @@ interface Case {
 function ours({ message, kind }: Case): string[] {
   const method = METHODS[kind];
   const conn = kind === 0 ? server() : client(method);
-  const { lines } = converse(conn, message === "" ? [END] : [latin1(message), END], method);
+  const { lines } = converse(conn, message === "" ? [END] : [latin1(message), END], {
+    method,
+  });
   // h11 gives the value of Transfer-Encoding in lower case.
   return lines.map((line) =>
     /^(data|PAUSED) /.test(line) ? line : line.replace(/^refused .*/, "refused")

@@ -713,6 +713,19 @@ Deno.test("Connection keeps what is buffered once it has returned PAUSED", () =>
   assertEquals((conn.nextEvent() as h11.Request).target, "/second");
 });
 
+Deno.test("Connection reads a request whose bytes were moved while it was PAUSED, behind an empty line", () => {
+  const conn = serverAfter(
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+  );
+  const next = `GET /next HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(5000)}\r\n\r\n`;
+  // What ends the trailers is as long as what is passed over, so that the request stands as far from the front
+  // of the bytes it came in as of those it is moved to.
+  assertEquals(receive(conn, [latin1("\r\n\r\n" + next)]).lines, ["end", "PAUSED"]);
+  conn.sendWhole(new h11.Response({ statusCode: 200 }), latin1(""));
+  conn.startNextCycle();
+  assertEquals((conn.nextEvent() as h11.Request).target, "/next");
+});
+
 Deno.test("Connections that are given one array one after the other read what it holds then", () => {
   const array = new Uint8Array(128);
   const give = (conn: h11.Connection, message: string): void => {

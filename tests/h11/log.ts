@@ -103,13 +103,26 @@ export function receive(conn: h11.Connection, parts: Iterable<Uint8Array>): Log 
   return log;
 }
 
+/** What takes part in a conversation. */
+interface Conversation {
+  /** What a client asks with. */
+  method?: string;
+  /** A server answers when there is nothing more to read, not when the request ends. */
+  isLate?: boolean;
+}
+
 /**
  * As `receive`, and takes part: a server answers each request, a client whose peer is ahead of it
  * asks again with `method`, and where the protocol was switched the bytes that follow are taken down.
  */
-export function converse(conn: h11.Connection, parts: Iterable<Uint8Array>, method = "GET"): Log {
+export function converse(
+  conn: h11.Connection,
+  parts: Iterable<Uint8Array>,
+  { method = "GET", isLate = false }: Conversation = {},
+): Log {
   const log = new Log();
   const rest = parts[Symbol.iterator]();
+  let isOwed = false;
   for (;;) {
     let event;
     try {
@@ -119,6 +132,11 @@ export function converse(conn: h11.Connection, parts: Iterable<Uint8Array>, meth
       return log;
     }
     if (event === h11.NEED_DATA || event === h11.PAUSED) {
+      if (isOwed) {
+        isOwed = false;
+        goOn(conn, method);
+        continue;
+      }
       const { value } = rest.next();
       if (value !== undefined) {
         conn.receiveData(value);
@@ -129,7 +147,9 @@ export function converse(conn: h11.Connection, parts: Iterable<Uint8Array>, meth
     }
     log.add(event);
     if (event.type === "ConnectionClosed") return log;
-    if (event.type === "EndOfMessage") goOn(conn, method);
+    if (event.type !== "EndOfMessage") continue;
+    if (isLate) isOwed = true;
+    else goOn(conn, method);
   }
 }
 
