@@ -505,6 +505,13 @@ export class Connection {
 
   #sendRequest(event: Request): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
+    // RFC 9112 6.3: what comes after a response answers nothing, and must not be taken for the answer to this.
+    if (this.theirState === IDLE && this.#buffer.length > 0) {
+      throw new LocalProtocolError(
+        `Cannot send Request: ${this.#buffer.length} bytes came before it, which answer nothing; ` +
+          "close the connection (RFC 9112 6.3)",
+      );
+    }
     this.#process(this.ourRole, event);
     // RFC 9110 7.2: Host should come first.
     const host = event.headers.rawItems().find(([name]) => name.toLowerCase() === "host")!;

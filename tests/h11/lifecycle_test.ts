@@ -4,7 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as h11 from "../../h11.ts";
 import { ConnectionState, type Trigger } from "../../h11/state.ts";
 import { test } from "../needs.ts";
-import { client, END, latin1, Log, receive, server, serverAfter, text } from "./log.ts";
+import { ask, client, END, latin1, Log, receive, server, serverAfter, text } from "./log.ts";
 import { stateDiagram } from "./state_diagram.ts";
 
 // The state machines. Here they are written down a second time, from h11's manual and RFC 9112, and
@@ -371,14 +371,65 @@ Deno.test("Connection.nextEvent() pauses before what comes early, byte by byte, 
   assertEquals((conn.nextEvent() as h11.Request).target, "/b");
 });
 
-Deno.test("CLIENT pauses before bytes that follow a response, and reads them in the next cycle", () => {
-  const conn = client();
+// What a client receives when it has asked for nothing (RFC 9112 6.3).
+
+const SURPLUS: [what: string, bytes: string][] = [
+  ["a whole response", "HTTP/1.1 204 x\r\n\r\n"],
+  ["a part of one", "HTTP/1.1"],
+  ["an empty line", "\r\n"],
+];
+const BEFORE_REQUEST: [when: string, start: (surplus: Uint8Array) => h11.Connection][] = [
+  ["that came with a response", (surplus) => {
+    const conn = client();
+    receive(conn, [latin1("HTTP/1.1 204 x\r\n\r\n" + text(surplus))]);
+    conn.startNextCycle();
+    return conn;
+  }],
+  ["that came after a response", (surplus) => {
+    const conn = clientAfter("HTTP/1.1 204 x\r\n\r\n");
+    conn.startNextCycle();
+    conn.receiveData(surplus);
+    return conn;
+  }],
+  ["that came before all", (surplus) => {
+    const conn = new h11.Connection(h11.CLIENT);
+    conn.receiveData(surplus);
+    return conn;
+  }],
+];
+for (const [what, surplus] of SURPLUS) {
+  for (const [when, start] of BEFORE_REQUEST) {
+    Deno.test(`CLIENT does not send a request while ${what} is unread ${when}`, () => {
+      const conn = start(latin1(surplus));
+      assertThrows(
+        () => ask(conn, "GET"),
+        h11.LocalProtocolError,
+        `Cannot send Request: ${surplus.length} bytes came before it`,
+      );
+      assertEquals(conn.ourState, h11.ERROR);
+    });
+  }
+}
+
+Deno.test("CLIENT pauses before bytes that follow a response", () => {
   const answer = "HTTP/1.1 204 x\r\n\r\n";
-  assertEquals(receive(conn, [latin1(answer + answer)]).lines, ["HTTP/1.1 204 x", "end", "PAUSED"]);
+  const { lines } = receive(client(), [latin1(answer + answer)]);
+  assertEquals(lines, ["HTTP/1.1 204 x", "end", "PAUSED"]);
+});
+
+Deno.test("CLIENT reads a response that comes while it asks for nothing, and sends no request then", () => {
+  const conn = clientAfter("HTTP/1.1 204 x\r\n\r\n");
   conn.startNextCycle();
-  conn.send(request());
-  conn.send(end);
-  assertEquals((conn.nextEvent() as h11.Response).statusCode, 204);
+  const { lines } = receive(conn, [
+    latin1("HTTP/1.1 408 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+    END,
+  ]);
+  assertEquals(lines, [
+    "HTTP/1.1 408 x\nContent-Length: 0\nConnection: close",
+    "end",
+    "closed",
+  ]);
+  assertThrows(() => ask(conn, "GET"), h11.LocalProtocolError, "in state MUST_CLOSE");
 });
 
 // Answers that come early.
