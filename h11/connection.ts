@@ -7,12 +7,15 @@ import { type BodyFraming, BodyReader, BodyWriter, type Output } from "./body.ts
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import {
   ConnectionClosed,
+  Data,
+  EndOfMessage,
   type Event,
   framingOfRequest,
-  type InformationalResponse,
-  type Request,
-  type Response,
+  InformationalResponse,
+  Request,
+  Response,
   startOf,
+  trailersToSend,
 } from "./events.ts";
 import type { Framing } from "./framing.ts";
 import { framingOf, Headers, writeSection } from "./headers.ts";
@@ -265,6 +268,7 @@ export class Connection {
   sendWhole(response: Response, data: Uint8Array): Uint8Array[] {
     this.#checkNotBroken(response);
     try {
+      if (!(response instanceof Response)) throw notMade(response, "a Response");
       if (framingOf(response.headers).chunked) {
         const parts = [this.#sendResponse(response)];
         if (!this.#hasNoBody(response)) parts.push(...asParts(this.#writer.data(data)));
@@ -314,34 +318,32 @@ export class Connection {
     return end;
   }
 
-  #checkNotBroken({ type }: Event): void {
+  #checkNotBroken(event: Event): void {
     if (this.ourState === ERROR) {
-      throw new LocalProtocolError(`Cannot send ${type}: we broke the protocol before`);
+      throw new LocalProtocolError(`Cannot send ${shown(event)}: we broke the protocol before`);
     }
   }
 
   #send(event: Event): Output | null {
     this.#checkNotBroken(event);
     try {
-      switch (event.type) {
-        case "Request":
-          return this.#sendRequest(event);
-        case "InformationalResponse":
-          return this.#sendInformational(event);
-        case "Response":
-          return this.#sendResponse(event);
-        case "Data":
-          this.#process(this.ourRole, event);
-          return this.#writer.data(event.data);
-        case "EndOfMessage":
-          this.#process(this.ourRole, event);
-          return this.#writer.end(event.headers);
-        case "ConnectionClosed":
-          this.#process(this.ourRole, event);
-          return null;
-        default:
-          throw new LocalProtocolError(`Cannot send ${String(event)}: expected an event`);
+      // An object that only looks like an event was never checked.
+      if (event instanceof Data) {
+        this.#process(this.ourRole, event);
+        return this.#writer.data(event.data);
       }
+      if (event instanceof EndOfMessage) {
+        this.#process(this.ourRole, event);
+        return this.#writer.end(trailersToSend(event));
+      }
+      if (event instanceof Response) return this.#sendResponse(event);
+      if (event instanceof Request) return this.#sendRequest(event);
+      if (event instanceof InformationalResponse) return this.#sendInformational(event);
+      if (event instanceof ConnectionClosed) {
+        this.#process(this.ourRole, event);
+        return null;
+      }
+      throw notMade(event, "an event");
     } catch (error) {
       this.#state.processError(this.ourRole);
       throw error;
@@ -609,6 +611,19 @@ const NO_TRAILERS = new Headers();
 
 function asParts(output: Output): Uint8Array[] {
   return output instanceof Uint8Array ? output.length === 0 ? [] : [output] : output;
+}
+
+/** What is sent, for an error message. */
+function shown(event: unknown): string {
+  if (event === null || typeof event !== "object") return String(event);
+  const { type } = event as { type?: unknown };
+  return typeof type === "string" ? type : "an object";
+}
+
+function notMade(given: unknown, expected: string): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot send ${shown(given)}: expected ${expected} that its class has made and checked`,
+  );
 }
 
 function wrongLength(told: number, length: number): LocalProtocolError {

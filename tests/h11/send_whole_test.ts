@@ -146,6 +146,19 @@ for (const [what, start, body, message] of REFUSED) {
   });
 }
 
+Deno.test("Connection.sendWhole() and sendWholeInto() refuse an object that looks like a Response", () => {
+  const fake = { ...response(200), reason: "x\r\nSet-Cookie: a=b" } as unknown as h11.Response;
+  assertThrows(
+    () => serverAfter(request("GET")).sendWhole(fake, latin1("hello")),
+    h11.LocalProtocolError,
+    "Cannot send Response: expected a Response that its class has made",
+  );
+  const bytes = new Uint8Array(100);
+  const conn = serverAfter(request("GET"));
+  assertThrows(() => conn.sendWholeInto(fake, "hello", bytes, 0), TypeError, "private");
+  assertEquals([bytes, conn.ourState], [new Uint8Array(100), h11.SEND_RESPONSE]);
+});
+
 /** What `sendWholeInto` writes, with a place before and behind that it must leave alone; null where it declines. */
 function into(conn: h11.Connection, event: h11.Response, data: string | Uint8Array): string | null {
   const bytes = new Uint8Array(1024).fill(0x2e);

@@ -385,6 +385,36 @@ Deno.test("Connection.send() returns null for ConnectionClosed", () => {
   assertEquals(conn.sendWithDataPassthrough(new h11.ConnectionClosed()), null);
 });
 
+const RECEIVED_TRAILERS = "X: a\r\nset-COOKIE: b=c\r\nContent-Length: 5\r\nY: d\r\n";
+
+/** The end of a response, as a client received it. */
+function receivedTrailers(trailers: string): h11.EndOfMessage {
+  const conn = client();
+  conn.receiveData(
+    latin1(`HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${trailers}\r\n`),
+  );
+  assert(conn.nextEvent() instanceof h11.Response);
+  const end = conn.nextEvent();
+  assert(end instanceof h11.EndOfMessage);
+  return end;
+}
+
+Deno.test("Connection.send() leaves out received trailers that must not be trailers (RFC 9110 6.5.1)", () => {
+  const conn = serverAfter(request("GET"));
+  conn.send(response(200));
+  assertEquals(sent(conn, receivedTrailers(RECEIVED_TRAILERS)), "0\r\nX: a\r\nY: d\r\n\r\n");
+});
+
+Deno.test("A Response that is built with received trailers is framed by them", () => {
+  const event = response(200, receivedTrailers(RECEIVED_TRAILERS).headers);
+  const conn = serverAfter(request("GET"));
+  assertEquals(
+    sent(conn, event),
+    `HTTP/1.1 200 x\r\n${RECEIVED_TRAILERS}\r\n`,
+  );
+  assertEquals(sent(conn, data("hello")), "hello");
+});
+
 // What is refused when an event is built.
 
 const REFUSED_EVENTS: [what: string, build: () => unknown, source: string][] = [
@@ -562,8 +592,28 @@ const REFUSED_SENDS: [
     "what is no event",
     () => server(),
     { type: "Nothing" } as unknown as h11.Event,
-    "expected an event",
+    "Cannot send Nothing: expected an event",
   ],
+  ...[undefined, null, "Data", 5, {}].map((value): typeof REFUSED_SENDS[number] => [
+    `${JSON.stringify(value)} in place of an event`,
+    () => server(),
+    value as unknown as h11.Event,
+    ": expected an event that its class has made",
+  ]),
+  // What only looks like an event was never checked: this one would split the head.
+  ...[
+    { ...new h11.InformationalResponse({ statusCode: 103 }), reason: "x\r\nSet-Cookie: a=b" },
+    { ...response(200), reason: "x\r\nSet-Cookie: a=b" },
+    { type: "Request", method: "GET", target: "/ HTTP/1.1\r\nX: ", httpVersion: "1.1" },
+    { ...data("a") },
+    { type: "EndOfMessage", headers: new h11.Headers({ "Set-Cookie": "a=b" }) },
+    { type: "ConnectionClosed" },
+  ].map((event): typeof REFUSED_SENDS[number] => [
+    `an object that looks like a ${event.type}`,
+    () => event.type === "Request" ? new h11.Connection(h11.CLIENT) : serverAfter(request("GET")),
+    event as unknown as h11.Event,
+    `Cannot send ${event.type}: expected an event that its class has made`,
+  ]),
 ];
 
 function data(text: string): h11.Data {
@@ -575,6 +625,19 @@ function answering(headers: Pairs, version = "1.1"): h11.Connection {
   conn.send(response(200, headers));
   return conn;
 }
+
+Deno.test("Connection.send() takes no object that only looks like an event, nor does its type", () => {
+  const early = new h11.InformationalResponse({ statusCode: 103 });
+  const conn = server();
+  // @ts-expect-error spread objects are not checked
+  assertThrows(() => conn.send({ ...early, reason: "x" }));
+  // @ts-expect-error nor are literals
+  assertThrows(() => conn.send({ type: "EndOfMessage", headers: new h11.Headers() }));
+  // @ts-expect-error nor are literals
+  assertThrows(() => conn.send({ type: "ConnectionClosed" }));
+  // @ts-expect-error nor is data
+  assertThrows(() => conn.send({ ...data("a") }));
+});
 
 for (const [what, start, event, message] of REFUSED_SENDS) {
   Deno.test(`Connection.send() refuses ${what} and stays in ERROR`, () => {
