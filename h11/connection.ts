@@ -17,7 +17,7 @@ import {
   startOf,
   trailersToSend,
 } from "./events.ts";
-import type { Framing } from "./framing.ts";
+import { checkBodyFields, type Framing } from "./framing.ts";
 import { framingOf, Headers, writeSection } from "./headers.ts";
 import {
   parseRequest,
@@ -474,6 +474,7 @@ export class Connection {
     const isOurs = role === this.ourRole;
     const framing = framingOf(event.headers);
     const isHttp10 = event.httpVersion === "1.0";
+    if (!isOurs && framing.isBroken && !this.#hasNoBody(event)) checkBodyFields(event.headers);
     this.#state.processEvent(role, trigger);
     this.#clientWaits = false;
     if (isOurs) return;

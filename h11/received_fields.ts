@@ -10,6 +10,7 @@ import {
   noteConnectionOption,
   noteField,
   noteHost,
+  noteReceivedField,
   type Rules,
 } from "./framing.ts";
 import { endOfRun, FIELD_VALUE, isBlank, TOKEN } from "./grammar.ts";
@@ -265,10 +266,13 @@ function noteBytes(
   // A user agent has no use for an expectation of the server's.
   if (rules === "lenient" && name === "expect") return end;
   const value = decodeLatin1(bytes, start, end);
-  if (!noteField(framing, name, value, rules)) return -1;
-  return rules === "lenient" && name === "content-length"
-    ? start + firstOfEqual(value)!.length
-    : end;
+  if (rules === "strict") {
+    noteField(framing, name, value, rules);
+    return end;
+  }
+  if (!noteReceivedField(framing, name, value)) return -1;
+  const first = name === "content-length" ? firstOfEqual(value) : null;
+  return first === null ? end : start + first.length;
 }
 
 function badName(bytes: Uint8Array, start: number, p: number): LocalProtocolError {
