@@ -167,7 +167,8 @@ export class Connection {
    */
   get trailingData(): [data: Uint8Array, closed: boolean] {
     const { bytes, start, end, isClosed } = this.#buffer;
-    return [bytes.slice(start, end), isClosed];
+    // A subclass may make a view of `slice`, as a Buffer of Node.js does.
+    return [new Uint8Array(bytes.subarray(start, end)), isClosed];
   }
 
   /** How many bytes have been received and not been read: of a head that is not complete, say. */

@@ -343,7 +343,7 @@ export class Data {
   declare private readonly isChecked: true;
   /** Tells the events apart. */
   readonly type = "Data";
-  /** The bytes; received ones are a view on what `receiveData` was given. */
+  /** The bytes; received ones are a view on what `receiveData` was given, and of its class. */
   readonly data: Uint8Array;
   /** A received chunk begins here. Chunks are the sender's framing and carry no meaning. */
   readonly chunkStart: boolean;

@@ -1,6 +1,7 @@
 // The life of a connection: the state machines, and what they come to between two peers.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import * as h11 from "../../h11.ts";
 import { ConnectionState, type Trigger } from "../../h11/state.ts";
 import { test } from "../needs.ts";
@@ -731,6 +732,15 @@ Deno.test("Connection.trailingData is a copy, and tells whether the peer closed"
   assertEquals(conn.nextEvent(), h11.PAUSED);
   assertEquals(conn.trailingData, [latin1("abcdef"), true]);
   assertEquals(bytes, latin1("abc"));
+});
+
+Deno.test("Connection.trailingData is a copy of a Buffer of Node.js too", () => {
+  const conn = tunnel(h11.SERVER);
+  const bytes = Buffer.from("abc");
+  conn.receiveData(bytes);
+  const [trailing] = conn.trailingData;
+  bytes.fill(0);
+  assertEquals(trailing, latin1("abc"));
 });
 
 Deno.test("Connection reads chunk ends and starts apart from how the bytes came", () => {
