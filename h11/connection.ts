@@ -98,7 +98,7 @@ export class Connection {
   /** The CRLF before a request line that RFC 9112 2.2 has a server pass over was passed over. */
   #passedOverCRLF = false;
   #requestMethod: string | null = null;
-  /** The request is of HTTP/1.1, and each response to it that can have a body has one. */
+  /** The request is a client's of HTTP/1.1, and each response of ours to it that can have a body has one. */
   #isUsual = false;
   #theirHttpVersion: string | null = null;
   #clientWaits = false;
@@ -456,7 +456,7 @@ export class Connection {
     this.#state.processEvent(role, event.type);
     if (upgrade || connect) this.#state.processSwitchProposal(upgrade, connect);
     this.#requestMethod = event.method;
-    this.#isUsual = event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
+    this.#isUsual = !isOurs && event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
     if (!isOurs) this.#theirHttpVersion = event.httpVersion;
     if (!persists(framing, isHttp10)) this.#state.processKeepAliveDisabled();
     // RFC 9110 10.1.1: an expectation in HTTP/1.0 is passed over.

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import * as h11 from "../../h11.ts";
-import { latin1, receive, serverAfter, text } from "./log.ts";
+import { client, latin1, receive, serverAfter, text } from "./log.ts";
 import {
   CHUNKED,
   CHUNKED_LINE,
@@ -206,6 +206,7 @@ Deno.test("Connection.sendWholeInto() sends text, bytes and nothing, each with i
 });
 
 const DECLINED: [what: string, start: () => h11.Connection, data: string, room: number][] = [
+  ["a client's answer to its own request", () => client(), "hello", 100],
   ["text that is not ASCII", () => serverAfter(request("GET")), "hellö", 100],
   ["a response that there is no room for", () => serverAfter(request("GET")), "hello", 44],
   [
