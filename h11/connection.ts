@@ -548,6 +548,7 @@ export class Connection {
     const isHttp10 = this.#theirHttpVersion === null ||
       this.#theirHttpVersion === "1.0";
     const isHead = this.#requestMethod === "HEAD";
+    const is304 = event.statusCode === 304;
     const hasNoBody = this.#hasNoBody(event);
 
     let bodyFraming: BodyFraming = "content-length";
@@ -558,22 +559,20 @@ export class Connection {
       (hasNoBody && this.#requestMethod === "CONNECT")
     ) {
       if (asked.chunked || asked.contentLength >= 0) without = FRAMING_FIELDS;
-    } else if (whole !== null && event.statusCode !== 304) {
+    } else if (whole !== null && !is304) {
       if (asked.contentLength < 0) added = `${CONTENT_LENGTH}${whole.length}`;
       else if (asked.contentLength !== whole.length && !isHead) {
         throw wrongLength(asked.contentLength, whole.length);
       }
-    } else if (
-      event.statusCode !== 304 && (asked.chunked || asked.contentLength < 0)
-    ) {
-      // A body of unknown length. HEAD gets the fields that GET would get.
+    } else if (asked.chunked || (asked.contentLength < 0 && !is304)) {
+      // A body of unknown length. HEAD gets the fields that GET would get, and 304 may have them.
       if (isHttp10) {
         without = FRAMING_FIELDS;
-        if (!isHead) bodyFraming = "close-delimited";
+        if (!hasNoBody) bodyFraming = "close-delimited";
       } else {
         if (asked.contentLength >= 0) without = ["content-length"];
         if (!asked.chunked) added = "\r\nTransfer-Encoding: chunked";
-        if (!isHead) bodyFraming = "chunked";
+        if (!hasNoBody) bodyFraming = "chunked";
       }
     }
 

@@ -43,6 +43,7 @@ const FRAMING: [
   ["GET", "1.1", 304, [], [], ""],
   ["GET", "1.1", 304, CL, [LENGTH], ""],
   ["GET", "1.1", 304, TE, [CHUNKED_LINE], ""],
+  ["GET", "1.1", 304, [...CL, ...TE], [CHUNKED_LINE], ""],
   // RFC 9110 9.3.2: the fields that GET would have got.
   ["HEAD", "1.1", 200, [], [LENGTH], ""],
   ["HEAD", "1.1", 200, [["Content-Length", "9"]], ["Content-Length: 9"], ""],
@@ -50,6 +51,7 @@ const FRAMING: [
   ["CONNECT", "1.1", 403, [], [LENGTH], "hello"],
   ["GET", "1.0", 200, [], [LENGTH, CLOSE], "hello"],
   ["GET", "1.0", 200, TE, [CLOSE], "hello"],
+  ["GET", "1.0", 304, TE, [CLOSE], ""],
   ["HEAD", "1.0", 200, [], [LENGTH, CLOSE], ""],
 ];
 for (const [method, version, statusCode, given, lines, body] of FRAMING) {
