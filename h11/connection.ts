@@ -227,9 +227,11 @@ export class Connection {
     }
   }
 
-  #peerClosed(): RemoteProtocolError {
+  #peerClosed(when = ""): RemoteProtocolError {
     const what = this.theirRole === CLIENT ? "request" : "response";
-    return new RemoteProtocolError(`Cannot complete a ${what}: the peer closed`);
+    return new RemoteProtocolError(
+      `Cannot complete a ${what}: the peer closed${when} (RFC 9112 8)`,
+    );
   }
 
   /**
@@ -397,7 +399,9 @@ export class Connection {
         }
     }
     if (event !== null) return event;
-    return this.#buffer.isClosed && buffer.length === 0 ? new ConnectionClosed() : NEED_DATA;
+    if (!buffer.isClosed || buffer.length > 0) return NEED_DATA;
+    if (state === SEND_RESPONSE) throw this.#peerClosed(" before it began");
+    return new ConnectionClosed();
   }
 
   #readRequest(): Request | null {

@@ -464,7 +464,16 @@ Deno.test("SERVER may answer before any request, and no request is taken after i
   ]);
   s.send(end);
   assertBoth([c, s], h11.IDLE, h11.MUST_CLOSE);
-  assertEquals(receive(s, [latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]).lines, ["refused 400"]);
+  const { lines, error } = receive(s, [latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]);
+  assertEquals(lines, ["refused 400"]);
+  assert(error!.message.includes("with SERVER in state MUST_CLOSE: expected it in state IDLE"));
+});
+
+Deno.test("SERVER takes no request after sendFailed(), and tells in which state it is itself", () => {
+  const conn = server();
+  conn.sendFailed();
+  const { error } = receive(conn, [latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]);
+  assert(error!.message.includes("with SERVER in state ERROR: expected it in state IDLE"));
 });
 
 // Closing (RFC 9112 9.6). What the end of the stream is in each state of the peer.
@@ -527,6 +536,38 @@ for (const [role, state, start, lines] of CLOSINGS) {
         assertEquals((conn.nextEvent() as h11.Event).type, "ConnectionClosed");
       }
     }
+  });
+}
+
+const CUT_SHORT: [what: string, start: () => h11.Connection, message: string][] = [
+  ["a response before it began", client, "a response: the peer closed before it began"],
+  [
+    "a response after 1xx",
+    () => clientAfter("HTTP/1.1 103 x\r\n\r\n"),
+    "a response: the peer closed before it began",
+  ],
+  ["a head", () => clientAfter("HTTP/1.1 200 x\r\n"), "a response: the peer closed"],
+  ["a request's head", () => serverAfter("GET / HTTP/1.1\r\n"), "a request: the peer closed"],
+  [
+    "a body",
+    () => clientAfter("HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\nhell"),
+    "the body: the peer closed and 4 of 5 bytes came",
+  ],
+  [
+    "chunks",
+    () => clientAfter("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"),
+    "the body: the peer closed and its last chunk did not come",
+  ],
+  [
+    "trailers",
+    () => clientAfter("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"),
+    "the body: the peer closed and the end of the trailer section did not come",
+  ],
+];
+for (const [what, start, message] of CUT_SHORT) {
+  Deno.test(`Connection.nextEvent() tells that the peer closed within ${what}`, () => {
+    const { error } = receive(start(), [END]);
+    assertEquals(error?.message, `Cannot complete ${message} (RFC 9112 8)`);
   });
 }
 

@@ -91,7 +91,7 @@ for (const [method, version, statusCode, given, lines, body] of FRAMING) {
       assertThrows(
         () => conn.send(new h11.Data({ data: latin1("a") })),
         h11.LocalProtocolError,
-        "Cannot send 1 more bytes",
+        "Cannot send 1 bytes of data: this message has no body",
       );
     });
   }
@@ -579,6 +579,16 @@ const REFUSED_SENDS: [
     "SEND_RESPONSE",
   ],
   ["more than the Content-Length", () => answering(CL), data("hello!"), "5 are left"],
+  [
+    "data after a request without a length",
+    () => {
+      const conn = new h11.Connection(h11.CLIENT);
+      conn.send(new h11.Request({ method: "POST", target: "/", headers: { Host: "a" } }));
+      return conn;
+    },
+    data("hi"),
+    "this message has no body",
+  ],
   ["the end before the Content-Length", () => answering(CL), new h11.EndOfMessage(), "5 bytes"],
   [
     "trailers after a Content-Length",
