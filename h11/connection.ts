@@ -185,6 +185,7 @@ export class Connection {
    * @param length How many bytes at the beginning of `data` came, where not all of it did: a view of them need not
    * be made.
    * @throws {LocalProtocolError} Bytes come after the end.
+   * @throws {RangeError} `length` is not one from 0 to that of `data`.
    */
   receiveData(data: Uint8Array, length: number = data.length): void {
     forgetPlaced();
@@ -194,8 +195,13 @@ export class Connection {
       throw new LocalProtocolError(
         "Cannot receive data: the end of the stream was received before",
       );
-    } else {
+    } else if (length > 0 && length <= data.length) {
       this.#buffer.append(data, length);
+    } else {
+      // What stands behind the bytes may be another connection's.
+      throw new RangeError(
+        `Cannot receive ${length} bytes: must be from 0 to the ${data.length} of the array`,
+      );
     }
   }
 

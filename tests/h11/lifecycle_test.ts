@@ -610,6 +610,14 @@ Deno.test("Connection.receiveData() refuses bytes after the end of the stream", 
   assertThrows(() => conn.receiveData(latin1("G")), h11.LocalProtocolError, "Cannot receive data");
 });
 
+for (const length of [-1, NaN, 6]) {
+  Deno.test(`Connection.receiveData() refuses ${length} bytes of an array of 5`, () => {
+    const conn = server();
+    assertThrows(() => conn.receiveData(latin1("GET /"), length), RangeError, `${length} bytes`);
+    assertEquals([conn.bufferedSize, conn.nextEvent()], [0, h11.NEED_DATA]);
+  });
+}
+
 // Errors.
 
 Deno.test("Connection.nextEvent() goes on refusing once it refused, and our side goes on", () => {
