@@ -72,9 +72,11 @@ export class BodyReader {
     if (this.#framing === "close-delimited") return END;
     const received = this.#framing === "content-length"
       ? `${this.#length - this.#remaining} of ${this.#length} bytes came`
+      : this.#part === "trailers"
+      ? "the end of the trailer section did not come"
       : "its last chunk did not come";
     throw new RemoteProtocolError(
-      `Cannot complete the body: the peer closed and ${received}`,
+      `Cannot complete the body: the peer closed and ${received} (RFC 9112 8)`,
     );
   }
 
@@ -221,11 +223,12 @@ export type Output = Uint8Array | Uint8Array[];
 export class BodyWriter {
   #framing: BodyFraming = "content-length";
   #remaining = 0;
+  #length = 0;
 
-  /** Begins a body; `length` is that of a body with Content-Length. */
+  /** Begins a body; `length` is that of a body with Content-Length, and 0 where there is none. */
   begin(framing: BodyFraming, length: number): void {
     this.#framing = framing;
-    this.#remaining = length;
+    this.#remaining = this.#length = length;
   }
 
   /** What to send for a part of the body. @throws {LocalProtocolError} It is over the length. */
@@ -238,8 +241,10 @@ export class BodyWriter {
     if (this.#framing === "content-length") {
       if (data.length > this.#remaining) {
         throw new LocalProtocolError(
-          `Cannot send ${data.length} more bytes: ${this.#remaining} are left of the Content-Length ` +
-            "that was sent (RFC 9110 8.6)",
+          this.#length === 0
+            ? `Cannot send ${data.length} bytes of data: this message has no body (RFC 9112 6.3)`
+            : `Cannot send ${data.length} more bytes: ${this.#remaining} are left of the ` +
+              "Content-Length that was sent (RFC 9110 8.6)",
         );
       }
       this.#remaining -= data.length;

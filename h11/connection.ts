@@ -7,14 +7,17 @@ import { type BodyFraming, BodyReader, BodyWriter, type Output } from "./body.ts
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import {
   ConnectionClosed,
+  Data,
+  EndOfMessage,
   type Event,
   framingOfRequest,
-  type InformationalResponse,
-  type Request,
-  type Response,
+  InformationalResponse,
+  Request,
+  Response,
   startOf,
+  trailersToSend,
 } from "./events.ts";
-import type { Framing } from "./framing.ts";
+import { checkBodyFields, type Framing } from "./framing.ts";
 import { framingOf, Headers, writeSection } from "./headers.ts";
 import {
   parseRequest,
@@ -95,7 +98,7 @@ export class Connection {
   /** The CRLF before a request line that RFC 9112 2.2 has a server pass over was passed over. */
   #passedOverCRLF = false;
   #requestMethod: string | null = null;
-  /** The request is of HTTP/1.1, and each response to it that can have a body has one. */
+  /** The request is a client's of HTTP/1.1, and each response of ours to it that can have a body has one. */
   #isUsual = false;
   #theirHttpVersion: string | null = null;
   #clientWaits = false;
@@ -164,7 +167,8 @@ export class Connection {
    */
   get trailingData(): [data: Uint8Array, closed: boolean] {
     const { bytes, start, end, isClosed } = this.#buffer;
-    return [bytes.slice(start, end), isClosed];
+    // A subclass may make a view of `slice`, as a Buffer of Node.js does.
+    return [new Uint8Array(bytes.subarray(start, end)), isClosed];
   }
 
   /** How many bytes have been received and not been read: of a head that is not complete, say. */
@@ -181,6 +185,7 @@ export class Connection {
    * @param length How many bytes at the beginning of `data` came, where not all of it did: a view of them need not
    * be made.
    * @throws {LocalProtocolError} Bytes come after the end.
+   * @throws {RangeError} `length` is not one from 0 to that of `data`.
    */
   receiveData(data: Uint8Array, length: number = data.length): void {
     forgetPlaced();
@@ -190,8 +195,13 @@ export class Connection {
       throw new LocalProtocolError(
         "Cannot receive data: the end of the stream was received before",
       );
-    } else {
+    } else if (length > 0 && length <= data.length) {
       this.#buffer.append(data, length);
+    } else {
+      // What stands behind the bytes may be another connection's.
+      throw new RangeError(
+        `Cannot receive ${length} bytes: must be from 0 to the ${data.length} of the array`,
+      );
     }
   }
 
@@ -223,9 +233,11 @@ export class Connection {
     }
   }
 
-  #peerClosed(): RemoteProtocolError {
+  #peerClosed(when = ""): RemoteProtocolError {
     const what = this.theirRole === CLIENT ? "request" : "response";
-    return new RemoteProtocolError(`Cannot complete a ${what}: the peer closed`);
+    return new RemoteProtocolError(
+      `Cannot complete a ${what}: the peer closed${when} (RFC 9112 8)`,
+    );
   }
 
   /**
@@ -265,6 +277,7 @@ export class Connection {
   sendWhole(response: Response, data: Uint8Array): Uint8Array[] {
     this.#checkNotBroken(response);
     try {
+      if (!(response instanceof Response)) throw notMade(response, "a Response");
       if (framingOf(response.headers).chunked) {
         const parts = [this.#sendResponse(response)];
         if (!this.#hasNoBody(response)) parts.push(...asParts(this.#writer.data(data)));
@@ -314,34 +327,32 @@ export class Connection {
     return end;
   }
 
-  #checkNotBroken({ type }: Event): void {
+  #checkNotBroken(event: Event): void {
     if (this.ourState === ERROR) {
-      throw new LocalProtocolError(`Cannot send ${type}: we broke the protocol before`);
+      throw new LocalProtocolError(`Cannot send ${shown(event)}: we broke the protocol before`);
     }
   }
 
   #send(event: Event): Output | null {
     this.#checkNotBroken(event);
     try {
-      switch (event.type) {
-        case "Request":
-          return this.#sendRequest(event);
-        case "InformationalResponse":
-          return this.#sendInformational(event);
-        case "Response":
-          return this.#sendResponse(event);
-        case "Data":
-          this.#process(this.ourRole, event);
-          return this.#writer.data(event.data);
-        case "EndOfMessage":
-          this.#process(this.ourRole, event);
-          return this.#writer.end(event.headers);
-        case "ConnectionClosed":
-          this.#process(this.ourRole, event);
-          return null;
-        default:
-          throw new LocalProtocolError(`Cannot send ${String(event)}: expected an event`);
+      // An object that only looks like an event was never checked.
+      if (event instanceof Data) {
+        this.#process(this.ourRole, event);
+        return this.#writer.data(event.data);
       }
+      if (event instanceof EndOfMessage) {
+        this.#process(this.ourRole, event);
+        return this.#writer.end(trailersToSend(event));
+      }
+      if (event instanceof Response) return this.#sendResponse(event);
+      if (event instanceof Request) return this.#sendRequest(event);
+      if (event instanceof InformationalResponse) return this.#sendInformational(event);
+      if (event instanceof ConnectionClosed) {
+        this.#process(this.ourRole, event);
+        return null;
+      }
+      throw notMade(event, "an event");
     } catch (error) {
       this.#state.processError(this.ourRole);
       throw error;
@@ -394,7 +405,9 @@ export class Connection {
         }
     }
     if (event !== null) return event;
-    return this.#buffer.isClosed && buffer.length === 0 ? new ConnectionClosed() : NEED_DATA;
+    if (!buffer.isClosed || buffer.length > 0) return NEED_DATA;
+    if (state === SEND_RESPONSE) throw this.#peerClosed(" before it began");
+    return new ConnectionClosed();
   }
 
   #readRequest(): Request | null {
@@ -453,7 +466,7 @@ export class Connection {
     this.#state.processEvent(role, event.type);
     if (upgrade || connect) this.#state.processSwitchProposal(upgrade, connect);
     this.#requestMethod = event.method;
-    this.#isUsual = event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
+    this.#isUsual = !isOurs && event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
     if (!isOurs) this.#theirHttpVersion = event.httpVersion;
     if (!persists(framing, isHttp10)) this.#state.processKeepAliveDisabled();
     // RFC 9110 10.1.1: an expectation in HTTP/1.0 is passed over.
@@ -472,6 +485,7 @@ export class Connection {
     const isOurs = role === this.ourRole;
     const framing = framingOf(event.headers);
     const isHttp10 = event.httpVersion === "1.0";
+    if (!isOurs && framing.isBroken && !this.#hasNoBody(event)) checkBodyFields(event.headers);
     this.#state.processEvent(role, trigger);
     this.#clientWaits = false;
     if (isOurs) return;
@@ -505,6 +519,13 @@ export class Connection {
 
   #sendRequest(event: Request): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
+    // RFC 9112 6.3: what comes after a response answers nothing, and must not be taken for the answer to this.
+    if (this.theirState === IDLE && this.#buffer.length > 0) {
+      throw new LocalProtocolError(
+        `Cannot send Request: ${this.#buffer.length} bytes came before it, which answer nothing; ` +
+          "close the connection (RFC 9112 6.3)",
+      );
+    }
     this.#process(this.ourRole, event);
     // RFC 9110 7.2: Host should come first.
     const host = event.headers.rawItems().find(([name]) => name.toLowerCase() === "host")!;
@@ -537,6 +558,7 @@ export class Connection {
     const isHttp10 = this.#theirHttpVersion === null ||
       this.#theirHttpVersion === "1.0";
     const isHead = this.#requestMethod === "HEAD";
+    const is304 = event.statusCode === 304;
     const hasNoBody = this.#hasNoBody(event);
 
     let bodyFraming: BodyFraming = "content-length";
@@ -547,22 +569,20 @@ export class Connection {
       (hasNoBody && this.#requestMethod === "CONNECT")
     ) {
       if (asked.chunked || asked.contentLength >= 0) without = FRAMING_FIELDS;
-    } else if (whole !== null && event.statusCode !== 304) {
+    } else if (whole !== null && !is304) {
       if (asked.contentLength < 0) added = `${CONTENT_LENGTH}${whole.length}`;
       else if (asked.contentLength !== whole.length && !isHead) {
         throw wrongLength(asked.contentLength, whole.length);
       }
-    } else if (
-      event.statusCode !== 304 && (asked.chunked || asked.contentLength < 0)
-    ) {
-      // A body of unknown length. HEAD gets the fields that GET would get.
+    } else if (asked.chunked || (asked.contentLength < 0 && !is304)) {
+      // A body of unknown length. HEAD gets the fields that GET would get, and 304 may have them.
       if (isHttp10) {
         without = FRAMING_FIELDS;
-        if (!isHead) bodyFraming = "close-delimited";
+        if (!hasNoBody) bodyFraming = "close-delimited";
       } else {
         if (asked.contentLength >= 0) without = ["content-length"];
         if (!asked.chunked) added = "\r\nTransfer-Encoding: chunked";
-        if (!isHead) bodyFraming = "chunked";
+        if (!hasNoBody) bodyFraming = "chunked";
       }
     }
 
@@ -602,6 +622,19 @@ const NO_TRAILERS = new Headers();
 
 function asParts(output: Output): Uint8Array[] {
   return output instanceof Uint8Array ? output.length === 0 ? [] : [output] : output;
+}
+
+/** What is sent, for an error message. */
+function shown(event: unknown): string {
+  if (event === null || typeof event !== "object") return String(event);
+  const { type } = event as { type?: unknown };
+  return typeof type === "string" ? type : "an object";
+}
+
+function notMade(given: unknown, expected: string): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot send ${shown(given)}: expected ${expected} that its class has made and checked`,
+  );
 }
 
 function wrongLength(told: number, length: number): LocalProtocolError {

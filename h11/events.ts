@@ -1,10 +1,13 @@
 // The events: what the two sides of a connection say to each other. An event is checked when it is
 // built, so the rest of the engine takes a valid one for granted. Received ones were checked as bytes.
+//
+// An object that only looks like an event was not checked. A private member makes TypeScript tell the two
+// apart; where a class has none to use, it declares one, which costs nothing when the program runs.
 
 import { LocalProtocolError } from "./errors.ts";
 import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./grammar.ts";
 import type { Framing } from "./framing.ts";
-import { framingOf, Headers, type HeadersInit } from "./headers.ts";
+import { framingOf, Headers, type HeadersInit, toBuilt } from "./headers.ts";
 import { FORBIDDEN_TRAILERS, ReceivedFields } from "./received_fields.ts";
 import { encodeLatin1, Piece } from "./output.ts";
 import { quote } from "./text.ts";
@@ -194,6 +197,7 @@ export interface AnyResponse {
  * (RFC 9110 15.2).
  */
 export class InformationalResponse implements AnyResponse {
+  declare private readonly isChecked: true;
   /** Tells the events apart. */
   readonly type = "InformationalResponse";
   /** The status code. */
@@ -336,9 +340,10 @@ export interface DataInit {
 
 /** A part of a message's body. */
 export class Data {
+  declare private readonly isChecked: true;
   /** Tells the events apart. */
   readonly type = "Data";
-  /** The bytes; received ones are a view on what `receiveData` was given. */
+  /** The bytes; received ones are a view on what `receiveData` was given, and of its class. */
   readonly data: Uint8Array;
   /** A received chunk begins here. Chunks are the sender's framing and carry no meaning. */
   readonly chunkStart: boolean;
@@ -366,6 +371,7 @@ export interface EndOfMessageInit {
 
 /** A message is complete. */
 export class EndOfMessage {
+  declare private readonly isChecked: true;
   /** Tells the events apart. */
   readonly type = "EndOfMessage";
   /** The trailer fields (RFC 9110 6.5). */
@@ -391,6 +397,14 @@ export class EndOfMessage {
   }
 }
 
+/** The trailers of `event` that may be sent: a user agent keeps all that it received (RFC 9110 6.5.1). */
+export function trailersToSend({ headers }: EndOfMessage): Headers {
+  if (headers.length === 0) return headers;
+  const items = headers.rawItems();
+  const allowed = items.filter(([name]) => !FORBIDDEN_TRAILERS.has(name.toLowerCase()));
+  return allowed.length === items.length ? headers : new Headers(allowed);
+}
+
 function checkTrailers(headers: Headers): void {
   for (const [name] of headers) {
     if (FORBIDDEN_TRAILERS.has(name)) {
@@ -405,6 +419,7 @@ const NO_HEADERS = new Headers();
 
 /** A side closes its half of the connection: it sends no more, but may still receive. */
 export class ConnectionClosed {
+  declare private readonly isChecked: true;
   /** Tells the events apart. */
   readonly type = "ConnectionClosed";
 }
@@ -448,7 +463,7 @@ export function twoFramings(): LocalProtocolError {
 }
 
 function toHeaders(init: HeadersInit = NO_HEADERS): Headers {
-  return init instanceof Headers ? init : new Headers(init);
+  return init instanceof Headers ? toBuilt(init) : new Headers(init);
 }
 
 function toVersion(version = "1.1"): string {

@@ -16,7 +16,8 @@ const CHUNKED = 1,
   KEEP_ALIVE = 4,
   UPGRADE_OPTION = 8,
   UPGRADE = 16,
-  EXPECT_CONTINUE = 32;
+  EXPECT_CONTINUE = 32,
+  BROKEN = 64;
 
 /** What the fields of one head say. */
 export class Framing {
@@ -50,6 +51,11 @@ export class Framing {
   /** An Upgrade field that names a protocol. */
   get upgrade(): boolean {
     return (this.said & UPGRADE) !== 0;
+  }
+
+  /** A user agent has received Content-Length or Transfer-Encoding that frame no body: see `checkBodyFields`. */
+  get isBroken(): boolean {
+    return (this.said & BROKEN) !== 0;
   }
 
   /** `Expect: 100-continue`. */
@@ -129,6 +135,31 @@ export function noteField(
       framing.said |= EXPECT_CONTINUE;
   }
   return true;
+}
+
+/**
+ * As `noteField`, for a user agent. What is wrong with a field that frames the body is no error before there is a
+ * body: a response to HEAD, 1xx, 204 and 304 end with their head whatever it says (RFC 9112 6.3 rule 1), and in 2xx
+ * to CONNECT these fields must be ignored (rule 2).
+ */
+export function noteReceivedField(framing: Framing, name: string, value: string): boolean {
+  try {
+    return noteField(framing, name, value, "lenient");
+  } catch (error) {
+    if (!(error instanceof LocalProtocolError)) throw error;
+    framing.said |= BROKEN;
+    return true;
+  }
+}
+
+/** Judges the fields of a body that is there. @throws {LocalProtocolError} They are broken. */
+export function checkBodyFields(fields: Iterable<readonly [name: string, value: string]>): void {
+  const framing = new Framing();
+  for (const [name, value] of fields) {
+    if (name === "content-length" || name === "transfer-encoding") {
+      noteField(framing, name, value, "lenient");
+    }
+  }
 }
 
 /** Takes note of a Host field whose value is `bytes[start, end)`. */

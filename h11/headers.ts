@@ -16,6 +16,8 @@ export type HeadersInit =
 
 /** What `headers` say of the message's framing. */
 export let framingOf: (headers: Headers) => Framing;
+/** `headers`, judged as what we send is: received ones may come from a user agent's response, or from trailers. */
+export let toBuilt: (headers: Headers) => Headers;
 /**
  * Makes the bytes of a head or of a trailer section. `start` and `added` are lines without their last
  * CRLF, which the fields come between, but for those whose lower-cased names are in `without`; `body`
@@ -52,6 +54,8 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 
   static {
     framingOf = (headers) => headers.#fields.framing;
+    toBuilt = (headers) =>
+      headers.#fields instanceof BuiltFields ? headers : new Headers(headers.rawItems());
     writeSection = (start, headers, without = NONE, added = "", body = NO_BYTES) => {
       const fields = headers.#fields instanceof BuiltFields
         ? headers.#fields

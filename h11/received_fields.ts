@@ -10,6 +10,7 @@ import {
   noteConnectionOption,
   noteField,
   noteHost,
+  noteReceivedField,
   type Rules,
 } from "./framing.ts";
 import { endOfRun, FIELD_VALUE, isBlank, TOKEN } from "./grammar.ts";
@@ -84,8 +85,9 @@ const COPY_LOOP_MAX = 64;
 /** So many bytes more than have to be may be copied. */
 const MORE_MAX = 512;
 
-// Bytes that were placed with the last section and are not its own: what a client has sent with it.
-let rest: ReceiveBuffer | null = null;
+// Bytes that were placed with the last section and are not its own: what a client has sent with it. They are
+// known by the array they came in, not by their buffer, which may have moved them to another since.
+let rest: Uint8Array | null = null;
 let restStart = 0;
 let restEnd = 0;
 /** Where they stand in the area of heads. */
@@ -93,19 +95,19 @@ let restAt = 0;
 
 /** Up to where what is in `buffer` is placed already; 0 where it is not. */
 export function placedEnd(buffer: ReceiveBuffer): number {
-  return buffer === rest && buffer.start === restStart && heads.used === restAt ? restEnd : 0;
+  return buffer.bytes === rest && buffer.start === restStart && heads.used === restAt ? restEnd : 0;
 }
 
 /** A section took bytes of what was placed: those up to `end` are left in `buffer`. */
 export function leave(buffer: ReceiveBuffer, end: number): void {
   if (buffer.start === end) return;
-  rest = buffer;
+  rest = buffer.bytes;
   restStart = buffer.start;
   restEnd = end;
   restAt = heads.used;
 }
 
-/** A buffer may have other bytes than before. */
+/** An array may have other bytes than before. */
 export function forgetPlaced(): void {
   rest = null;
 }
@@ -264,10 +266,13 @@ function noteBytes(
   // A user agent has no use for an expectation of the server's.
   if (rules === "lenient" && name === "expect") return end;
   const value = decodeLatin1(bytes, start, end);
-  if (!noteField(framing, name, value, rules)) return -1;
-  return rules === "lenient" && name === "content-length"
-    ? start + firstOfEqual(value)!.length
-    : end;
+  if (rules === "strict") {
+    noteField(framing, name, value, rules);
+    return end;
+  }
+  if (!noteReceivedField(framing, name, value)) return -1;
+  const first = name === "content-length" ? firstOfEqual(value) : null;
+  return first === null ? end : start + first.length;
 }
 
 function badName(bytes: Uint8Array, start: number, p: number): LocalProtocolError {

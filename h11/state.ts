@@ -355,10 +355,14 @@ export class ConnectionState {
 }
 
 function notAllowed(role: Role, situation: number, trigger: Trigger): LocalProtocolError {
-  let state = role === CLIENT ? clientOf(situation) : serverOf(situation);
+  const state = role === CLIENT ? clientOf(situation) : serverOf(situation);
   if (role === CLIENT && EVENT_TRIGGERED_TRANSITIONS.CLIENT[state]?.[trigger] !== undefined) {
-    // It is the server that the request cannot move.
-    [role, state, trigger] = [SERVER, serverOf(situation), "Request from CLIENT"];
+    // It is the server that the request cannot move: it answered before, broke the protocol, or has closed.
+    return new LocalProtocolError(
+      `Cannot use ${trigger} with SERVER in state ${
+        serverOf(situation)
+      }: expected it in state IDLE`,
+    );
   }
   const allowed = Object.keys(EVENT_TRIGGERED_TRANSITIONS[role][state] ?? {})
     .filter((other) => other !== "Request from CLIENT");

@@ -97,6 +97,13 @@ const REFUSED: [what: string, message: string, status: number, source: string][]
     "RFC 9112 6.1",
   ],
 
+  [
+    "a broken Content-Length with Transfer-Encoding",
+    body("Transfer-Encoding: chunked\r\nContent-Length: x\r\n\r\n0\r\n\r\n"),
+    400,
+    "RFC 9112 6.3",
+  ],
+
   ["101 that was not asked for", "HTTP/1.1 101 x\r\nUpgrade: a\r\n\r\n", 400, "RFC 9110 15.2.2"],
   ["bytes after a response that closes", empty("Connection: close") + "x", 400, "RFC 9112 9.6"],
 ];
@@ -111,6 +118,11 @@ for (const [what, message, status, source] of REFUSED) {
     }
   });
 }
+
+Deno.test("CLIENT refuses broken framing fields with 4xx to CONNECT, which has a body (RFC 9112 6.3)", () => {
+  const message = latin1("HTTP/1.1 403 x\r\nTransfer-Encoding: gzip\r\n\r\n");
+  assertEquals(receive(client("CONNECT"), [message]).lines, ["refused 501"]);
+});
 
 const REFUSED_CHUNKS: [what: string, body: string, source: string][] = [
   ["an empty chunk size", "\r\n", "RFC 9112 7.1"],
@@ -297,6 +309,33 @@ const ACCEPTED: [what: string, method: string, message: string, events: string[]
     "end",
     "closed",
   ]],
+  // Fields that frame a body are broken where there is none (RFC 9112 6.3 rules 1 and 2).
+  ...[
+    "Transfer-Encoding: gzip",
+    "Transfer-Encoding: chunked\nTransfer-Encoding: gzip",
+    "Content-Length: x",
+    "Content-Length: 5, 6",
+    "Content-Length: 5\nContent-Length: 6",
+  ].flatMap((fields): typeof ACCEPTED => {
+    const head = (status: string): string =>
+      `HTTP/1.1 ${status} x\r\n${fields.replace("\n", "\r\n")}\r\n\r\n`;
+    const what = JSON.stringify(fields);
+    return [
+      [`${what} after HEAD`, "HEAD", head("200"), [`HTTP/1.1 200 x\n${fields}`, "end", "closed"]],
+      [`${what} with 204`, "GET", head("204"), [`HTTP/1.1 204 x\n${fields}`, "end", "closed"]],
+      [`${what} with 304`, "GET", head("304"), [`HTTP/1.1 304 x\n${fields}`, "end", "closed"]],
+      [`${what} with 2xx to CONNECT`, "CONNECT", head("299"), [
+        `HTTP/1.1 299 x\n${fields}`,
+        "PAUSED",
+      ]],
+      [`${what} with 1xx`, "GET", head("103") + empty(), [
+        `HTTP/1.1 103 x\n${fields}`,
+        EMPTY_HEAD,
+        "end",
+        "closed",
+      ]],
+    ];
+  }),
   ["a body with 4xx to CONNECT", "CONNECT", "HTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\nno", [
     "HTTP/1.1 403 x\nContent-Length: 2",
     "data no",

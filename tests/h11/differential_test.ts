@@ -38,8 +38,8 @@ interface Class {
   name: string;
   role: h11.Role | "both";
   kind: Kind;
-  /** Whether the bytes, as text, have what makes the difference. */
-  isIn: (message: string) => boolean;
+  /** Whether the bytes, as text, have what makes the difference; `method` is what a client asked with. */
+  isIn: (message: string, method: string) => boolean;
   example: string;
 }
 
@@ -104,6 +104,16 @@ const FORBIDDEN = new RegExp(
     "content-type|content-range|keep-alive):",
   "im",
 );
+
+/** Whether there is anything but one length, or chunked. */
+function framesBadly(message: string): boolean {
+  const lengths = values(message, "content-length").flatMap((value) =>
+    value.split(/[ \t]*,[ \t]*/)
+  );
+  return lengths.some((length) => !/^\d+$/.test(length) || Number(length) !== Number(lengths[0])) ||
+    !["", "chunked"].includes(values(message, "transfer-encoding").join("\n").toLowerCase()) ||
+    /^transfer-encoding:[ \t]*\r?$/im.test(message);
+}
 
 const CLASSES: Class[] = [
   {
@@ -273,6 +283,15 @@ const CLASSES: Class[] = [
     isIn: (m) => values(m, "content-length").some((value) => /^0\d/.test(value)),
     example: `${OK}Content-Length: 00\r\nContent-Length: 0\r\n\r\n`,
   },
+  {
+    name: "fields that frame a body that is not there (RFC 9112 6.3)",
+    role: h11.CLIENT,
+    kind: "laxer",
+    isIn: (m, method) =>
+      (method === "HEAD" || method === "CONNECT" || /HTTP\/1\.\d (?:1\d\d|204|304)\b/.test(m)) &&
+      framesBadly(m.replaceAll(/\r?\n[ \t]+/g, " ")),
+    example: "HTTP/1.1 204 x\r\nTransfer-Encoding: gzip\r\n\r\n",
+  },
 
   {
     name: "a trailer that must not be one, and is dropped (RFC 9110 6.5.1)",
@@ -302,7 +321,9 @@ interface Case {
 function ours({ message, kind }: Case): string[] {
   const method = METHODS[kind];
   const conn = kind === 0 ? server() : client(method);
-  const { lines } = converse(conn, message === "" ? [END] : [latin1(message), END], method);
+  const { lines } = converse(conn, message === "" ? [END] : [latin1(message), END], {
+    method,
+  });
   // h11 gives the value of Transfer-Encoding in lower case.
   return lines.map((line) =>
     /^(data|PAUSED) /.test(line) ? line : line.replace(/^refused .*/, "refused")
@@ -384,7 +405,8 @@ function difference(we: string[], they: string[]): Kind | null {
 function explanations({ message, kind }: Case, difference: Kind): Class[] {
   const role = kind === 0 ? h11.SERVER : h11.CLIENT;
   return CLASSES.filter((c) =>
-    (c.role === "both" || c.role === role) && c.kind === difference && c.isIn(message)
+    (c.role === "both" || c.role === role) && c.kind === difference &&
+    c.isIn(message, METHODS[kind])
   );
 }
 

@@ -118,6 +118,8 @@ const REFUSED: [what: string, name: string, value: string][] = [
   ["a value of white space", "X", " "],
   ["a number as value", "X", 5 as unknown as string],
   ["no value", "X", undefined as unknown as string],
+  ["null as value", "X", null as unknown as string],
+  ["null as the first value of a name", "X-Never-Before", null as unknown as string],
   ["an empty Host", "Host", ""],
   ["a Host that is none", "host", "a/b"],
   ["a Content-Length with a sign", "Content-Length", "-1"],

@@ -1,10 +1,11 @@
 // The life of a connection: the state machines, and what they come to between two peers.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import * as h11 from "../../h11.ts";
 import { ConnectionState, type Trigger } from "../../h11/state.ts";
 import { test } from "../needs.ts";
-import { client, END, latin1, Log, receive, server, serverAfter, text } from "./log.ts";
+import { ask, client, END, latin1, Log, receive, server, serverAfter, text } from "./log.ts";
 import { stateDiagram } from "./state_diagram.ts";
 
 // The state machines. Here they are written down a second time, from h11's manual and RFC 9112, and
@@ -371,14 +372,65 @@ Deno.test("Connection.nextEvent() pauses before what comes early, byte by byte, 
   assertEquals((conn.nextEvent() as h11.Request).target, "/b");
 });
 
-Deno.test("CLIENT pauses before bytes that follow a response, and reads them in the next cycle", () => {
-  const conn = client();
+// What a client receives when it has asked for nothing (RFC 9112 6.3).
+
+const SURPLUS: [what: string, bytes: string][] = [
+  ["a whole response", "HTTP/1.1 204 x\r\n\r\n"],
+  ["a part of one", "HTTP/1.1"],
+  ["an empty line", "\r\n"],
+];
+const BEFORE_REQUEST: [when: string, start: (surplus: Uint8Array) => h11.Connection][] = [
+  ["that came with a response", (surplus) => {
+    const conn = client();
+    receive(conn, [latin1("HTTP/1.1 204 x\r\n\r\n" + text(surplus))]);
+    conn.startNextCycle();
+    return conn;
+  }],
+  ["that came after a response", (surplus) => {
+    const conn = clientAfter("HTTP/1.1 204 x\r\n\r\n");
+    conn.startNextCycle();
+    conn.receiveData(surplus);
+    return conn;
+  }],
+  ["that came before all", (surplus) => {
+    const conn = new h11.Connection(h11.CLIENT);
+    conn.receiveData(surplus);
+    return conn;
+  }],
+];
+for (const [what, surplus] of SURPLUS) {
+  for (const [when, start] of BEFORE_REQUEST) {
+    Deno.test(`CLIENT does not send a request while ${what} is unread ${when}`, () => {
+      const conn = start(latin1(surplus));
+      assertThrows(
+        () => ask(conn, "GET"),
+        h11.LocalProtocolError,
+        `Cannot send Request: ${surplus.length} bytes came before it`,
+      );
+      assertEquals(conn.ourState, h11.ERROR);
+    });
+  }
+}
+
+Deno.test("CLIENT pauses before bytes that follow a response", () => {
   const answer = "HTTP/1.1 204 x\r\n\r\n";
-  assertEquals(receive(conn, [latin1(answer + answer)]).lines, ["HTTP/1.1 204 x", "end", "PAUSED"]);
+  const { lines } = receive(client(), [latin1(answer + answer)]);
+  assertEquals(lines, ["HTTP/1.1 204 x", "end", "PAUSED"]);
+});
+
+Deno.test("CLIENT reads a response that comes while it asks for nothing, and sends no request then", () => {
+  const conn = clientAfter("HTTP/1.1 204 x\r\n\r\n");
   conn.startNextCycle();
-  conn.send(request());
-  conn.send(end);
-  assertEquals((conn.nextEvent() as h11.Response).statusCode, 204);
+  const { lines } = receive(conn, [
+    latin1("HTTP/1.1 408 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+    END,
+  ]);
+  assertEquals(lines, [
+    "HTTP/1.1 408 x\nContent-Length: 0\nConnection: close",
+    "end",
+    "closed",
+  ]);
+  assertThrows(() => ask(conn, "GET"), h11.LocalProtocolError, "in state MUST_CLOSE");
 });
 
 // Answers that come early.
@@ -412,7 +464,16 @@ Deno.test("SERVER may answer before any request, and no request is taken after i
   ]);
   s.send(end);
   assertBoth([c, s], h11.IDLE, h11.MUST_CLOSE);
-  assertEquals(receive(s, [latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]).lines, ["refused 400"]);
+  const { lines, error } = receive(s, [latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]);
+  assertEquals(lines, ["refused 400"]);
+  assert(error!.message.includes("with SERVER in state MUST_CLOSE: expected it in state IDLE"));
+});
+
+Deno.test("SERVER takes no request after sendFailed(), and tells in which state it is itself", () => {
+  const conn = server();
+  conn.sendFailed();
+  const { error } = receive(conn, [latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]);
+  assert(error!.message.includes("with SERVER in state ERROR: expected it in state IDLE"));
 });
 
 // Closing (RFC 9112 9.6). What the end of the stream is in each state of the peer.
@@ -478,6 +539,38 @@ for (const [role, state, start, lines] of CLOSINGS) {
   });
 }
 
+const CUT_SHORT: [what: string, start: () => h11.Connection, message: string][] = [
+  ["a response before it began", client, "a response: the peer closed before it began"],
+  [
+    "a response after 1xx",
+    () => clientAfter("HTTP/1.1 103 x\r\n\r\n"),
+    "a response: the peer closed before it began",
+  ],
+  ["a head", () => clientAfter("HTTP/1.1 200 x\r\n"), "a response: the peer closed"],
+  ["a request's head", () => serverAfter("GET / HTTP/1.1\r\n"), "a request: the peer closed"],
+  [
+    "a body",
+    () => clientAfter("HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\nhell"),
+    "the body: the peer closed and 4 of 5 bytes came",
+  ],
+  [
+    "chunks",
+    () => clientAfter("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"),
+    "the body: the peer closed and its last chunk did not come",
+  ],
+  [
+    "trailers",
+    () => clientAfter("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"),
+    "the body: the peer closed and the end of the trailer section did not come",
+  ],
+];
+for (const [what, start, message] of CUT_SHORT) {
+  Deno.test(`Connection.nextEvent() tells that the peer closed within ${what}`, () => {
+    const { error } = receive(start(), [END]);
+    assertEquals(error?.message, `Cannot complete ${message} (RFC 9112 8)`);
+  });
+}
+
 Deno.test("SERVER answers a client that closed its half after its request", () => {
   const [c, s] = pair();
   send(c, s, request(), end);
@@ -516,6 +609,14 @@ Deno.test("Connection.receiveData() refuses bytes after the end of the stream", 
   conn.receiveData(END);
   assertThrows(() => conn.receiveData(latin1("G")), h11.LocalProtocolError, "Cannot receive data");
 });
+
+for (const length of [-1, NaN, 6]) {
+  Deno.test(`Connection.receiveData() refuses ${length} bytes of an array of 5`, () => {
+    const conn = server();
+    assertThrows(() => conn.receiveData(latin1("GET /"), length), RangeError, `${length} bytes`);
+    assertEquals([conn.bufferedSize, conn.nextEvent()], [0, h11.NEED_DATA]);
+  });
+}
 
 // Errors.
 
@@ -682,6 +783,15 @@ Deno.test("Connection.trailingData is a copy, and tells whether the peer closed"
   assertEquals(bytes, latin1("abc"));
 });
 
+Deno.test("Connection.trailingData is a copy of a Buffer of Node.js too", () => {
+  const conn = tunnel(h11.SERVER);
+  const bytes = Buffer.from("abc");
+  conn.receiveData(bytes);
+  const [trailing] = conn.trailingData;
+  bytes.fill(0);
+  assertEquals(trailing, latin1("abc"));
+});
+
 Deno.test("Connection reads chunk ends and starts apart from how the bytes came", () => {
   const conn = serverAfter("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
   const log = new Log();
@@ -711,6 +821,19 @@ Deno.test("Connection keeps what is buffered once it has returned PAUSED", () =>
   conn.send(new h11.EndOfMessage());
   conn.startNextCycle();
   assertEquals((conn.nextEvent() as h11.Request).target, "/second");
+});
+
+Deno.test("Connection reads a request whose bytes were moved while it was PAUSED, behind an empty line", () => {
+  const conn = serverAfter(
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+  );
+  const next = `GET /next HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(5000)}\r\n\r\n`;
+  // What ends the trailers is as long as what is passed over, so that the request stands as far from the front
+  // of the bytes it came in as of those it is moved to.
+  assertEquals(receive(conn, [latin1("\r\n\r\n" + next)]).lines, ["end", "PAUSED"]);
+  conn.sendWhole(new h11.Response({ statusCode: 200 }), latin1(""));
+  conn.startNextCycle();
+  assertEquals((conn.nextEvent() as h11.Request).target, "/next");
 });
 
 Deno.test("Connections that are given one array one after the other read what it holds then", () => {

@@ -103,13 +103,27 @@ export function receive(conn: h11.Connection, parts: Iterable<Uint8Array>): Log 
   return log;
 }
 
+/** What takes part in a conversation. */
+interface Conversation {
+  /** What a client asks with. */
+  method?: string;
+  /** A server answers when there is nothing more to read, not when the request ends. */
+  isLate?: boolean;
+}
+
 /**
  * As `receive`, and takes part: a server answers each request, a client whose peer is ahead of it
- * asks again with `method`, and where the protocol was switched the bytes that follow are taken down.
+ * asks again with `method` on another connection, which is given what is left, and where the protocol
+ * was switched the bytes that follow are taken down.
  */
-export function converse(conn: h11.Connection, parts: Iterable<Uint8Array>, method = "GET"): Log {
+export function converse(
+  conn: h11.Connection,
+  parts: Iterable<Uint8Array>,
+  { method = "GET", isLate = false }: Conversation = {},
+): Log {
   const log = new Log();
   const rest = parts[Symbol.iterator]();
+  let isOwed = false;
   for (;;) {
     let event;
     try {
@@ -119,6 +133,11 @@ export function converse(conn: h11.Connection, parts: Iterable<Uint8Array>, meth
       return log;
     }
     if (event === h11.NEED_DATA || event === h11.PAUSED) {
+      if (isOwed) {
+        isOwed = false;
+        conn = goOn(conn, method);
+        continue;
+      }
       const { value } = rest.next();
       if (value !== undefined) {
         conn.receiveData(value);
@@ -129,22 +148,29 @@ export function converse(conn: h11.Connection, parts: Iterable<Uint8Array>, meth
     }
     log.add(event);
     if (event.type === "ConnectionClosed") return log;
-    if (event.type === "EndOfMessage") goOn(conn, method);
+    if (event.type !== "EndOfMessage") continue;
+    if (isLate) isOwed = true;
+    else conn = goOn(conn, method);
   }
 }
 
-function goOn(conn: h11.Connection, method: string): void {
+/** Answers a request; the connection that is used next. */
+function goOn(conn: h11.Connection, method: string): h11.Connection {
   if (conn.ourState === h11.SEND_RESPONSE) {
     conn.send(new h11.Response({ statusCode: 200, headers: { "Content-Length": "0" } }));
     if (conn.theirState !== h11.SWITCHED_PROTOCOL) conn.send(new h11.EndOfMessage());
   }
-  if (conn.ourState !== h11.DONE || conn.theirState !== h11.DONE) return;
+  if (conn.ourState !== h11.DONE || conn.theirState !== h11.DONE) return conn;
   conn.startNextCycle();
-  if (conn.ourRole === h11.CLIENT && conn.trailingData[0].length > 0) ask(conn, method);
+  const [rest] = conn.trailingData;
+  if (conn.ourRole === h11.SERVER || rest.length === 0) return conn;
+  const next = client(method);
+  next.receiveData(rest);
+  return next;
 }
 
 /** Sends a request without a body. */
-function ask(conn: h11.Connection, method: string): void {
+export function ask(conn: h11.Connection, method: string): void {
   const target = method === "CONNECT" ? "a:443" : "/";
   conn.send(new h11.Request({ method, target, headers: { Host: "a" } }));
   conn.send(new h11.EndOfMessage());

@@ -71,6 +71,60 @@ Deno.test("SERVER reads a request the same whatever came before it on the connec
   assert(repeated > 1000);
 });
 
+/** A server that is asked for an event after another one was, which takes the same areas for what it reads. */
+class Disturbed extends h11.Connection {
+  readonly #random: Random;
+  #other = server();
+
+  constructor(random: Random) {
+    super(h11.SERVER);
+    this.#random = random;
+  }
+
+  override nextEvent(): ReturnType<h11.Connection["nextEvent"]> {
+    if (this.#random.chance(0.1)) {
+      this.#other = server();
+      this.#other.receiveData(this.#random.pick(DISTURBANCES));
+    }
+    if (this.#random.chance(0.2)) this.#other.nextEvent();
+    return super.nextEvent();
+  }
+}
+const DISTURBANCES = [1, 100, 5000].map((size) =>
+  latin1(`GET / HTTP/1.1\r\nHost: b\r\nY: ${"y".repeat(size)}\r\n\r\nGET /`)
+);
+
+/** The bytes in pieces, most of which end with a line, each in one array that is written over; and the end. */
+function* inOneArray(random: Random, bytes: Uint8Array): Generator<Uint8Array> {
+  const area = new Uint8Array(32 * 1024);
+  for (let at = 0; at < bytes.length;) {
+    let size = 1 + random.below(random.pick([10, 10, 16_000]));
+    if (random.chance(0.7)) size = Math.max(bytes.indexOf(LF, at + size - 1) + 1 - at, size);
+    const piece = bytes.subarray(at, at += size);
+    area.fill(0x58, 0, piece.length + 100).set(piece);
+    yield area.subarray(0, piece.length);
+  }
+  yield END;
+}
+const LF = 0x0a;
+
+Deno.test("SERVER that answers late reads as one that answers at once, whoever reads in between", () => {
+  forSeeds(800, (random) => {
+    const messages = random.some(2, 4, () => {
+      const message = request(random).replace("\r\n", random.pick(["\r\n", LONG]));
+      return random.pick(["", "\r\n"]) + message;
+    });
+    const bytes = latin1(messages.join(""));
+    const { lines } = converse(server(), [bytes, END]);
+    for (let i = 0; i < 4; i++) {
+      const late = converse(new Disturbed(random), inOneArray(random, bytes), { isLate: true });
+      assertEquals(late.lines, lines, messages.join(""));
+    }
+  });
+});
+/** A line that takes a head over what is read of it at first. */
+const LONG = `\r\nX: ${"x".repeat(5000)}\r\n`;
+
 /** The message with one byte made another. */
 function withOtherByte(random: Random, message: string): string {
   const at = random.below(message.length);

@@ -10,7 +10,7 @@ export function request(method: string, version = "1.1", ...lines: string[]): st
   return [`${method} ${target} HTTP/${version}`, "Host: a", ...lines, "\r\n"].join("\r\n");
 }
 
-export function response(statusCode: number, headers: Pairs = []): h11.Response {
+export function response(statusCode: number, headers: h11.HeadersInit = []): h11.Response {
   return new h11.Response({ statusCode, reason: "x", headers });
 }
 

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import * as h11 from "../../h11.ts";
-import { latin1, receive, serverAfter, text } from "./log.ts";
+import { client, latin1, receive, serverAfter, text } from "./log.ts";
 import {
   CHUNKED,
   CHUNKED_LINE,
@@ -43,6 +43,7 @@ const FRAMING: [
   ["GET", "1.1", 304, [], [], ""],
   ["GET", "1.1", 304, CL, [LENGTH], ""],
   ["GET", "1.1", 304, TE, [CHUNKED_LINE], ""],
+  ["GET", "1.1", 304, [...CL, ...TE], [CHUNKED_LINE], ""],
   // RFC 9110 9.3.2: the fields that GET would have got.
   ["HEAD", "1.1", 200, [], [LENGTH], ""],
   ["HEAD", "1.1", 200, [["Content-Length", "9"]], ["Content-Length: 9"], ""],
@@ -50,6 +51,7 @@ const FRAMING: [
   ["CONNECT", "1.1", 403, [], [LENGTH], "hello"],
   ["GET", "1.0", 200, [], [LENGTH, CLOSE], "hello"],
   ["GET", "1.0", 200, TE, [CLOSE], "hello"],
+  ["GET", "1.0", 304, TE, [CLOSE], ""],
   ["HEAD", "1.0", 200, [], [LENGTH, CLOSE], ""],
 ];
 for (const [method, version, statusCode, given, lines, body] of FRAMING) {
@@ -146,6 +148,19 @@ for (const [what, start, body, message] of REFUSED) {
   });
 }
 
+Deno.test("Connection.sendWhole() and sendWholeInto() refuse an object that looks like a Response", () => {
+  const fake = { ...response(200), reason: "x\r\nSet-Cookie: a=b" } as unknown as h11.Response;
+  assertThrows(
+    () => serverAfter(request("GET")).sendWhole(fake, latin1("hello")),
+    h11.LocalProtocolError,
+    "Cannot send Response: expected a Response that its class has made",
+  );
+  const bytes = new Uint8Array(100);
+  const conn = serverAfter(request("GET"));
+  assertThrows(() => conn.sendWholeInto(fake, "hello", bytes, 0), TypeError, "private");
+  assertEquals([bytes, conn.ourState], [new Uint8Array(100), h11.SEND_RESPONSE]);
+});
+
 /** What `sendWholeInto` writes, with a place before and behind that it must leave alone; null where it declines. */
 function into(conn: h11.Connection, event: h11.Response, data: string | Uint8Array): string | null {
   const bytes = new Uint8Array(1024).fill(0x2e);
@@ -193,6 +208,7 @@ Deno.test("Connection.sendWholeInto() sends text, bytes and nothing, each with i
 });
 
 const DECLINED: [what: string, start: () => h11.Connection, data: string, room: number][] = [
+  ["a client's answer to its own request", () => client(), "hello", 100],
   ["text that is not ASCII", () => serverAfter(request("GET")), "hellö", 100],
   ["a response that there is no room for", () => serverAfter(request("GET")), "hello", 44],
   [

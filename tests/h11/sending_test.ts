@@ -43,9 +43,11 @@ const FRAMING: [
   ["GET", "1.1", 304, [], [], null],
   ["GET", "1.1", 304, CL, ["Content-Length: 5"], null],
   ["GET", "1.1", 304, TE, [CHUNKED_LINE], null],
+  ["GET", "1.1", 304, [...CL, ...TE], [CHUNKED_LINE], null],
   ["HEAD", "1.1", 200, [], [CHUNKED_LINE], null],
   ["HEAD", "1.1", 200, CL, ["Content-Length: 5"], null],
   ["HEAD", "1.1", 200, TE, [CHUNKED_LINE], null],
+  ["HEAD", "1.1", 200, [...CL, ...TE], [CHUNKED_LINE], null],
   ["HEAD", "1.1", 204, CL, [], null],
   ["HEAD", "1.1", 304, CL, ["Content-Length: 5"], null],
   ["CONNECT", "1.1", 403, [], [CHUNKED_LINE], CHUNKED],
@@ -56,6 +58,8 @@ const FRAMING: [
   ["GET", "1.0", 200, [...CL, ...TE], [CLOSE], "hello"],
   ["GET", "1.0", 204, [], [CLOSE], null],
   ["GET", "1.0", 304, CL, ["Content-Length: 5", CLOSE], null],
+  ["GET", "1.0", 304, TE, [CLOSE], null],
+  ["GET", "1.0", 304, [...CL, ...TE], [CLOSE], null],
   ["HEAD", "1.0", 200, [], [CLOSE], null],
   ["HEAD", "1.0", 200, CL, ["Content-Length: 5", CLOSE], null],
   ["HEAD", "1.0", 200, TE, [CLOSE], null],
@@ -87,7 +91,7 @@ for (const [method, version, statusCode, given, lines, body] of FRAMING) {
       assertThrows(
         () => conn.send(new h11.Data({ data: latin1("a") })),
         h11.LocalProtocolError,
-        "Cannot send 1 more bytes",
+        "Cannot send 1 bytes of data: this message has no body",
       );
     });
   }
@@ -385,6 +389,36 @@ Deno.test("Connection.send() returns null for ConnectionClosed", () => {
   assertEquals(conn.sendWithDataPassthrough(new h11.ConnectionClosed()), null);
 });
 
+const RECEIVED_TRAILERS = "X: a\r\nset-COOKIE: b=c\r\nContent-Length: 5\r\nY: d\r\n";
+
+/** The end of a response, as a client received it. */
+function receivedTrailers(trailers: string): h11.EndOfMessage {
+  const conn = client();
+  conn.receiveData(
+    latin1(`HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${trailers}\r\n`),
+  );
+  assert(conn.nextEvent() instanceof h11.Response);
+  const end = conn.nextEvent();
+  assert(end instanceof h11.EndOfMessage);
+  return end;
+}
+
+Deno.test("Connection.send() leaves out received trailers that must not be trailers (RFC 9110 6.5.1)", () => {
+  const conn = serverAfter(request("GET"));
+  conn.send(response(200));
+  assertEquals(sent(conn, receivedTrailers(RECEIVED_TRAILERS)), "0\r\nX: a\r\nY: d\r\n\r\n");
+});
+
+Deno.test("A Response that is built with received trailers is framed by them", () => {
+  const event = response(200, receivedTrailers(RECEIVED_TRAILERS).headers);
+  const conn = serverAfter(request("GET"));
+  assertEquals(
+    sent(conn, event),
+    `HTTP/1.1 200 x\r\n${RECEIVED_TRAILERS}\r\n`,
+  );
+  assertEquals(sent(conn, data("hello")), "hello");
+});
+
 // What is refused when an event is built.
 
 const REFUSED_EVENTS: [what: string, build: () => unknown, source: string][] = [
@@ -545,6 +579,16 @@ const REFUSED_SENDS: [
     "SEND_RESPONSE",
   ],
   ["more than the Content-Length", () => answering(CL), data("hello!"), "5 are left"],
+  [
+    "data after a request without a length",
+    () => {
+      const conn = new h11.Connection(h11.CLIENT);
+      conn.send(new h11.Request({ method: "POST", target: "/", headers: { Host: "a" } }));
+      return conn;
+    },
+    data("hi"),
+    "this message has no body",
+  ],
   ["the end before the Content-Length", () => answering(CL), new h11.EndOfMessage(), "5 bytes"],
   [
     "trailers after a Content-Length",
@@ -562,8 +606,28 @@ const REFUSED_SENDS: [
     "what is no event",
     () => server(),
     { type: "Nothing" } as unknown as h11.Event,
-    "expected an event",
+    "Cannot send Nothing: expected an event",
   ],
+  ...[undefined, null, "Data", 5, {}].map((value): typeof REFUSED_SENDS[number] => [
+    `${JSON.stringify(value)} in place of an event`,
+    () => server(),
+    value as unknown as h11.Event,
+    ": expected an event that its class has made",
+  ]),
+  // What only looks like an event was never checked: this one would split the head.
+  ...[
+    { ...new h11.InformationalResponse({ statusCode: 103 }), reason: "x\r\nSet-Cookie: a=b" },
+    { ...response(200), reason: "x\r\nSet-Cookie: a=b" },
+    { type: "Request", method: "GET", target: "/ HTTP/1.1\r\nX: ", httpVersion: "1.1" },
+    { ...data("a") },
+    { type: "EndOfMessage", headers: new h11.Headers({ "Set-Cookie": "a=b" }) },
+    { type: "ConnectionClosed" },
+  ].map((event): typeof REFUSED_SENDS[number] => [
+    `an object that looks like ${event.type}`,
+    () => event.type === "Request" ? new h11.Connection(h11.CLIENT) : serverAfter(request("GET")),
+    event as unknown as h11.Event,
+    `Cannot send ${event.type}: expected an event that its class has made`,
+  ]),
 ];
 
 function data(text: string): h11.Data {
@@ -575,6 +639,19 @@ function answering(headers: Pairs, version = "1.1"): h11.Connection {
   conn.send(response(200, headers));
   return conn;
 }
+
+Deno.test("Connection.send() takes no object that only looks like an event, nor does its type", () => {
+  const early = new h11.InformationalResponse({ statusCode: 103 });
+  const conn = server();
+  // @ts-expect-error spread objects are not checked
+  assertThrows(() => conn.send({ ...early, reason: "x" }));
+  // @ts-expect-error nor are literals
+  assertThrows(() => conn.send({ type: "EndOfMessage", headers: new h11.Headers() }));
+  // @ts-expect-error nor are literals
+  assertThrows(() => conn.send({ type: "ConnectionClosed" }));
+  // @ts-expect-error nor is data
+  assertThrows(() => conn.send({ ...data("a") }));
+});
 
 for (const [what, start, event, message] of REFUSED_SENDS) {
   Deno.test(`Connection.send() refuses ${what} and stays in ERROR`, () => {
