@@ -8,7 +8,7 @@
  *
  * const app = new HTTPListener({ port: 8000 });
  * app.onEvent("GET:/user/<username>", ({ ctx, params }) => {
- *   ctx.response(200, `Hello, ${params.username}!`);
+ *   return ctx.response(200, `Hello, ${params.username}!`);
  * });
  * await app.run();
  * ```

@@ -46,13 +46,13 @@ export class ChatBot extends Listener {
     };
   }
 
-  /** Answers the lines of one client, in order; each client has a context of its own. */
+  /** Answers the lines of one client, in order. */
   async #talk(conn: Deno.Conn): Promise<void> {
     using _closedAtTheEnd = conn;
-    const ctx = this.newCtx();
+    const scope = {};
     try {
       for await (const line of this.#lines(conn)) {
-        const answer = new TextEncoder().encode(`${await ctx.triggerEvent(line)}\n`);
+        const answer = new TextEncoder().encode(`${await this.#answer(line, scope)}\n`);
         for (let sent = 0; sent < answer.length;) sent += await conn.write(answer.subarray(sent));
         if (this.#isClosing) break;
       }
@@ -60,6 +60,14 @@ export class ChatBot extends Listener {
       if (!GONE.some((E) => error instanceof E)) {
         console.error("Cannot go on with a client:", error);
       }
+    }
+  }
+
+  /** Answers a line in a context of its own: one for all lines would keep the events of all of them. */
+  async #answer(line: string, scope: Record<string, unknown>): Promise<unknown> {
+    const ctx = this.newCtx({ scope });
+    try {
+      return await ctx.triggerEvent(line);
     } finally {
       ctx.drop();
     }

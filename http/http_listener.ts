@@ -47,7 +47,9 @@ export type HTTPErrorHook<C extends HTTPContext = HTTPContext> = (
 ) => void | Response | Promise<void | Response>;
 
 /**
- * A web server: each request triggers the event `METHOD:path` in a context of its own.
+ * A web server: each request triggers the event `METHOD:path` in a context of its own. A handler answers by
+ * `ctx.response()`, or by returning a `Response`. Return what `ctx.response()` gives where the body is a
+ * stream: so the event lasts until the body was sent.
  *
  * @example
  * ```ts
@@ -56,8 +58,9 @@ export type HTTPErrorHook<C extends HTTPContext = HTTPContext> = (
  *
  * await using app = new HTTPListener({ port: 0, accessLog: false });
  * app.onEvent("GET:/user/<username>", ({ ctx, params }) => {
- *   ctx.response(200, `Hello, ${params.username}!`);
+ *   return ctx.response(200, `Hello, ${params.username}!`);
  * });
+ * app.onEvent("GET:/version", () => Response.json({ version: 1 }));
  * await app.start();
  * const response = await fetch(`http://127.0.0.1:${app.addr.port}/user/bob`);
  * assertEquals(await response.text(), "Hello, bob!");
@@ -142,7 +145,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
 
   /**
    * Adds to the application what `plugin` adds: a function of the application, as `inspector()` and
-   * `telemetry()` make it.
+   * `telemetry()` make it. Write `HTTPListener<any>` where applications may have contexts of their own; or
+   * `<C extends HTTPContext>(app: HTTPListener<C>)`, by which `ctx` keeps its type.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";

@@ -1,6 +1,9 @@
 // The body of a response: what can be one, as bytes, and whether the length of one that is a stream is known.
 
-/** What a response's body can be made from. */
+/**
+ * What a response's body can be made from. For a `Blob`, an `ArrayBuffer`, `URLSearchParams` or a `FormData`
+ * return a `Response`.
+ */
 export type ResponseBody =
   | string
   | Uint8Array
