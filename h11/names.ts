@@ -36,7 +36,8 @@ export class FieldName {
   /** The name that came after it the last time. */
   next: FieldName | null = null;
   readonly #start: Piece;
-  #value: string | null = null;
+  // An empty value needs no check.
+  #value = "";
   #line: Piece | null = null;
 
   constructor(raw: string) {

@@ -18,6 +18,7 @@ import {
   typeOf,
 } from "./response_body.ts";
 import {
+  badStatus,
   checkLength,
   completeFields,
   type Fields,
@@ -157,7 +158,7 @@ export class Exchange {
   ): void | Promise<void> {
     this.#checkOpen();
     if (!Number.isInteger(status) || status < 200 || status > 599) {
-      throw new RangeError(`Cannot respond with status ${status}: must be from 200 to 599`);
+      throw badStatus(status);
     }
     if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {
       return this.#flush();
