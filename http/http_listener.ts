@@ -192,6 +192,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * handler upgraded the connection. Else the reason of the signal, or what the request's body failed with.
    */
   async fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> {
+    // By itself "//a/b" would be the path "/b" of the host "a".
+    if (typeof input === "string" && input.startsWith("/")) input = `http://localhost${input}`;
     const request = new Request(
       input instanceof Request ? input : new URL(input, "http://localhost"),
       init,
