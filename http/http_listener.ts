@@ -142,9 +142,16 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * };
    * const app = new HTTPListener().use(health("/healthz"));
    * ```
+   *
+   * @throws {TypeError} `plugin` makes a plugin, and was not called.
    */
   use(plugin: (app: this) => void): this {
-    plugin(this);
+    const result: unknown = plugin(this);
+    if (typeof result === "function") {
+      throw new TypeError(
+        "Cannot use a plugin that returns a function: call it first, as in app.use(telemetry())",
+      );
+    }
     return this;
   }
 
