@@ -1,6 +1,6 @@
 // HTTPListener: a Listener whose events are requests.
 
-import type { Request as ReceivedRequest } from "../h11.ts";
+import type * as h11 from "../h11.ts";
 import {
   type ContextClass,
   type EventTask,
@@ -313,7 +313,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   }
 
   /** The route that takes `request`; null where there is none. */
-  protected routeOf(request: ReceivedRequest): FoundRoute | null {
+  protected routeOf(request: h11.Request): FoundRoute | null {
     return route(this, request);
   }
 
