@@ -175,8 +175,10 @@ export class Recorder {
     const { record } = running;
     const start = performance.now();
     let entry: EventRecord | null = null;
-    if (record.isRequest) running.own ??= event;
-    else {
+    if (record.isRequest) {
+      // A hook around the request may trigger others before.
+      if (route === (ctx as HTTPContext).route) running.own ??= event;
+    } else {
       running.active++;
       record.duration = null;
     }

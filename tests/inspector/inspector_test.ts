@@ -202,6 +202,24 @@ Deno.test("inspector() tells the events of a context, with what they failed with
   assertEquals([...viewer.errors.values()].map((it) => it.label), ["send mail to bob"]);
 });
 
+Deno.test("inspector() tells a request's event from those that a hook around it triggers", async () => {
+  const app = inspected();
+  app.onEvent("audit", () => {});
+  app.aroundRequest((ctx, next) => {
+    ctx.triggerEvent("audit");
+    return next();
+  });
+  await request(app, "/user/a", "/user/b", "/user/c");
+  await using viewer = await Viewer.open(app);
+  await viewer.until(({ last }) => last.requests === 3);
+  const figures = [...viewer.routes.values()].map(({ pattern, count, active }) => [
+    pattern,
+    count,
+    active,
+  ]);
+  assertEquals(figures, [["GET:/user/<name>", 3, 0], ["audit", 3, 0]]);
+});
+
 Deno.test("inspector() tells contexts that the application makes itself", async () => {
   const app = inspected();
   const goOn = Promise.withResolvers<void>();
