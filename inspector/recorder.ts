@@ -79,6 +79,8 @@ export interface ErrorRecord {
 export interface Changes {
   readonly revision: number;
   readonly routes: RouteFigures[];
+  /** Ids of all routes there are; others are gone. */
+  readonly routeIds: number[];
   readonly contexts: ContextRecord[];
   readonly errors: ErrorRecord[];
 }
@@ -129,7 +131,8 @@ export class Recorder {
   #revision = 0;
   #lastId = 0;
   readonly #noRoute = new RouteCounts(0, { pattern: "no route", name: "" });
-  readonly #routes = new Map<Route, RouteCounts>();
+  // Routes that are removed go with their figures.
+  readonly #routes = new WeakMap<Route, RouteCounts>();
   readonly #contexts = new Set<ContextRecord>();
   readonly #running = new WeakMap<Context, Running>();
   readonly #events = new WeakMap<AnyEvent, { entry: EventRecord | null; start: number }>();
@@ -224,15 +227,15 @@ export class Recorder {
     this.#changed(counts);
   }
 
-  /** What has changed since a revision, 0 for all there is; with figures of each of `routes`. */
+  /** What has changed since a revision, 0 for all there is; `routes` are those that are registered. */
   since(revision: number, routes: Iterable<Route>): Changes {
-    for (const route of routes) this.#countsOf(route);
     const isNew = (it: { revision: number }): boolean => it.revision > revision;
-    const all = [...this.#routes.values()];
+    const all = Array.from(routes, (route) => this.#countsOf(route));
     if (this.#noRoute.count > 0) all.push(this.#noRoute);
     return {
       revision: this.#revision,
       routes: all.filter(isNew).map((it) => it.figures),
+      routeIds: all.map(({ id }) => id),
       contexts: [...this.#contexts].filter(isNew),
       errors: [...this.#errors.values()].filter(isNew),
     };

@@ -220,6 +220,18 @@ Deno.test("inspector() tells a request's event from those that a hook around it 
   assertEquals(figures, [["GET:/user/<name>", 3, 0], ["audit", 3, 0]]);
 });
 
+Deno.test("inspector() shows no route any more that was removed", async () => {
+  const app = inspected();
+  app.onEvent("GET:/old", { name: "old" }, ({ ctx }) => ctx.response(200));
+  await request(app, "/old");
+  await using viewer = await Viewer.open(app);
+  await viewer.until(({ last }) => last.requests === 1);
+  assertEquals([...viewer.routes.keys()], ["GET:/user/<name>", "GET:/old"]);
+  app.removeOnEventHook("old");
+  await viewer.until(({ routes }) => !routes.has("GET:/old"));
+  assertEquals([...viewer.routes.keys()], ["GET:/user/<name>"]);
+});
+
 Deno.test("inspector() tells contexts that the application makes itself", async () => {
   const app = inspected();
   const goOn = Promise.withResolvers<void>();
