@@ -285,7 +285,7 @@ export class Recorder {
 
   #addError(error: unknown, label: string): void {
     const [name, message] = describe(error).map((text) => cut(text, MAX_TEXT));
-    const stack = cut(error instanceof Error ? error.stack ?? "" : "", MAX_TEXT);
+    const stack = cut(stackOf(error), MAX_TEXT);
     const key = `${name}\n${message}\n${stack}`;
     const time = Date.now();
     let record = this.#errors.get(key);
@@ -309,10 +309,18 @@ export class Recorder {
   }
 }
 
-/** The name and message of whatever was thrown. */
+/** The name and message of whatever was thrown; an object may have no text, and an error what is none. */
 function describe(error: unknown): [name: string, message: string] {
-  if (!(error instanceof Error)) return ["thrown", String(error)];
-  return [error.name, error.message];
+  try {
+    if (!(error instanceof Error)) return ["thrown", String(error)];
+    return [String(error.name), String(error.message)];
+  } catch {
+    return ["thrown", "what is no text"];
+  }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error && typeof error.stack === "string" ? error.stack : "";
 }
 
 function cut(text: string, length: number): string {

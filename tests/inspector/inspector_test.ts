@@ -232,6 +232,27 @@ Deno.test("inspector() shows no route any more that was removed", async () => {
   assertEquals([...viewer.routes.keys()], ["GET:/user/<name>"]);
 });
 
+const THROWN: [what: string, thrown: unknown, told: string][] = [
+  ["text", "broken", "thrown: broken"],
+  ["an object without text", Object.create(null), "thrown: what is no text"],
+  [
+    "an error whose message and stack are no text",
+    Object.assign(new Error(), { message: 5, stack: 5 }),
+    "Error: 5",
+  ],
+];
+for (const [what, thrown, told] of THROWN) {
+  Deno.test(`inspector() tells of ${what} that was thrown`, async () => {
+    using _ = new ErrorLog();
+    const app = inspected();
+    app.onEvent("GET:/throws", () => Promise.reject(thrown));
+    await request(app, "/throws");
+    await using viewer = await Viewer.open(app);
+    await viewer.until(({ last }) => last.requests === 1);
+    assertEquals([...viewer.errors.values()].map((it) => `${it.name}: ${it.message}`), [told]);
+  });
+}
+
 Deno.test("inspector() tells contexts that the application makes itself", async () => {
   const app = inspected();
   const goOn = Promise.withResolvers<void>();
