@@ -96,11 +96,14 @@ async function load(source: string): Promise<Listener> {
   try {
     found = await importFromString(source);
   } catch (error) {
-    const { code, message } = error as { code?: string; message: string };
-    if (error instanceof ListenerNotFound) throw new CommandError(message);
+    if (error instanceof ListenerNotFound) throw new CommandError(error.message);
+    if (!(error instanceof Error)) {
+      const thrown = Deno.inspect(error, { breakLength: Infinity });
+      throw new CommandError(`Cannot import "${source}": the module threw ${thrown}`);
+    }
     // Deno's code for all that keeps it from loading a module: a missing import, a permission, its syntax.
-    if (code === "ERR_MODULE_NOT_FOUND") {
-      throw new CommandError(`Cannot import "${source}": ${message}`);
+    if ((error as { code?: string }).code === "ERR_MODULE_NOT_FOUND") {
+      throw new CommandError(`Cannot import "${source}": ${oneLine(error.message)}`);
     }
     throw error;
   }
@@ -110,6 +113,13 @@ async function load(source: string): Promise<Listener> {
     );
   }
   return found;
+}
+
+/** What is wrong, and the place, of what Deno says in several lines with the code between. */
+function oneLine(message: string): string {
+  const [what, ...others] = message.split("\n").map((line) => line.trim());
+  const place = others.find((line) => line.startsWith("at "));
+  return place === undefined ? what : `${what.replace(/\.$/, "")} ${place}`;
 }
 
 /** By its shape, not its class: the module may import another copy of this package. */
@@ -154,7 +164,13 @@ async function watch(): Promise<never> {
   try {
     Deno.exit(await superviseWorkers({ command, count: 1, log: console.log }));
   } catch (error) {
-    throw error instanceof ListenError ? new CommandError(error.message) : error;
+    if (!(error instanceof ListenError)) throw error;
+    const { cause, message } = error;
+    throw new CommandError(
+      cause instanceof Deno.errors.NotCapable
+        ? "Cannot reload: the program has no permission to run it again; run it with --allow-run"
+        : message,
+    );
   }
 }
 

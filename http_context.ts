@@ -37,6 +37,7 @@ export {
   type ServeTcpOptions,
   type ServeUnixOptions,
 } from "./http/serve.ts";
+// For programs that supervise others, such as the command; an application has the option `workers`.
 export {
   isWorker,
   onSupervisorStop,

@@ -9,5 +9,27 @@
  */
 
 export * from "./listener.ts";
-export * from "./http_context.ts";
+// All but what is for programs that supervise others, as the command does.
+export {
+  type AccessLogChoice,
+  type AccessLogEntry,
+  type AccessLogFormat,
+  type AccessLogFormatter,
+  type ConnectionInfo,
+  type Counters,
+  HTTPContext,
+  HTTPError,
+  type HTTPErrorOptions,
+  HTTPListener,
+  ListenError,
+  type RequestHook,
+  type ResponseBody,
+  serve,
+  type ServeOptions,
+  type ServerOptions,
+  type ServeTcpOptions,
+  type ServeUnixOptions,
+  type Upgraded,
+  type UpgradeOptions,
+} from "./http_context.ts";
 export * as h11 from "./h11.ts";

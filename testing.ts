@@ -39,6 +39,7 @@ export class TestClient implements AsyncDisposable {
   readonly #stop: () => Promise<void>;
   // A client of its own: its connections end with it, and no other test has them.
   readonly #http: Deno.HttpClient = Deno.createHttpClient({});
+  #closed: Promise<void> | null = null;
 
   /** @ignore Made by `testClient()`. */
   constructor(url: string, stop: () => Promise<void>) {
@@ -59,7 +60,9 @@ export class TestClient implements AsyncDisposable {
       rest.body = JSON.stringify(json);
       if (!headers.has("content-type")) headers.set("content-type", "application/json");
     }
-    return fetch(new URL(path, this.url), { ...rest, headers, client: this.#http });
+    // By itself "//a/b" would be the path "/b" of the host "a".
+    const url = path.startsWith("/") ? this.url + path : new URL(path, this.url);
+    return fetch(url, { ...rest, headers, client: this.#http });
   }
 
   /** Sends GET. */
@@ -92,8 +95,12 @@ export class TestClient implements AsyncDisposable {
     return this.fetch(path, { ...init, method: "DELETE" });
   }
 
-  /** Stops the application, its shutdown callbacks included, and closes the client's connections. */
-  async close(): Promise<void> {
+  /** Stops the application, its shutdown callbacks included, and closes the client's connections; once. */
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#http.close();
     await this.#stop();
   }
@@ -123,13 +130,17 @@ export class TestClient implements AsyncDisposable {
  *
  * @param options Options to start with, in place of the application's own: `port` is 0, `hostname`
  * `127.0.0.1` and `accessLog` false if not given.
- * @throws {TypeError} The application listens on a Unix socket.
+ * @throws {TypeError} The application is no `HTTPListener`, or listens on a Unix socket.
  */
 export async function testClient(
   // deno-lint-ignore no-explicit-any -- an application with contexts of whatever class
   app: HTTPListener<any>,
   options: ServerOptions = {},
 ): Promise<TestClient> {
+  // By its shape, not its class: a test may import another copy of this package.
+  if (typeof app?.configure !== "function") {
+    throw new TypeError("Cannot make a client: the application must be an HTTPListener");
+  }
   app.configure({ port: 0, hostname: "127.0.0.1", accessLog: false, ...options });
   await app.start();
   const addr = app.listenAddr;

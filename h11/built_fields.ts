@@ -94,12 +94,7 @@ function checkField(
     );
   }
   if (!name.remembers(value)) {
-    if (!isFieldValue(value)) {
-      throw new LocalProtocolError(
-        `Cannot use value ${quote(String(value))} of field ${quote(rawName)}: expected text of ` +
-          "latin-1 without control characters and without space around it (RFC 9110 5.5)",
-      );
-    }
+    if (!isFieldValue(value)) throw badValue(rawName, value);
     name.remember(value);
   }
   if (name.frames) noteField(framing, name.lower, value, "strict");
@@ -109,4 +104,22 @@ function checkField(
 function isFieldValue(value: string): boolean {
   return typeof value === "string" && textConsistsOf(FIELD_VALUE, value) &&
     !isBlank(value.charCodeAt(0)) && !isBlank(value.charCodeAt(value.length - 1));
+}
+
+function badValue(name: string, value: unknown): LocalProtocolError {
+  const isText = typeof value === "string";
+  const shown = isText ? quote(value) : shownWithType(value);
+  const wanted = isText
+    ? "expected text of latin-1 without control characters and without space around it (RFC 9110 5.5)"
+    : "must be a string";
+  return new LocalProtocolError(`Cannot use value ${shown} of field ${quote(name)}: ${wanted}`);
+}
+
+/** What is no string; text of it alone may look like one that is right. */
+function shownWithType(value: unknown): string {
+  // An object may have no text.
+  if (Object(value) === value) return Object.prototype.toString.call(value);
+  return value === null || value === undefined
+    ? `${value}`
+    : `${String(value)} (a ${typeof value})`;
 }

@@ -36,7 +36,7 @@ export class FieldName {
   /** The name that came after it the last time. */
   next: FieldName | null = null;
   readonly #start: Piece;
-  /** One that is valid: at first the empty one, which always is. */
+  // An empty value needs no check.
   #value = "";
   #line: Piece | null = null;
 

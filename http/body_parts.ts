@@ -90,13 +90,19 @@ export class BodyParts {
     this.#came();
   };
 
-  /** The part that was asked for; null at the end. It rejects with what the producer failed with. */
+  /**
+   * The part that was asked for; null at the end. It rejects with what the producer failed with, and where it gave
+   * what is no part.
+   */
   async take(): Promise<Part | null> {
     if (!this.#isSettled) await new Promise<void>((resolve) => this.#came = resolve);
     if (this.#hasFailed) throw this.#error;
     const { done, value } = this.#part!;
     this.#part = null;
-    return done ? null : value;
+    if (done) return null;
+    if (typeof value === "string" || value instanceof Uint8Array) return value;
+    const type = value === null ? "null" : typeof value;
+    throw new TypeError(`Cannot send a part of type ${type}: must be a string or a Uint8Array`);
   }
 
   /** Nobody waits for the producer any more; who does gets `error`. */

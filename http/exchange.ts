@@ -19,6 +19,7 @@ import {
 } from "./response_body.ts";
 import {
   AddedFields,
+  badStatus,
   checkLength,
   completeFields,
   type Fields,
@@ -179,7 +180,7 @@ export class Exchange {
   ): void | Promise<void> {
     this.#checkOpen();
     if (!Number.isInteger(status) || status < 200 || status > 599) {
-      throw new RangeError(`Cannot respond with status ${status}: must be from 200 to 599`);
+      throw badStatus(status);
     }
     if (this.#added !== null) headers = this.#added.mergeWith(headers);
     if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {

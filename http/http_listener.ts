@@ -1,6 +1,6 @@
 // HTTPListener: a Listener whose events are requests.
 
-import type { Request as ReceivedRequest } from "../h11.ts";
+import type * as h11 from "../h11.ts";
 import {
   type ContextClass,
   type Event,
@@ -156,9 +156,16 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * };
    * const app = new HTTPListener().use(health("/healthz"));
    * ```
+   *
+   * @throws {TypeError} `plugin` makes a plugin, and was not called.
    */
   use(plugin: (app: this) => void): this {
-    plugin(this);
+    const result: unknown = plugin(this);
+    if (typeof result === "function") {
+      throw new TypeError(
+        "Cannot use a plugin that returns a function: call it first, as in app.use(telemetry())",
+      );
+    }
     return this;
   }
 
@@ -274,6 +281,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * handler upgraded the connection. Else the reason of the signal, or what the request's body failed with.
    */
   async fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> {
+    // By itself "//a/b" would be the path "/b" of the host "a".
+    if (typeof input === "string" && input.startsWith("/")) input = `http://localhost${input}`;
     const request = new Request(
       input instanceof Request ? input : new URL(input, "http://localhost"),
       init,
@@ -386,7 +395,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   }
 
   /** The route that takes `request`; null where there is none. */
-  protected routeOf(request: ReceivedRequest): FoundRoute | null {
+  protected routeOf(request: h11.Request): FoundRoute | null {
     return route(this, request);
   }
 

@@ -1,7 +1,9 @@
 // Options of the server and the limits they stand for.
 // The only place for these numbers. Sizes in bytes, times in milliseconds; 0 switches a limit off.
 
-import type { AccessLogChoice } from "./access_log.ts";
+import { type AccessLogChoice, lineFormat } from "./access_log.ts";
+import { TrustedProxies } from "./client_addr.ts";
+import { shown } from "./shown.ts";
 
 /** Where the server listens, and what it takes from its clients. Sizes in bytes, times in milliseconds. */
 export interface ServerOptions {
@@ -139,7 +141,7 @@ const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: numbe
 /**
  * Fills in what is not given: the defaults, or the settings there were before.
  *
- * @throws {RangeError} A value is not a whole number, or not one that the option takes.
+ * @throws {RangeError} A value is not one that the option takes.
  * @throws {TypeError} `cert` was given without `key`, or the other way round.
  */
 export function resolveOptions(options: ServerOptions, standard: Settings = DEFAULTS): Settings {
@@ -148,11 +150,22 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
   for (const [name, [lowest, highest, unit]] of Object.entries(RANGES)) {
     const value = settings[name as keyof Settings];
     if (!Number.isInteger(value) || Number(value) < lowest || Number(value) > highest) {
+      const hint = typeof value === "string" ? "; Number(...) makes one" : "";
       throw new RangeError(
-        `Cannot set ${name} to ${value}: must be a whole number from ${lowest} to ${highest}${unit}`,
+        `Cannot set ${name} to ${shown(value)}: must be a whole number from ${lowest} to ` +
+          `${highest}${unit}${hint}`,
       );
     }
   }
+  const { accessLog, trustedProxies } = settings;
+  if (!Array.isArray(trustedProxies)) {
+    throw new RangeError(
+      `Cannot set trustedProxies to ${shown(trustedProxies)}: must be an array`,
+    );
+  }
+  // A server makes its own of these when it starts; what they do not take is a mistake here.
+  new TrustedProxies(trustedProxies);
+  lineFormat(accessLog);
   if ((settings.cert === undefined) !== (settings.key === undefined)) {
     throw new TypeError("Cannot speak TLS with only one of cert and key: both are needed, in PEM");
   }

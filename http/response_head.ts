@@ -2,6 +2,7 @@
 
 import * as h11 from "../h11.ts";
 import { reasonPhrase } from "./http_error.ts";
+import { shown } from "./shown.ts";
 
 /** Fields as pairs of a name and a value. */
 export type Fields = [name: string, value: string][];
@@ -126,6 +127,17 @@ const CLOSE: [string, string] = ["Connection", "close"];
 
 function is(name: string, lowerCased: string): boolean {
   return name.toLowerCase() === lowerCased;
+}
+
+/** What was given as the status of a response is none. */
+export function badStatus(status: unknown): RangeError {
+  const isNumeric = typeof status === "string"
+    ? /^[0-9]+$/.test(status)
+    : typeof status === "number";
+  const hint = isNumeric ? "" : "; the status comes first, then the body";
+  return new RangeError(
+    `Cannot respond with status ${shown(status)}: must be a whole number from 200 to 599${hint}`,
+  );
 }
 
 /** What is sent must be as long as is said; found out here, it can still become a 500. */

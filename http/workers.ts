@@ -13,7 +13,7 @@ const SUPERVISOR = "TINY_LISTENER_SUPERVISOR";
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 type Signal = keyof typeof SIGNALS;
 
-/** What is supervised. */
+/** What is supervised: options of {@linkcode superviseWorkers}. */
 export interface SupervisorOptions {
   /** The program of a worker, and its arguments. */
   command: readonly string[];
@@ -24,6 +24,8 @@ export interface SupervisorOptions {
 }
 
 /**
+ * For programs that supervise others; a server that is to run in several processes has the option `workers`.
+ *
  * Runs workers until SIGINT or SIGTERM; one that ends before, in whatever way, is started again after a
  * while. They get the signal as the end of their standard input, and all the time they take; a second
  * signal kills them.
@@ -177,14 +179,14 @@ async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   signal.removeEventListener("abort", end);
 }
 
-/** Whether this process is a worker. */
+/** For programs that supervise others: whether this process is a worker. */
 export function isWorker(): boolean {
   const { state } = Deno.permissions.querySync({ name: "env", variable: SUPERVISOR });
   // A program that a worker runs has the variable, but another parent.
   return state === "granted" && Deno.env.get(SUPERVISOR) === String(Deno.ppid);
 }
 
-/** In a worker: calls `stop` when the supervisor asks for the end, or is gone. @returns Stops it. */
+/** For programs that supervise others: in a worker, calls `stop` when the supervisor asks for the end, or is gone. @returns Stops it. */
 export function onSupervisorStop(stop: () => void): () => void {
   void readToEnd().then(stop, () => {});
   return () => {
@@ -212,7 +214,7 @@ export interface WorkerCommandOptions {
 }
 
 /**
- * The command that runs this program again, as a worker.
+ * For programs that supervise others: the command that runs this program again, as a worker.
  *
  * It gets the permissions that this process has in full, and those parts that can be asked for: the
  * network at `address`, the files of the current folder. What else Deno was told on the command line (a

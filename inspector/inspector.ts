@@ -101,6 +101,8 @@ class Inspection {
   readonly #path: string;
   readonly #recorder = new Recorder();
   readonly #own = new Set<Route>();
+  /** Contexts of requests for the page, in which hooks of the application may trigger events. */
+  readonly #ownCtxs = new WeakSet<HTTPContext>();
   readonly #since = performance.now();
   #viewers = 0;
 
@@ -110,21 +112,24 @@ class Inspection {
     this.#path = path;
     const recorder = this.#recorder;
     app.aroundRequest((ctx: HTTPContext, next) => {
-      if (this.#isOwn(ctx.path)) return next();
+      if (this.#isOwn(ctx.path)) {
+        this.#ownCtxs.add(ctx);
+        return next();
+      }
       recorder.requestBegins(ctx);
       const running = next();
       if (running !== undefined) return running.then(() => recorder.requestEnds(ctx));
       recorder.requestEnds(ctx);
     });
     app.beforeEvent((event: AnyEvent) => {
-      if (!this.#own.has(event.route)) recorder.eventBegins(event);
+      if (!this.#ownCtxs.has(event.ctx)) recorder.eventBegins(event);
     });
     app.finallyEvent((event: AnyEvent) => {
-      if (!this.#own.has(event.route)) recorder.eventEnds(event);
+      if (!this.#ownCtxs.has(event.ctx)) recorder.eventEnds(event);
     });
   }
 
-  /** Records nothing of these routes. */
+  /** Tells nothing of these routes. */
   leaveOut(...routes: Route[]): void {
     for (const route of routes) this.#own.add(route);
   }

@@ -316,6 +316,7 @@ function take(update) {
   last = update;
   rates.push({ time: update.time, requests: update.requests });
   while (rates.length > 11) rates.shift();
+  for (const id of routes.keys()) if (!update.routeIds.includes(id)) routes.delete(id);
   keep(routes, update.routes, Infinity);
   keep(contexts, update.contexts, MAX_ROWS);
   keep(errors, update.errors, 50);

@@ -79,6 +79,8 @@ export interface ErrorRecord {
 export interface Changes {
   readonly revision: number;
   readonly routes: RouteFigures[];
+  /** Ids of all routes there are; others are gone. */
+  readonly routeIds: number[];
   readonly contexts: ContextRecord[];
   readonly errors: ErrorRecord[];
 }
@@ -129,7 +131,8 @@ export class Recorder {
   #revision = 0;
   #lastId = 0;
   readonly #noRoute = new RouteCounts(0, { pattern: "no route", name: "" });
-  readonly #routes = new Map<Route, RouteCounts>();
+  // Routes that are removed go with their figures.
+  readonly #routes = new WeakMap<Route, RouteCounts>();
   readonly #contexts = new Set<ContextRecord>();
   readonly #running = new WeakMap<Context, Running>();
   readonly #events = new WeakMap<AnyEvent, { entry: EventRecord | null; start: number }>();
@@ -175,8 +178,10 @@ export class Recorder {
     const { record } = running;
     const start = performance.now();
     let entry: EventRecord | null = null;
-    if (record.isRequest) running.own ??= event;
-    else {
+    if (record.isRequest) {
+      // A hook around the request may trigger others before.
+      if (route === (ctx as HTTPContext).route) running.own ??= event;
+    } else {
       running.active++;
       record.duration = null;
     }
@@ -222,15 +227,15 @@ export class Recorder {
     this.#changed(counts);
   }
 
-  /** What has changed since a revision, 0 for all there is; with figures of each of `routes`. */
+  /** What has changed since a revision, 0 for all there is; `routes` are those that are registered. */
   since(revision: number, routes: Iterable<Route>): Changes {
-    for (const route of routes) this.#countsOf(route);
     const isNew = (it: { revision: number }): boolean => it.revision > revision;
-    const all = [...this.#routes.values()];
+    const all = Array.from(routes, (route) => this.#countsOf(route));
     if (this.#noRoute.count > 0) all.push(this.#noRoute);
     return {
       revision: this.#revision,
       routes: all.filter(isNew).map((it) => it.figures),
+      routeIds: all.map(({ id }) => id),
       contexts: [...this.#contexts].filter(isNew),
       errors: [...this.#errors.values()].filter(isNew),
     };
@@ -280,7 +285,7 @@ export class Recorder {
 
   #addError(error: unknown, label: string): void {
     const [name, message] = describe(error).map((text) => cut(text, MAX_TEXT));
-    const stack = cut(error instanceof Error ? error.stack ?? "" : "", MAX_TEXT);
+    const stack = cut(stackOf(error), MAX_TEXT);
     const key = `${name}\n${message}\n${stack}`;
     const time = Date.now();
     let record = this.#errors.get(key);
@@ -304,10 +309,18 @@ export class Recorder {
   }
 }
 
-/** The name and message of whatever was thrown. */
+/** The name and message of whatever was thrown; an object may have no text, and an error what is none. */
 function describe(error: unknown): [name: string, message: string] {
-  if (!(error instanceof Error)) return ["thrown", String(error)];
-  return [error.name, error.message];
+  try {
+    if (!(error instanceof Error)) return ["thrown", String(error)];
+    return [String(error.name), String(error.message)];
+  } catch {
+    return ["thrown", "what is no text"];
+  }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error && typeof error.stack === "string" ? error.stack : "";
 }
 
 function cut(text: string, length: number): string {

@@ -162,6 +162,19 @@ const REFUSED: [args: string, message: RegExp][] = [
   ["no.ts:app", /^Cannot import "no.ts:app": there is no file:.*\/no\.ts$/],
   ["examples:app", /^Cannot import "examples:app": .*/],
   ["examples/http_web.ts:no", /^Cannot import .*: examples\/http_web.ts has no export "no"$/],
+  [
+    "data:text/javascript,let;1=;:app",
+    /^Cannot import "[^"]*": SyntaxError: .* at data:text\/javascript,let;1=;:1:\d+$/,
+  ],
+  [
+    "data:text/javascript,import'file:///no.ts':app",
+    /^Cannot import "[^"]*": Module not found "file:\/\/\/no\.ts" at data:.*:1:\d+$/,
+  ],
+  ["data:text/javascript,throw(null):app", /^Cannot import .*: the module threw null$/],
+  [
+    "data:text/javascript,throw[null,{a:1}]:app",
+    /^Cannot import .*: the module threw \[ null, \{ a: 1 } \]$/,
+  ],
   ["tests/cli_app.ts:nothing", /^Cannot run .*: must be a Listener, but it is null$/],
   ["tests/cli_app.ts:number", /^Cannot run .*: must be a Listener, but it is a number$/],
   ["tests/cli_app.ts:Once", /^Cannot run .*: must be a Listener, but it is a function or class$/],
@@ -185,7 +198,7 @@ const REFUSED: [args: string, message: RegExp][] = [
   ],
   [
     "examples/http_web.ts:app --reload",
-    /^Cannot start a worker: the program has no permission; run it with --allow-run$/,
+    /^Cannot reload: the program has no permission to run it again; run it with --allow-run$/,
   ],
   [
     "examples/http_web.ts:app --reload --workers 2",

@@ -103,6 +103,33 @@ test(
   },
 );
 
+/** The names that a door exports, types among them. */
+async function exportsOf(door: string): Promise<string[]> {
+  const { code, stdout, stderr } = await run("doc", "--json", door);
+  assertEquals(code, 0, stderr);
+  const { nodes } = JSON.parse(stdout) as {
+    nodes: Record<string, { symbols: { name: string }[] }>;
+  };
+  return Object.values(nodes).flatMap(({ symbols }) => symbols.map(({ name }) => name));
+}
+
+test(
+  "mod.ts exports all that the doors do, but what is for programs that supervise others",
+  { permissions: ["run"] },
+  async () => {
+    const all = await exportsOf("mod.ts");
+    const others = [...await exportsOf("listener.ts"), ...await exportsOf("http_context.ts")];
+    assertEquals(others.filter((name) => !all.includes(name)).sort(), [
+      "SupervisorOptions",
+      "WorkerCommandOptions",
+      "isWorker",
+      "onSupervisorStop",
+      "superviseWorkers",
+      "workerCommand",
+    ]);
+  },
+);
+
 test(
   "what a server loads is written in ASCII: V8 keeps a file with anything else at twice its size, and compiles it slower",
   { permissions: ["read"] },

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { HTTPContext, HTTPListener } from "../http_context.ts";
+import { Listener } from "../listener.ts";
 import { testClient } from "../testing.ts";
 import { test } from "./needs.ts";
 import { NET } from "./http/serving.ts";
@@ -36,6 +37,35 @@ test("TestClient.fetch() takes what fetch() takes", NET, async () => {
   const response = await client.fetch("/", { method: "PURGE", body: new URLSearchParams("a=1") });
   const type = "application/x-www-form-urlencoded;charset=UTF-8";
   assertEquals(await response.text(), `PURGE / ${type} a=1`);
+});
+
+test(
+  "TestClient takes a path that begins with two slashes as one of its application",
+  NET,
+  async () => {
+    await using client = await testClient(echo());
+    assertEquals(await (await client.get("//x/y?a=1")).text(), "GET //x/y?a=1 null ");
+  },
+);
+
+test("TestClient closes once, by itself or at the end of its scope", NET, async () => {
+  let stops = 0;
+  const app = echo();
+  app.shutdown(() => void stops++);
+  await using client = await testClient(app);
+  await client.close();
+  await client.close();
+  assertEquals(stops, 1);
+});
+
+Deno.test("testClient() refuses what is no HTTPListener", async () => {
+  for (const app of [new Listener(), undefined]) {
+    await assertRejects(
+      () => testClient(app as HTTPListener),
+      TypeError,
+      "Cannot make a client: the application must be an HTTPListener",
+    );
+  }
 });
 
 test("testClient() starts the application on a free port, and its end stops it", NET, async () => {

@@ -129,6 +129,25 @@ Deno.test("Connection sends the parts that came before their producer failed", a
   assert((await server.received()).endsWith("1\r\na\r\n1\r\nb\r\n"));
 });
 
+for (const [part, type] of [[5, "number"], [null, "null"], [[97], "object"]]) {
+  Deno.test(`Connection refuses the part ${JSON.stringify(part)} of a body, which stays without its end`, async () => {
+    const outcome = Promise.withResolvers<unknown>();
+    await using server = new ByHand((exchange) => {
+      async function* wrong(): AsyncGenerator<string> {
+        yield "a";
+        yield part as string;
+      }
+      return Promise.resolve(exchange.respond(200, wrong(), [])).catch(outcome.resolve);
+    });
+    await server.send(GET);
+    assertEquals(
+      String(await outcome.promise),
+      `TypeError: Cannot send a part of type ${type}: must be a string or a Uint8Array`,
+    );
+    assert((await server.received()).endsWith("\r\n\r\n1\r\na\r\n"));
+  });
+}
+
 const SIZES: [size: number, what: string][] = [
   [16, "16 bytes"],
   [64 * 1024, "64 KiB"],

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { LocalProtocolError } from "../../h11.ts";
-import type { HTTPContext, HTTPListener, ResponseBody } from "../../http_context.ts";
+import { type HTTPContext, HTTPListener, type ResponseBody } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient, type RawResponse, utf8 } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
@@ -356,6 +356,32 @@ for (const [what, respond] of NOT_VALID) {
     assertEquals([status, body], [500, "Internal Server Error"]);
     assertEquals(/X-/i.test(head), false);
     assertEquals(errors.entries.length, 1);
+  });
+}
+
+const NO_STATUS: [status: unknown, message: string][] = [
+  [103, "103: must be a whole number from 200 to 599"],
+  ["200", '"200" (a string): must be a whole number from 200 to 599'],
+  [
+    "hello",
+    '"hello" (a string): must be a whole number from 200 to 599; the status comes first, then the body',
+  ],
+  [
+    undefined,
+    "undefined: must be a whole number from 200 to 599; the status comes first, then the body",
+  ],
+];
+
+for (const [status, message] of NO_STATUS) {
+  Deno.test(`HTTPContext.response() tells what is wrong with the status ${Deno.inspect(status)}`, async () => {
+    using errors = new ErrorLog();
+    const app = new HTTPListener();
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(status as number));
+    assertEquals((await app.fetch("/")).status, 500);
+    assertEquals(
+      errors.entries.map((entry) => entry.split("\n")[0]),
+      [`Cannot answer "GET /": RangeError: Cannot respond with status ${message}`],
+    );
   });
 }
 

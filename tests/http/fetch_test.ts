@@ -44,6 +44,7 @@ const ANSWERS: [
   ["a path", ["/user/bob?q=1"], [200, "Hello, bob, 1"]],
   ["a URL", [new URL("http://a.example:81/user/bob%20b?q=1")], [200, "Hello, bob b, 1"]],
   ["a Request", [new Request("http://a/user/bob")], [200, "Hello, bob, null"]],
+  ["a path that begins with two slashes", ["//x/user/bob"], [404, "Not Found"]],
   ["HEAD", ["/user/bob", { method: "HEAD" }], [200, ""]],
   ["a path without a route", ["/nothing"], [404, "Not Found"]],
   ["a method without a route", ["/user/bob", { method: "DELETE" }], [405, "Method Not Allowed"]],

@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { type HTTPContext, HTTPError, HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient } from "./raw_client.ts";
@@ -364,4 +364,13 @@ test("use() hands the application to a plugin and returns it", {}, () => {
   const app = new App().use((app) => app.onEvent("GET:/plugin", () => {}));
   app.own satisfies number;
   assertEquals(app.findRoute("GET:/plugin")?.route.pattern, "GET:/plugin");
+});
+
+Deno.test("use() refuses a maker of plugins that was not called", () => {
+  const hello = () => (app: HTTPListener) => app.onEvent("GET:/", () => {});
+  assertThrows(
+    () => new HTTPListener().use(hello),
+    TypeError,
+    "Cannot use a plugin that returns a function: call it first, as in app.use(telemetry())",
+  );
 });

@@ -3,7 +3,7 @@ import { HTTPListener, type ServerOptions } from "../../http_context.ts";
 import { resolveOptions } from "../../http/options.ts";
 import { test } from "../needs.ts";
 
-const REFUSED: [options: ServerOptions, message: string][] = [
+const REFUSED: [options: { [K in keyof ServerOptions]: unknown }, message: string][] = [
   [{ port: -1 }, "Cannot set port to -1: must be a whole number from 0 to 65535"],
   [{ port: 65536 }, "Cannot set port to 65536: must be a whole number from 0 to 65535"],
   [{ port: NaN }, "Cannot set port to NaN"],
@@ -13,12 +13,26 @@ const REFUSED: [options: ServerOptions, message: string][] = [
   [{ maxFields: Infinity }, "Cannot set maxFields to Infinity"],
   [{ maxBodySize: 1.5 }, "Cannot set maxBodySize to 1.5"],
   [{ shutdownGrace: -5 }, "Cannot set shutdownGrace to -5"],
+  [
+    { port: "8000" },
+    'Cannot set port to "8000" (a string): must be a whole number from 0 to 65535; Number(...) makes one',
+  ],
+  [{ workers: "a".repeat(100) }, `Cannot set workers to "${"a".repeat(64)}..." (a string): must`],
+  [{ maxFields: [5] }, "Cannot set maxFields to [object Array]: must"],
+  [{ idleTimeout: null }, "Cannot set idleTimeout to null: must"],
+  [
+    { trustedProxies: "10.0.0.1" },
+    'Cannot set trustedProxies to "10.0.0.1" (a string): must be an array',
+  ],
+  [{ trustedProxies: ["10.0.0"] }, 'Cannot trust proxy "10.0.0": must be an IP address'],
+  [{ accessLog: "yes" }, 'Cannot set accessLog to "yes": must be "default"'],
 ];
 
 for (const [options, message] of REFUSED) {
   Deno.test(`HTTPListener refuses the options ${Deno.inspect(options)}`, () => {
-    assertThrows(() => new HTTPListener(options), RangeError, message);
-    assertThrows(() => new HTTPListener().configure(options), RangeError, message);
+    const given = options as ServerOptions;
+    assertThrows(() => new HTTPListener(given), RangeError, message);
+    assertThrows(() => new HTTPListener().configure(given), RangeError, message);
   });
 }
 

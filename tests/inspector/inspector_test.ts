@@ -202,6 +202,57 @@ Deno.test("inspector() tells the events of a context, with what they failed with
   assertEquals([...viewer.errors.values()].map((it) => it.label), ["send mail to bob"]);
 });
 
+Deno.test("inspector() tells a request's event from those that a hook around it triggers", async () => {
+  const app = inspected();
+  app.onEvent("audit", () => {});
+  app.aroundRequest((ctx, next) => {
+    ctx.triggerEvent("audit");
+    return next();
+  });
+  await request(app, "/user/a", "/user/b", "/user/c");
+  await using viewer = await Viewer.open(app);
+  await viewer.until(({ last }) => last.requests === 3);
+  const figures = [...viewer.routes.values()].map(({ pattern, count, active }) => [
+    pattern,
+    count,
+    active,
+  ]);
+  assertEquals(figures, [["GET:/user/<name>", 3, 0], ["audit", 3, 0]]);
+});
+
+Deno.test("inspector() shows no route any more that was removed", async () => {
+  const app = inspected();
+  app.onEvent("GET:/old", { name: "old" }, ({ ctx }) => ctx.response(200));
+  await request(app, "/old");
+  await using viewer = await Viewer.open(app);
+  await viewer.until(({ last }) => last.requests === 1);
+  assertEquals([...viewer.routes.keys()], ["GET:/user/<name>", "GET:/old"]);
+  app.removeOnEventHook("old");
+  await viewer.until(({ routes }) => !routes.has("GET:/old"));
+  assertEquals([...viewer.routes.keys()], ["GET:/user/<name>"]);
+});
+
+const THROWN: [what: string, thrown: unknown, told: string][] = [
+  ["text", "broken", "thrown: broken"],
+  ["an object without text", Object.create(null), "thrown: what is no text"],
+  [
+    "an error whose message and stack are no text",
+    Object.assign(new Error(), { message: 5, stack: 5 }),
+    "Error: 5",
+  ],
+];
+for (const [what, thrown, told] of THROWN) {
+  Deno.test(`inspector() tells of ${what} that was thrown`, async () => {
+    using _ = new ErrorLog();
+    const app = inspected();
+    app.onEvent("GET:/throws", () => Promise.reject(thrown));
+    await request(app, "/throws");
+    await using viewer = await Viewer.open(app);
+    await viewer.until(({ last }) => last.requests === 1);
+    assertEquals([...viewer.errors.values()].map((it) => `${it.name}: ${it.message}`), [told]);
+  });
+}
+
 Deno.test("inspector() tells contexts that the application makes itself", async () => {
   const app = inspected();
   const goOn = Promise.withResolvers<void>();

@@ -12,6 +12,7 @@ interface Message {
   open: number;
   connections: { address: string; state: string; request: string | null; isOwn: boolean }[];
   routes: RouteFigures[];
+  routeIds: number[];
   contexts: ContextRecord[];
   errors: ErrorRecord[];
 }
@@ -60,6 +61,9 @@ export class Viewer implements AsyncDisposable {
 
   #take(message: Message): void {
     this.last = message;
+    for (const [pattern, { id }] of this.routes) {
+      if (!message.routeIds.includes(id)) this.routes.delete(pattern);
+    }
     for (const route of message.routes) this.routes.set(route.pattern, route);
     for (const context of message.contexts) this.contexts.set(context.id, context);
     for (const error of message.errors) this.errors.set(error.id, error);
