@@ -125,3 +125,9 @@ export function noParam(name: string, path: string, cause: unknown): PathParamsE
   const detail = cause instanceof Error ? cause.message : String(cause);
   return new PathParamsError(`Cannot take param "${name}" of ${quote(path)}: ${detail}`, { cause });
 }
+
+export function tooMuchToRead(path: string): PathParamsError {
+  return new PathParamsError(
+    `Cannot find route for ${quote(path)}: there are too many ways to read its params`,
+  );
+}
