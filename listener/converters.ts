@@ -5,7 +5,12 @@
 import { RouteError } from "./errors.ts";
 import { isWord } from "./pattern.ts";
 
-/** What text a param takes, and the value made of it. */
+/**
+ * What text a param takes, and the value made of it.
+ *
+ * Where a listener decodes params, as HTTP does with `%2F`, a route is found by the text as it stands in the path.
+ * What is decoded then has to match `regex` again: so `parse` gets no text that it does not allow.
+ */
 export interface Converter<T = unknown> {
   /**
    * The text must match it as a whole. Of the flags `i`, `s`, `u` and `v` count.

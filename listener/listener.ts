@@ -338,13 +338,21 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     }
     for (const { name, converter } of route.params) {
       try {
-        params[name] = converter.parse(this.decodeParam(params[name] as string));
+        params[name] = this.#valueOf(params[name] as string, converter);
       } catch (cause) {
         const whole = typeof path === "string" ? path : textOf(path, pathStart, pathEnd);
         throw errors.noParam(name, head + whole, cause);
       }
     }
     return { route, params };
+  }
+
+  #valueOf(text: string, { regex, scanner, parse }: NamedConverter): unknown {
+    const decoded = this.decodeParam(text);
+    if (decoded !== text && scanner.expression?.matches(decoded) === false) {
+      throw new RangeError(`${errors.quote(decoded)} does not match ${regex} as a whole`);
+    }
+    return parse(decoded);
   }
 
   /**
@@ -367,7 +375,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     for (const name of this.#routes.keys()) yield { text: name, parts: [name] };
   }
 
-  /** Makes the text a converter reads of the text in the path: the same, where it is not overridden. */
+  /**
+   * Makes the text a converter reads of the text in the path: the same, where it is not overridden. Another one
+   * has to match the expression of a converter of {@linkcode Listener.addConverter} again.
+   */
   protected decodeParam(text: string): string {
     return text;
   }

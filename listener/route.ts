@@ -2,7 +2,7 @@
 
 import type { Context } from "./context.ts";
 import type { CompiledPart } from "./compile_path.ts";
-import type { Converter } from "./converters.ts";
+import type { NamedConverter } from "./converters.ts";
 import type { Event } from "./event.ts";
 
 /**
@@ -46,7 +46,7 @@ export class Route {
   /** @ignore The pattern, compiled. */
   readonly parts: readonly CompiledPart[];
   /** @ignore The names and converters of the params, in the order of the pattern. */
-  readonly params: readonly { readonly name: string; readonly converter: Converter }[];
+  readonly params: readonly { readonly name: string; readonly converter: NamedConverter }[];
 
   /** @ignore Made by `Listener.onEvent()`. */
   constructor(

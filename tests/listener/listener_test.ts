@@ -119,6 +119,22 @@ Deno.test("decodeParam() is given each param's text before its converter", () =>
   assert(error.cause instanceof URIError);
 });
 
+Deno.test("addConverter() has the expression match what decodeParam() makes of a text, too", () => {
+  class App extends Listener {
+    protected override decodeParam(text: string): string {
+      return decodeURIComponent(text);
+    }
+  }
+  const app = new App().addConverter("file", { regex: /[^./]+/, parse: (text) => text });
+  app.onEvent("f/<n:file>", () => {});
+  assertEquals(app.findRoute("f/a%20b")?.params, { n: "a b" });
+  const error = assertThrows(() => app.findRoute("f/%2e%2e%2fetc"), PathParamsError);
+  assertEquals(
+    error.message,
+    'Cannot take param "n" of "f/%2e%2e%2fetc": "../etc" does not match /[^./]+/ as a whole',
+  );
+});
+
 Deno.test("addConverter() takes text that its expression matches as a whole", () => {
   const app = new Listener().addConverter("ab", { regex: /a|ab/gi, parse: (text) => text });
   app.onEvent("<x:ab>/<y:ab>c", ({ params }) => params.x satisfies string);
