@@ -13,6 +13,8 @@
 //   `-- EventDataError         a route's `data` refused the event's data
 //   TimeoutError               a DOMException, as the platform's own time limits throw it
 
+import type { AnyEvent } from "./dispatcher.ts";
+
 /** What every error of the event framework is an instance of. */
 export class ListenerError extends Error {
   /**
@@ -95,7 +97,24 @@ export class TimeoutError extends DOMException {
 
 /** `"text"` with control characters escaped, so that a path cannot forge a line of a log. */
 export function quote(text: string): string {
-  return JSON.stringify(text).replaceAll('\\"', '"');
+  return JSON.stringify(text).replaceAll('\\"', '"').replace(
+    /[\x7f-\x9f\u2028\u2029]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** `event "name" ("path")`, for messages. */
+export function describe({ route, path }: AnyEvent): string {
+  return `event ${quote(route.name)} (${quote(path)})`;
+}
+
+/** What something thrown says: of an object without a prototype no text can be made. */
+export function detailOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return "what was thrown has no text";
+  }
 }
 
 /** `hint` is the pattern that may be meant; so is that of the next function, a name. */
@@ -122,8 +141,8 @@ export function contextDropped(cid: string): ContextNotFound {
 }
 
 export function noParam(name: string, path: string, cause: unknown): PathParamsError {
-  const detail = cause instanceof Error ? cause.message : String(cause);
-  return new PathParamsError(`Cannot take param "${name}" of ${quote(path)}: ${detail}`, { cause });
+  const message = `Cannot take param "${name}" of ${quote(path)}: ${detailOf(cause)}`;
+  return new PathParamsError(message, { cause });
 }
 
 export function tooMuchToRead(path: string): PathParamsError {

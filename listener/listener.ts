@@ -13,7 +13,7 @@ import {
 } from "./converters.ts";
 import { type AnyEvent, Dispatcher, type EventHook, setDispatcherOf } from "./dispatcher.ts";
 import * as errors from "./errors.ts";
-import { describe, type Event } from "./event.ts";
+import type { Event } from "./event.ts";
 import type { EventTask } from "./event_task.ts";
 import { Lifecycle, type LifecycleHook, type Listening } from "./lifecycle.ts";
 import type { BuiltinConverters, PathParams } from "./pattern.ts";
@@ -472,7 +472,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /** Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. */
   protected reportFailure(event: AnyEvent, error: unknown): void {
     try {
-      console.error(`Cannot finish ${describe(event)}:`, error);
+      console.error(`Cannot finish ${errors.describe(event)}:`, error);
     } catch {
       // A full disk behind standard error is no reason to end the process.
     }

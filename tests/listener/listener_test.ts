@@ -87,6 +87,14 @@ Deno.test("matchRoute() gives the route and its params, or throws EventNotFound"
   );
 });
 
+Deno.test("matchRoute() escapes what is no text in a log: control characters and line separators", () => {
+  assertThrows(
+    () => new Listener().matchRoute("a\x1b\x7f\x85\x9f\u2028\u2029\xa0"),
+    EventNotFound,
+    '"a\\u001b\\u007f\\u0085\\u009f\\u2028\\u2029\xa0"',
+  );
+});
+
 Deno.test("Route.order rises with registration", () => {
   const app = new Listener();
   const [a, b] = [app.onEvent("a", () => {}), app.onEvent("b", () => {})];
