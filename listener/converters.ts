@@ -2,7 +2,7 @@
 // the built-in ones. Beside the regular expression, which says what a converter means, stands the
 // scanner that the router runs: it finds the same ends in one pass, and never goes back (see router.ts).
 
-import { RouteError } from "./errors.ts";
+import { checkFunction, RouteError, shown } from "./errors.ts";
 import { isWord } from "./pattern.ts";
 
 /**
@@ -233,6 +233,7 @@ export const BUILTIN_CONVERTERS: ReadonlyMap<string, NamedConverter> = new Map<
  * Makes a converter of a user ready for patterns.
  *
  * @throws {RouteError} The name is no word.
+ * @throws {TypeError} What the converter is made of is of another type.
  */
 export function makeConverter(name: string, converter: Converter): NamedConverter {
   if (!isWord(name)) {
@@ -240,6 +241,11 @@ export function makeConverter(name: string, converter: Converter): NamedConverte
       `Cannot add converter "${name}": the name must be letters, digits and _, no digit first`,
     );
   }
+  const action = `Cannot add converter "${name}"`;
+  if (!(converter?.regex instanceof RegExp)) {
+    throw new TypeError(`${action}: regex must be a RegExp, not ${shown(converter?.regex)}`);
+  }
+  checkFunction(converter.parse, `${action}: parse`);
   const scanner: Scanner = {
     min: 0,
     regular: false,

@@ -1,7 +1,7 @@
 // Dependencies: what handlers share within a context, made when the first one asks for it.
 
 import type { AnyEvent } from "./dispatcher.ts";
-import { describe } from "./errors.ts";
+import { checkFunction, describe } from "./errors.ts";
 import { checkTimeout, wait } from "./time_limit.ts";
 
 /** Options of {@linkcode depends}. */
@@ -49,12 +49,14 @@ export class Dependency<T, E extends AnyEvent = AnyEvent> {
  * assertEquals(await app.newCtx({ cid: "bob" }).triggerEvent("greet"), "Hello, bob!");
  * ```
  *
+ * @throws {TypeError} `make` is no function.
  * @throws {RangeError} `timeout` is not a number of milliseconds.
  */
 export function depends<T, E extends AnyEvent = AnyEvent>(
   make: (event: E) => T | PromiseLike<T>,
   options: DependsOptions = {},
 ): Dependency<Awaited<T>, E> {
+  checkFunction(make, "Cannot make a dependency: what makes it");
   return new Dependency(make, options) as unknown as Dependency<Awaited<T>, E>;
 }
 
@@ -73,6 +75,9 @@ export function resolveDependency<T, E extends AnyEvent>(
   event: E,
   dependency: Dependency<T, E>,
 ): Promise<T> {
+  if (!(dependency instanceof Dependency)) {
+    throw new TypeError("Cannot use what is no dependency: depends(fn) makes one");
+  }
   // Another event is that of a handler which the dependency has triggered.
   const usedBy = making?.event === event ? making : null;
   const self = { event, dependency, usedBy } as unknown as Making;

@@ -103,6 +103,25 @@ export function quote(text: string): string {
   );
 }
 
+/**
+ * Checks what JavaScript lets anybody give.
+ *
+ * @param what What could not be done, and what of it is looked at: `must be a function` follows.
+ * @throws {TypeError} `value` is no function.
+ */
+export function checkFunction(value: unknown, what: string): void {
+  if (typeof value === "function") return;
+  throw new TypeError(`${what} must be a function, not ${shown(value)}`);
+}
+
+/** What a value is, for a message that says what should be in its place. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return quote(value);
+  if (typeof value === "function") return "a function";
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
 /** `event "name" ("path")`, for messages. */
 export function describe({ route, path }: AnyEvent): string {
   return `event ${quote(route.name)} (${quote(path)})`;

@@ -143,6 +143,19 @@ Deno.test("depends() refuses a timeout that is none", () => {
   assertThrows(() => depends(() => 1, { timeout: NaN }), RangeError, "Cannot set timeout to NaN");
 });
 
+Deno.test("depends() refuses what is no function", () => {
+  const make = "x" as unknown as () => void;
+  const message = 'Cannot make a dependency: what makes it must be a function, not "x"';
+  assertThrows(() => depends(make), TypeError, message);
+});
+
+Deno.test("Event.use() refuses what is no dependency", async () => {
+  const app = new Listener();
+  app.onEvent("go", (event) => event.use((() => 1) as unknown as Dependency<number>));
+  const message = "Cannot use what is no dependency: depends(fn) makes one";
+  await assertRejects(() => app.triggerEvent("go"), TypeError, message);
+});
+
 Deno.test("Context.cache holds what dependencies made until the context is dropped", async () => {
   const one = depends(() => 1);
   const app = new Listener();

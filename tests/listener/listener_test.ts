@@ -42,6 +42,137 @@ Deno.test("onEvent() refuses what compilePath() refuses", () => {
   assertThrows(() => new Listener().onEvent("<a:b>", () => {}), RouteError, 'converter "b"');
 });
 
+const noop = (): void => {};
+/** A value as JavaScript hands it over. */
+// deno-lint-ignore no-explicit-any
+const any = (value: unknown): any => value;
+
+const NOT_TAKEN: [what: string, register: (app: Listener) => unknown, message: string][] = [
+  [
+    "onEvent() without a handler",
+    (app) => app.onEvent(any("GET:/")),
+    'Cannot add route "GET:/": the handler must be a function, not undefined',
+  ],
+  [
+    "onEvent() with text for a handler",
+    (app) => app.onEvent("a", any("x")),
+    'Cannot add route "a": the handler must be a function, not "x"',
+  ],
+  [
+    "onEvent() with options and no handler",
+    (app) => app.onEvent("a", any({ name: "a" })),
+    "the handler must be a function, not an object",
+  ],
+  [
+    "onEvent() with the handler before the options",
+    (app) => app.onEvent("a", any(noop), any({})),
+    'Cannot add route "a": the options must be an object, not a function; they come before the handler, as in onEvent(pattern, { name }, handler)',
+  ],
+  [
+    "onEvent() with null for options",
+    (app) => app.onEvent("a", any(null), noop),
+    "the options must be an object, not null",
+  ],
+  [
+    "onEvent() with an expression for a pattern",
+    (app) => app.onEvent(any(/GET/), noop),
+    "Cannot add route: the pattern must be a string, not an object",
+  ],
+  [
+    "onEvent() with options but no pattern",
+    (app) => app.onEvent(any(noop), any({})),
+    "Cannot add route: the pattern must be a string, not a function",
+  ],
+  [
+    "onEvent() with data that is no function",
+    (app) => app.onEvent("a", { data: any(1) }, noop),
+    'Cannot add route "a": data must be a function, not 1',
+  ],
+  [
+    "addOnEventHook() without a handler",
+    (app) => app.addOnEventHook(any("a")),
+    "the handler must be a function",
+  ],
+  [
+    "onError() without a class",
+    (app) => app.onError(any(noop), any(undefined)),
+    "Cannot add an error hook: the first argument must be an error class, as in onError(Error, hook)",
+  ],
+  [
+    "onError() with the name of a class",
+    (app) => app.onError(any("Error"), noop),
+    "the first argument must be an error class",
+  ],
+  [
+    "onError() without a hook",
+    (app) => app.onError(Error, any(undefined)),
+    "Cannot add an error hook: the second argument must be a function, not undefined",
+  ],
+  [
+    "beforeEvent() without a hook",
+    (app) => app.beforeEvent(any(undefined)),
+    "Cannot call beforeEvent(): the hook must be a function, not undefined",
+  ],
+  [
+    "afterEvent() without a hook",
+    (app) => app.afterEvent(any(undefined)),
+    "Cannot call afterEvent(): the hook",
+  ],
+  [
+    "finallyEvent() with an array",
+    (app) => app.finallyEvent(any([noop])),
+    "Cannot call finallyEvent(): the hook must be a function, not an array",
+  ],
+  [
+    "startup() with text",
+    (app) => app.startup(any("x")),
+    'Cannot call startup(): the hook must be a function, not "x"',
+  ],
+  [
+    "shutdown() without a hook",
+    (app) => app.shutdown(any(undefined)),
+    "Cannot call shutdown(): the hook",
+  ],
+  [
+    "addConverter() without a converter",
+    (app) => app.addConverter("x", any(undefined)),
+    'Cannot add converter "x": regex must be a RegExp, not undefined',
+  ],
+  [
+    "addConverter() with text for an expression",
+    (app) => app.addConverter("x", any({ regex: "abc" })),
+    'Cannot add converter "x": regex must be a RegExp, not "abc"',
+  ],
+  [
+    "addConverter() without parse()",
+    (app) => app.addConverter("x", any({ regex: /x/ })),
+    'Cannot add converter "x": parse must be a function, not undefined',
+  ],
+];
+for (const [what, register, message] of NOT_TAKEN) {
+  Deno.test(`${what} is refused`, () => {
+    assertThrows(() => register(new Listener()), TypeError, message);
+  });
+}
+
+Deno.test("checkPattern() is asked for each pattern, and refuses what it throws for", () => {
+  class Shouting extends Listener {
+    protected override checkPattern(pattern: string): void {
+      if (!pattern.endsWith("!")) {
+        throw new RouteError(`Cannot add route "${pattern}": must end in !`);
+      }
+    }
+  }
+  const app = new Shouting();
+  assertThrows(
+    () => app.onEvent("go", () => {}),
+    RouteError,
+    'Cannot add route "go": must end in !',
+  );
+  assertEquals(app.onEvent("go!", () => {}).pattern, "go!");
+  assertEquals(app.routes.size, 1);
+});
+
 Deno.test("onEvent() with a handler alone catches what no earlier route takes", async () => {
   const app = new Listener();
   app.onEvent("a", () => "a");
