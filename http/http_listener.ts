@@ -11,6 +11,7 @@ import {
 import { PathParamsError, TimeoutError } from "../listener.ts";
 import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
+import { checkPattern } from "./check_pattern.ts";
 import { bindExchange, HTTPContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
@@ -291,6 +292,11 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     await log.flush();
     // What the program has begun before, and would end in a shutdown callback, ends with it here.
     Deno.exit(status);
+  }
+
+  /** Refuses what is meant for requests, and matches none: "GET /" or "GET:/:id". */
+  protected override checkPattern(pattern: string): void {
+    checkPattern(pattern);
   }
 
   /** Params are percent-decoded one by one, after the route has matched. */
