@@ -87,7 +87,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   constructor(options: ListenerOptions = {}) {
     const grace = checkTimeout(options.shutdownGrace ?? DEFAULT_GRACE, "shutdownGrace");
     this.#dispatcher = new Dispatcher(
-      (ctx) => this.#contexts.delete(idOf(ctx)),
+      (ctx) => this.#contexts.delete(ctx as C, idOf(ctx)),
       (event, error) => this.reportFailure(event, error),
     );
     this.#lifecycle = new Lifecycle(this, this.#dispatcher, grace);

@@ -335,6 +335,16 @@ Deno.test("newCtx() makes ids that differ, and takes one that is given", () => {
   assertEquals(seen, [true, true, true]);
 });
 
+Deno.test("newCtx() makes up no id that was given before", () => {
+  const app = new Listener();
+  const [prefix, serial] = app.newCtx().cid.split("-");
+  const after = (n: number): string => `${prefix}-${(parseInt(serial, 36) + n).toString(36)}`;
+  const given = [app.newCtx({ cid: after(1) }), app.newCtx({ cid: after(2) })];
+  const madeUp = [app.newCtx(), app.newCtx()];
+  assertEquals(madeUp.map(({ cid }) => cid), [after(3), after(4)]);
+  for (const ctx of [...given, ...madeUp]) assertStrictEquals(app.getCtx(ctx.cid), ctx);
+});
+
 Deno.test("newCtx() refuses the id of a context that is alive", () => {
   const app = new Listener();
   const { cid } = app.newCtx();
