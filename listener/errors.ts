@@ -64,7 +64,10 @@ export class DuplicateListener extends ListenerError {}
 /** No listener is running, or none was found where it was looked for. */
 export class ListenerNotFound extends ListenerError {}
 
-/** The path matches a route, but the text of a param has no value; `cause` tells why. */
+/**
+ * The path matches a route, but the text of a param has no value: `cause` tells why. Or it can be read in so many
+ * ways that none is looked for: see {@linkcode Converter.regex}.
+ */
 export class PathParamsError extends ListenerError {}
 
 /** The `data` option of a route refused the data of an event; `cause` tells why. */
