@@ -13,6 +13,7 @@ import {
 import { PathParamsError, TimeoutError } from "../listener.ts";
 import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
+import { checkPattern } from "./check_pattern.ts";
 import { bindExchange, exchangeIn, exchangeOf, HTTPContext } from "./context.ts";
 import { type Exchange, NoResponse } from "./exchange.ts";
 import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
@@ -382,6 +383,11 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     await log.flush();
     // What the program has begun before, and would end in a shutdown callback, ends with it here.
     Deno.exit(status);
+  }
+
+  /** Refuses what is meant for requests, and matches none: "GET /" or "GET:/:id". */
+  protected override checkPattern(pattern: string): void {
+    checkPattern(pattern);
   }
 
   /** Params are percent-decoded one by one, after the route has matched. */

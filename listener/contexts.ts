@@ -11,9 +11,13 @@ let prefix: string | null = null;
 
 let lastSerial = 0;
 
+/** Numbers to come whose ids were given to contexts already; null until there is one. */
+let givenSerials: Set<number> | null = null;
+
 /** The next number for an id that is made up. */
 export function nextSerial(): number {
-  return ++lastSerial;
+  do lastSerial++; while (givenSerials !== null && givenSerials.delete(lastSerial));
+  return lastSerial;
 }
 
 /** The id made up of a number. */
@@ -46,6 +50,8 @@ export class Contexts<C extends Context> implements ReadonlyMap<string, C> {
   add(ctx: C, id: string | number): void {
     if (typeof id === "string") {
       this.#given.set(id, ctx);
+      const serial = serialOf(id);
+      if (serial > lastSerial) (givenSerials ??= new Set()).add(serial);
       return;
     }
     const place = id & (PLACES - 1);
@@ -58,9 +64,10 @@ export class Contexts<C extends Context> implements ReadonlyMap<string, C> {
     this.#placed++;
   }
 
-  delete(id: string | number): void {
+  delete(ctx: C, id: string | number): void {
     if (typeof id === "string") {
-      this.#given.delete(id);
+      // A context that was not made by newCtx() may have the id of one that was.
+      if (this.#given.get(id) === ctx) this.#given.delete(id);
     } else if (this.#isPlaced(id)) {
       this.#places[id & (PLACES - 1)] = null;
       this.#placed--;

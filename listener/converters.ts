@@ -2,14 +2,24 @@
 // the built-in ones. Beside the regular expression, which says what a converter means, stands the
 // scanner that the router runs: it finds the same ends in one pass, and never goes back (see router.ts).
 
-import { RouteError } from "./errors.ts";
+import { checkFunction, RouteError, shown } from "./errors.ts";
 import { isWord } from "./pattern.ts";
 
-/** What text a param takes, and the value made of it. */
+/**
+ * What text a param takes, and the value made of it.
+ *
+ * Where a listener decodes params, as HTTP does with `%2F`, a route is found by the text as it stands in the path.
+ * What is decoded then has to match `regex` again: so `parse` gets no text that it does not allow.
+ */
 export interface Converter<T = unknown> {
   /**
-   * The text must match it as a whole. Of the flags `i`, `s`, `u` and `v` count. It is run on
-   * one candidate after the other, so an expression that can take exponential time does.
+   * The text must match it as a whole. Of the flags `i`, `s`, `u` and `v` count.
+   *
+   * It is run on one candidate after the other, the longest first: a lazy quantifier takes as much as a greedy
+   * one, and an expression that can take exponential time does. What all runs for one path read is bounded, by
+   * 10 million characters and 100 for each of the path's. A path of two hundred characters hardly needs
+   * so much. A long one that does, as it is made to match almost everywhere, is refused with a
+   * {@linkcode PathParamsError}, after some 30 milliseconds where the expressions are simple.
    */
   readonly regex: RegExp;
   /** Makes the value; what it throws becomes a {@linkcode PathParamsError}. */
@@ -61,8 +71,43 @@ export interface Scanner {
   holds(code: number): boolean;
   /** The farthest end, at most `stop`; below `at + min` where there is none. */
   reach(path: Codes, at: number, stop: number): number;
-  /** Whether an end before the farthest one is an end as well; null: each is. */
-  readonly accepts: ((path: Codes, at: number, end: number) => boolean) | null;
+  /** Whether an end before the farthest one is an end as well, wherever the start; null: each is. */
+  readonly accepts: ((path: Codes, end: number) => boolean) | null;
+  /** What tells the ends instead, where a user has made the converter. */
+  readonly expression: Expression | null;
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
+
+/** A user's expression. */
+export class Expression {
+  readonly #whole: RegExp;
+  readonly #beginning: RegExp;
+  /** Whether what stands behind an end may make a difference. */
+  readonly #looksAhead: boolean;
+  readonly #isUnicode: boolean;
+
+  constructor({ source, flags }: RegExp) {
+    flags = flags.replace(/[^isuv]/g, "");
+    this.#whole = new RegExp(`^(?:${source})$`, flags);
+    this.#beginning = new RegExp(`^(?:${source})`, flags);
+    // It takes too many for such: a dollar may stand in a class.
+    this.#looksAhead = /\$|\\b|\(\?[=!]/i.test(source);
+    this.#isUnicode = /[uv]/.test(flags);
+  }
+
+  /** Whether it matches `text` as a whole. */
+  matches(text: string): boolean {
+    return this.#whole.test(text);
+  }
+
+  /** `false` where no beginning of `text` matches: one run instead of one for each beginning. */
+  mayBegin(text: string): boolean {
+    if (this.#looksAhead) return true;
+    // An end between two surrogates cuts a character that is whole here.
+    if (this.#isUnicode && SURROGATE.test(text)) return true;
+    return this.#beginning.test(text);
+  }
 }
 
 /** A converter as patterns are compiled with it. */
@@ -96,9 +141,17 @@ const STR: Scanner = {
     return at;
   },
   accepts: null,
+  expression: null,
 };
 
-const INT: Scanner = { min: 1, regular: true, holds: isDigit, reach: digitsEnd, accepts: null };
+const INT: Scanner = {
+  min: 1,
+  regular: true,
+  holds: isDigit,
+  reach: digitsEnd,
+  accepts: null,
+  expression: null,
+};
 
 const FLOAT: Scanner = {
   min: 1,
@@ -110,7 +163,8 @@ const FLOAT: Scanner = {
     const end = digitsEnd(path, dot + 1, stop);
     return end > dot + 1 ? end : dot;
   },
-  accepts: (path, _at, end): boolean => path[end - 1] !== DOT,
+  accepts: (path, end): boolean => path[end - 1] !== DOT,
+  expression: null,
 };
 
 const PATH: Scanner = {
@@ -119,6 +173,7 @@ const PATH: Scanner = {
   holds: (): boolean => true,
   reach: (_path, _at, stop): number => stop,
   accepts: null,
+  expression: null,
 };
 
 const UUID_LENGTH = 36;
@@ -136,6 +191,7 @@ const UUID: Scanner = {
     return at + UUID_LENGTH;
   },
   accepts: null,
+  expression: null,
 };
 
 function parseInteger(text: string): number {
@@ -177,6 +233,7 @@ export const BUILTIN_CONVERTERS: ReadonlyMap<string, NamedConverter> = new Map<
  * Makes a converter of a user ready for patterns.
  *
  * @throws {RouteError} The name is no word.
+ * @throws {TypeError} What the converter is made of is of another type.
  */
 export function makeConverter(name: string, converter: Converter): NamedConverter {
   if (!isWord(name)) {
@@ -184,14 +241,18 @@ export function makeConverter(name: string, converter: Converter): NamedConverte
       `Cannot add converter "${name}": the name must be letters, digits and _, no digit first`,
     );
   }
-  const { source, flags } = converter.regex;
-  const whole = new RegExp(`^(?:${source})$`, flags.replace(/[^isuv]/g, ""));
+  const action = `Cannot add converter "${name}"`;
+  if (!(converter?.regex instanceof RegExp)) {
+    throw new TypeError(`${action}: regex must be a RegExp, not ${shown(converter?.regex)}`);
+  }
+  checkFunction(converter.parse, `${action}: parse`);
   const scanner: Scanner = {
     min: 0,
     regular: false,
     holds: (): boolean => true,
     reach: (_path, _at, stop): number => stop,
-    accepts: (path, at, end): boolean => whole.test(textOf(path, at, end)),
+    accepts: null,
+    expression: new Expression(converter.regex),
   };
   return { regex: converter.regex, parse: (text): unknown => converter.parse(text), scanner };
 }

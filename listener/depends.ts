@@ -1,6 +1,7 @@
 // Dependencies: what handlers share within a context, made when the first one asks for it.
 
 import type { AnyEvent } from "./dispatcher.ts";
+import { checkFunction, describe } from "./errors.ts";
 import { checkTimeout, wait } from "./time_limit.ts";
 
 /** Options of {@linkcode depends}. */
@@ -31,7 +32,11 @@ export class Dependency<T, E extends AnyEvent = AnyEvent> {
 /**
  * Declares something that handlers need, and how to make it. It is made when an event uses it,
  * by default once per context: uses at the same time share one run, later ones its value. A failure
- * is not kept, so the next use tries again. It may use other dependencies.
+ * is not kept, so the next use tries again.
+ *
+ * It may use other dependencies, but not itself, also not through others: such a use rejects with a `TypeError`.
+ * After the first `await` of a function nobody can tell who uses what, and two that wait for each other do so
+ * for ever, or until a `timeout` is over.
  *
  * ```ts
  * import { depends, Listener } from "@tiny/listener/listener";
@@ -44,42 +49,100 @@ export class Dependency<T, E extends AnyEvent = AnyEvent> {
  * assertEquals(await app.newCtx({ cid: "bob" }).triggerEvent("greet"), "Hello, bob!");
  * ```
  *
+ * @throws {TypeError} `make` is no function.
  * @throws {RangeError} `timeout` is not a number of milliseconds.
  */
 export function depends<T, E extends AnyEvent = AnyEvent>(
   make: (event: E) => T | PromiseLike<T>,
   options: DependsOptions = {},
 ): Dependency<Awaited<T>, E> {
+  checkFunction(make, "Cannot make a dependency: what makes it");
   return new Dependency(make, options) as unknown as Dependency<Awaited<T>, E>;
 }
+
+/** A dependency whose function is on the stack, and the one that uses it, if one does. */
+interface Making {
+  readonly event: AnyEvent;
+  readonly dependency: Dependency<unknown, AnyEvent>;
+  readonly usedBy: Making | null;
+}
+
+/** The innermost one. */
+let making: Making | null = null;
 
 /** What `dependency` is for `event`: see `Event.use()`. */
 export function resolveDependency<T, E extends AnyEvent>(
   event: E,
   dependency: Dependency<T, E>,
 ): Promise<T> {
-  if (!dependency.useCache) return makeInTime(event, dependency);
+  if (!(dependency instanceof Dependency)) {
+    throw new TypeError("Cannot use what is no dependency: depends(fn) makes one");
+  }
+  // Another event is that of a handler which the dependency has triggered.
+  const usedBy = making?.event === event ? making : null;
+  const self = { event, dependency, usedBy } as unknown as Making;
+  const cycle = cycleOf(self);
+  if (cycle !== null) return refuse(self, cycle);
+  if (!dependency.useCache) return make(self) as Promise<T>;
   const { cache } = event.ctx;
   const cached = cache.get(dependency) as Promise<T> | undefined;
   if (cached !== undefined) return cached;
-  const made = makeInTime(event, dependency);
+  // It is there before it is made: an event that is triggered meanwhile may use it.
+  let resolve: (value: Promise<T>) => void;
+  const made = new Promise<T>((it) => resolve = it);
   cache.set(dependency, made);
   made.catch(() => {
     if (cache.get(dependency) === made) cache.delete(dependency);
   });
+  resolve!(make(self) as Promise<T>);
   return made;
 }
 
-async function makeInTime<T, E extends AnyEvent>(
-  event: E,
-  dependency: Dependency<T, E>,
-): Promise<T> {
-  const { make, timeout } = dependency;
-  if (timeout === undefined) return await make(event);
-  const name = make.name && ` "${make.name}"`;
-  const describe = (): string => `Cannot use dependency${name}: not made`;
-  return await wait<T>({ timeout, describe }, ({ resolve, reject }) => {
-    Promise.resolve(make(event)).then(resolve, reject);
+/** The names from `self`, where it is on its way to be made already, back to it. */
+function cycleOf(self: Making): string[] | null {
+  const chain = [self];
+  for (let user = self.usedBy; user !== null; user = user.usedBy) {
+    chain.push(user);
+    if (user.dependency === self.dependency) {
+      return chain.reverse().map(({ dependency }) => dependency.make.name || "unnamed");
+    }
+  }
+  return null;
+}
+
+function refuse(self: Making, cycle: string[]): Promise<never> {
+  const refusal = Promise.reject(
+    new TypeError(`${cannotUse(self)}: it uses itself (${cycle.join(" -> ")})`),
+  );
+  // Whoever does not wait for it misses nothing.
+  refusal.catch(() => {});
+  return refusal;
+}
+
+function cannotUse({ event, dependency }: Making): string {
+  const { name } = dependency.make;
+  return `Cannot use dependency${name && ` "${name}"`} for ${describe(event)}`;
+}
+
+function make(self: Making): Promise<unknown> {
+  const { timeout } = self.dependency;
+  const made = callMake(self);
+  if (timeout === undefined) return made;
+  const describe = (): string => `${cannotUse(self)}: not made`;
+  return wait<unknown>({ timeout, describe }, ({ resolve, reject }) => {
+    made.then(resolve, reject);
     return () => {};
   });
+}
+
+async function callMake(self: Making): Promise<unknown> {
+  const outer = making;
+  making = self;
+  let made: unknown;
+  try {
+    made = self.dependency.make(self.event);
+  } finally {
+    making = outer;
+  }
+  return await made;
 }

@@ -13,6 +13,8 @@
 //   `-- EventDataError         a route's `data` refused the event's data
 //   TimeoutError               a DOMException, as the platform's own time limits throw it
 
+import type { AnyEvent } from "./dispatcher.ts";
+
 /** What every error of the event framework is an instance of. */
 export class ListenerError extends Error {
   /**
@@ -62,7 +64,10 @@ export class DuplicateListener extends ListenerError {}
 /** No listener is running, or none was found where it was looked for. */
 export class ListenerNotFound extends ListenerError {}
 
-/** The path matches a route, but the text of a param has no value; `cause` tells why. */
+/**
+ * The path matches a route, but the text of a param has no value: `cause` tells why. Or it can be read in so many
+ * ways that none is looked for: see {@linkcode Converter.regex}.
+ */
 export class PathParamsError extends ListenerError {}
 
 /** The `data` option of a route refused the data of an event; `cause` tells why. */
@@ -95,7 +100,43 @@ export class TimeoutError extends DOMException {
 
 /** `"text"` with control characters escaped, so that a path cannot forge a line of a log. */
 export function quote(text: string): string {
-  return JSON.stringify(text).replaceAll('\\"', '"');
+  return JSON.stringify(text).replaceAll('\\"', '"').replace(
+    /[\x7f-\x9f\u2028\u2029]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * Checks what JavaScript lets anybody give.
+ *
+ * @param what What could not be done, and what of it is looked at: `must be a function` follows.
+ * @throws {TypeError} `value` is no function.
+ */
+export function checkFunction(value: unknown, what: string): void {
+  if (typeof value === "function") return;
+  throw new TypeError(`${what} must be a function, not ${shown(value)}`);
+}
+
+/** What a value is, for a message that says what should be in its place. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return quote(value);
+  if (typeof value === "function") return "a function";
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
+/** `event "name" ("path")`, for messages. */
+export function describe({ route, path }: AnyEvent): string {
+  return `event ${quote(route.name)} (${quote(path)})`;
+}
+
+/** What something thrown says: of an object without a prototype no text can be made. */
+export function detailOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return "what was thrown has no text";
+  }
 }
 
 /** `hint` is the pattern that may be meant; so is that of the next function, a name. */
@@ -122,6 +163,12 @@ export function contextDropped(cid: string): ContextNotFound {
 }
 
 export function noParam(name: string, path: string, cause: unknown): PathParamsError {
-  const detail = cause instanceof Error ? cause.message : String(cause);
-  return new PathParamsError(`Cannot take param "${name}" of ${quote(path)}: ${detail}`, { cause });
+  const message = `Cannot take param "${name}" of ${quote(path)}: ${detailOf(cause)}`;
+  return new PathParamsError(message, { cause });
+}
+
+export function tooMuchToRead(path: string): PathParamsError {
+  return new PathParamsError(
+    `Cannot find route for ${quote(path)}: there are too many ways to read its params`,
+  );
 }

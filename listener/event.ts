@@ -19,7 +19,15 @@ import {
   type Hooks,
   type InFlight,
 } from "./dispatcher.ts";
-import { contextDropped, EventAlreadyDone, EventDataError, quote, TimeoutError } from "./errors.ts";
+import {
+  contextDropped,
+  describe,
+  detailOf,
+  EventAlreadyDone,
+  EventDataError,
+  quote,
+  TimeoutError,
+} from "./errors.ts";
 import { EventTask, settleTask } from "./event_task.ts";
 import type { Route } from "./route.ts";
 import { checkTimeout, wait } from "./time_limit.ts";
@@ -266,6 +274,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   /**
    * Gives what a dependency is in this context: see {@linkcode depends}.
    *
+   * @throws {TypeError} It is no dependency, or is used to make itself.
    * @throws {TimeoutError} The dependency's timeout is over.
    */
   use<T>(dependency: Dependency<T, this>): Promise<T> {
@@ -343,8 +352,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     try {
       this.data = data(this.data) as D;
     } catch (cause) {
-      const detail = cause instanceof Error ? cause.message : String(cause);
-      throw new EventDataError(`Cannot take data of ${describe(this)}: ${detail}`, { cause });
+      const message = `Cannot take data of ${describe(this)}: ${detailOf(cause)}`;
+      throw new EventDataError(message, { cause });
     }
   }
 
@@ -422,9 +431,4 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null &&
     typeof (value as { then?: unknown }).then === "function";
-}
-
-/** `event "name" ("path")`, for messages. */
-export function describe({ route, path }: AnyEvent): string {
-  return `event ${quote(route.name)} (${quote(path)})`;
 }

@@ -13,11 +13,11 @@ import {
 } from "./converters.ts";
 import { type AnyEvent, Dispatcher, type EventHook, setDispatcherOf } from "./dispatcher.ts";
 import * as errors from "./errors.ts";
-import { describe, type Event } from "./event.ts";
+import type { Event } from "./event.ts";
 import type { EventTask } from "./event_task.ts";
 import { Lifecycle, type LifecycleHook, type Listening } from "./lifecycle.ts";
 import type { BuiltinConverters, PathParams } from "./pattern.ts";
-import { type AnyHandler, type Handler, Route, type RouteOptions } from "./route.ts";
+import { type AnyHandler, type Handler, readArguments, Route, type RouteOptions } from "./route.ts";
 import { Router } from "./router.ts";
 import { type Candidate, closest } from "./suggest.ts";
 import { checkTimeout } from "./time_limit.ts";
@@ -36,9 +36,6 @@ export interface FoundRoute {
   params: Record<string, unknown>;
 }
 
-/** The pattern of a route that catches all. */
-const CATCH_ALL = "<_:path>";
-const NO_OPTIONS: RouteOptions = Object.freeze({});
 const DEFAULT_GRACE = 10_000;
 
 /**
@@ -90,7 +87,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   constructor(options: ListenerOptions = {}) {
     const grace = checkTimeout(options.shutdownGrace ?? DEFAULT_GRACE, "shutdownGrace");
     this.#dispatcher = new Dispatcher(
-      (ctx) => this.#contexts.delete(idOf(ctx)),
+      (ctx) => this.#contexts.delete(ctx as C, idOf(ctx)),
       (event, error) => this.reportFailure(event, error),
     );
     this.#lifecycle = new Lifecycle(this, this.#dispatcher, grace);
@@ -194,6 +191,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * ```
    *
    * @throws {RouteError} The name is taken, or is not a word.
+   * @throws {TypeError} `regex` is no expression, or `parse` no function.
    */
   addConverter<N extends string, V>(
     name: N,
@@ -221,8 +219,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * assertEquals(await app.triggerEvent("1.5 + 2"), 3.5);
    * ```
    *
-   * @throws {RouteError} The converter of a param is not known, or a param name is used twice.
+   * @throws {RouteError} The converter of a param is not known, a param name is used twice, or
+   * {@linkcode Listener.checkPattern} refuses the pattern.
    * @throws {EventAlreadyExists} A route of that name is there.
+   * @throws {TypeError} An argument is of another type.
    */
   onEvent<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
   /** Registers a handler with options: a name, a check of the data, and whatever else is to be kept. */
@@ -234,11 +234,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /** Registers a handler of all events. */
   onEvent(handler: Handler<C, { _: string }>): Route;
   onEvent(...args: OnEventArguments): Route {
-    const [pattern, options, handler] = typeof args[0] === "function"
-      ? [CATCH_ALL, NO_OPTIONS, args[0]]
-      : args.length === 2
-      ? [args[0], NO_OPTIONS, args[1]]
-      : args as [string, RouteOptions, AnyHandler];
+    const { pattern, options, handler } = readArguments(args);
+    this.checkPattern(pattern);
     const parts = compileParts(pattern, this.#converters);
     const route = new Route(pattern, handler, options, { order: this.#order + 1, parts });
     if (this.#routes.has(route.name)) {
@@ -253,6 +250,12 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     this.#router.add(route);
     return route;
   }
+
+  /**
+   * Called for each pattern that is registered; to be overridden by listeners whose paths have a form, to
+   * refuse what none of them can match. Throws a {@linkcode RouteError}, with `Cannot add route "...": ...`.
+   */
+  protected checkPattern(_pattern: string): void {}
 
   /** The same as {@linkcode Listener.onEvent}. */
   addOnEventHook<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
@@ -338,13 +341,21 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     }
     for (const { name, converter } of route.params) {
       try {
-        params[name] = converter.parse(this.decodeParam(params[name] as string));
+        params[name] = this.#valueOf(params[name] as string, converter);
       } catch (cause) {
         const whole = typeof path === "string" ? path : textOf(path, pathStart, pathEnd);
         throw errors.noParam(name, head + whole, cause);
       }
     }
     return { route, params };
+  }
+
+  #valueOf(text: string, { regex, scanner, parse }: NamedConverter): unknown {
+    const decoded = this.decodeParam(text);
+    if (decoded !== text && scanner.expression?.matches(decoded) === false) {
+      throw new RangeError(`${errors.quote(decoded)} does not match ${regex} as a whole`);
+    }
+    return parse(decoded);
   }
 
   /**
@@ -367,7 +378,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     for (const name of this.#routes.keys()) yield { text: name, parts: [name] };
   }
 
-  /** Makes the text a converter reads of the text in the path: the same, where it is not overridden. */
+  /**
+   * Makes the text a converter reads of the text in the path: the same, where it is not overridden. Another one
+   * has to match the expression of a converter of {@linkcode Listener.addConverter} again.
+   */
   protected decodeParam(text: string): string {
     return text;
   }
@@ -394,12 +408,14 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * hooks that follow and the handler are not run.
    */
   beforeEvent(hook: EventHook<C>): void {
+    errors.checkFunction(hook, "Cannot call beforeEvent(): the hook");
     const { hooks } = this.#dispatcher;
     this.#dispatcher.hooks = { ...hooks, before: [...hooks.before, hook] };
   }
 
   /** Runs `hook` after the handler of each event that has not failed. */
   afterEvent(hook: EventHook<C>): void {
+    errors.checkFunction(hook, "Cannot call afterEvent(): the hook");
     const { hooks } = this.#dispatcher;
     this.#dispatcher.hooks = { ...hooks, after: [...hooks.after, hook] };
   }
@@ -423,12 +439,21 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * await app.triggerEvent("divide 1 by 0");
    * assertEquals(problems, ["divide 1 by 0: b is 0"]);
    * ```
+   *
+   * @throws {TypeError} An argument is of another type.
    */
   onError<E>(
     // deno-lint-ignore no-explicit-any
     ErrorClass: abstract new (...args: any[]) => E,
     handle: (event: Event<C>, error: E) => unknown,
   ): void {
+    if (typeof ErrorClass !== "function" || typeof ErrorClass.prototype !== "object") {
+      throw new TypeError(
+        "Cannot add an error hook: the first argument must be an error class, " +
+          "as in onError(Error, hook)",
+      );
+    }
+    errors.checkFunction(handle, "Cannot add an error hook: the second argument");
     const { hooks } = this.#dispatcher;
     const onError = [...hooks.onError, { type: ErrorClass, handle }];
     this.#dispatcher.hooks = { ...hooks, onError };
@@ -457,6 +482,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * ```
    */
   finallyEvent(hook: EventHook<C>): void {
+    errors.checkFunction(hook, "Cannot call finallyEvent(): the hook");
     const { hooks } = this.#dispatcher;
     this.#dispatcher.hooks = { ...hooks, finally: [...hooks.finally, hook] };
   }
@@ -464,7 +490,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /** Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. */
   protected reportFailure(event: AnyEvent, error: unknown): void {
     try {
-      console.error(`Cannot finish ${describe(event)}:`, error);
+      console.error(`Cannot finish ${errors.describe(event)}:`, error);
     } catch {
       // A full disk behind standard error is no reason to end the process.
     }
@@ -474,11 +500,13 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
 
   /** Runs `hook` when the listener starts, before it listens. */
   startup(hook: LifecycleHook): void {
+    errors.checkFunction(hook, "Cannot call startup(): the hook");
     this.#lifecycle.startup.push(hook);
   }
 
   /** Runs `hook` when the listener stops, after its events are over; also where another one throws. */
   shutdown(hook: LifecycleHook): void {
+    errors.checkFunction(hook, "Cannot call shutdown(): the hook");
     this.#lifecycle.shutdown.push(hook);
   }
 

@@ -6,7 +6,10 @@ import { RouteError } from "./errors.ts";
 
 /** The converters every listener has, and the type of what they make. */
 export interface BuiltinConverters {
-  /** One or more characters other than `/`; what a param without a converter is. */
+  /**
+   * One or more characters other than `/`; what a param without a converter is. In HTTP a `%2F` is none of the
+   * path's slashes, and comes as the `/` that it stands for.
+   */
   str: string;
   /** Decimal digits, as a number. */
   int: number;

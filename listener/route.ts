@@ -2,7 +2,8 @@
 
 import type { Context } from "./context.ts";
 import type { CompiledPart } from "./compile_path.ts";
-import type { Converter } from "./converters.ts";
+import type { NamedConverter } from "./converters.ts";
+import { checkFunction, shown } from "./errors.ts";
 import type { Event } from "./event.ts";
 
 /**
@@ -31,6 +32,39 @@ export interface RouteOptions<D = unknown> {
   readonly [key: string]: unknown;
 }
 
+/** The pattern of a route that catches all. */
+const CATCH_ALL = "<_:path>";
+const NO_OPTIONS: RouteOptions = Object.freeze({});
+
+/**
+ * Sorts the arguments of `Listener.onEvent()`.
+ *
+ * @throws {TypeError} They are none that it takes.
+ */
+export function readArguments(
+  args: readonly unknown[],
+): { pattern: string; options: RouteOptions; handler: AnyHandler } {
+  const [pattern] = args;
+  if (args.length === 1 && typeof pattern === "function") {
+    return { pattern: CATCH_ALL, options: NO_OPTIONS, handler: pattern as AnyHandler };
+  }
+  if (typeof pattern !== "string") {
+    throw new TypeError(`Cannot add route: the pattern must be a string, not ${shown(pattern)}`);
+  }
+  const [options, handler] = args.length < 3 ? [NO_OPTIONS, args[1]] : args.slice(1);
+  const action = `Cannot add route "${pattern}"`;
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `${action}: the options must be an object, not ${shown(options)}; ` +
+        "they come before the handler, as in onEvent(pattern, { name }, handler)",
+    );
+  }
+  checkFunction(handler, `${action}: the handler`);
+  const { data } = options as RouteOptions;
+  if (data !== undefined) checkFunction(data, `${action}: data`);
+  return { pattern, options: options as RouteOptions, handler: handler as AnyHandler };
+}
+
 /** A pattern and the handler of the events that match it. */
 export class Route {
   /** Unique among the routes of a listener. */
@@ -46,7 +80,7 @@ export class Route {
   /** @ignore The pattern, compiled. */
   readonly parts: readonly CompiledPart[];
   /** @ignore The names and converters of the params, in the order of the pattern. */
-  readonly params: readonly { readonly name: string; readonly converter: Converter }[];
+  readonly params: readonly { readonly name: string; readonly converter: NamedConverter }[];
 
   /** @ignore Made by `Listener.onEvent()`. */
   constructor(

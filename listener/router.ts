@@ -11,11 +11,13 @@
 // the next param come from high to low too, and by `Scanner.regular` all ends above the last start have
 // been tried by then: one number per param node (`untried`) remembers that. So a node costs at most one
 // pass over the path, and a search is linear in the path's length for a given set of routes, hostile or
-// not. Below a converter with the user's own expression starts come in any order; there a set remembers
-// the ends, and each candidate is tested.
+// not. Below a converter with the user's own expression starts come in any order; there the ends that are
+// left are remembered one by one. The expression itself is run on each candidate, which nothing can make
+// linear: so what all runs of a search read is bounded (`#read`).
 
+import { type Codes, type Expression, type Scanner, textOf } from "./converters.ts";
+import { tooMuchToRead } from "./errors.ts";
 import type { Route } from "./route.ts";
-import type { Codes, Scanner } from "./converters.ts";
 
 /** A place in the trie: what may come after the text that led here. */
 class Node {
@@ -114,6 +116,32 @@ class Node {
 const NO_CODES: Codes = new Uint16Array(0);
 const NO_LABEL = { start: 0, length: 0, code: NaN };
 
+/** A set of ends in which the highest one below another is found at once: a disjoint-set forest. */
+class Ends {
+  /** For each end itself, or where to look on for the next one: below it. */
+  #next = new Int32Array(0);
+
+  /** Puts all ends from 0 to `last` in. */
+  reset(last: number): void {
+    if (this.#next.length <= last) this.#next = new Int32Array(2 * (last + 1));
+    for (let end = 0; end <= last; end++) this.#next[end] = end;
+  }
+
+  delete(end: number): void {
+    this.#next[end] = end - 1;
+  }
+
+  /** The highest one that is not above `end`; -1 for none. */
+  highest(end: number): number {
+    const next = this.#next;
+    let found = end;
+    while (found >= 0 && next[found] !== found) found = next[found];
+    // Makes the way short for the next time.
+    while (end > found) [next[end], end] = [found, next[end]];
+    return found;
+  }
+}
+
 /** The place after a param, and what remembers the param's tried ends during a search. */
 class ParamNode extends Node {
   readonly scanner: Scanner;
@@ -123,12 +151,12 @@ class ParamNode extends Node {
   farthestOnly = true;
   /** The next param that may stand in the same place. */
   nextParam: ParamNode | null;
-  /** The search that `untried` and `tried` belong to. */
+  /** The search that `untried` and `ends` belong to. */
   search = 0;
-  /** Ends above it have been tried. */
+  /** Ends above it have been tried, of those that lower starts reach. */
   untried = 0;
-  /** Where it is not regular: the ends that have been tried. */
-  tried: Set<number> | null = null;
+  /** Where it is not regular: the ends that have not been tried. */
+  ends: Ends | null = null;
 
   constructor(above: Node, part: { scanner: Scanner; first: number; regular: boolean }) {
     super(NO_LABEL, part.first);
@@ -151,6 +179,17 @@ const NONE = 2 ** 30 - 1;
 
 const NO_HEAD: Head = { text: null, node: null, paramsFirst: NONE };
 
+/**
+ * How many code units the expressions of users may be run on in one search (measured: 3 to 35 ms where they are
+ * simple). A path of 250 characters that is ambiguous everywhere, for a param that may start and end anywhere, needs
+ * half of it.
+ */
+const MAX_READ = 10_000_000;
+/** And so many for each of the path's: a long path may well have a hundred places where a param may end. */
+const MAX_READ_PER_UNIT = 100;
+/** What it costs to run an expression at all, in code units. */
+const RUN_COST = 64;
+
 /** Finds the first registered route that matches a path. */
 export class Router {
   readonly #root = new Node(NO_LABEL, 0);
@@ -158,9 +197,14 @@ export class Router {
   #labels: Codes = new Uint16Array(256);
   #labelsEnd = 0;
   #search = 0;
-  /** The path that is being searched for, up to `#end`. */
+  /** The path that is being searched for, from `#start` to `#end`, and what comes before it. */
   #path: Codes = NO_CODES;
+  #start = 0;
   #end = 0;
+  #head = "";
+  /** The path as text, once an expression needs it, and how much expressions were run on. */
+  #text: string | null = null;
+  #hasRead = 0;
   #scratch: Codes = new Uint16Array(256);
   #best: Route | null = null;
   #bestOrder = NONE;
@@ -202,7 +246,7 @@ export class Router {
    * next search.
    */
   find(path: Codes, start: number, end: number): Route | null {
-    return this.#find(this.#root, path, start, end);
+    return this.#find("", this.#root, path, start, end);
   }
 
   /**
@@ -212,7 +256,7 @@ export class Router {
   findAfter(head: string, path: Codes, start: number, end: number): Route | null | undefined {
     if (head !== this.#lastHead.text) this.#lastHead = this.#heads.get(head) ?? this.#headOf(head);
     const { node, paramsFirst } = this.#lastHead;
-    const route = node === null ? null : this.#find(node, path, start, end);
+    const route = node === null ? null : this.#find(head, node, path, start, end);
     return paramsFirst < (route?.order ?? NONE) ? undefined : route;
   }
 
@@ -246,10 +290,14 @@ export class Router {
     return found;
   }
 
-  #find(from: Node, path: Codes, start: number, end: number): Route | null {
+  #find(head: string, from: Node, path: Codes, start: number, end: number): Route | null {
     this.#search++;
+    this.#head = head;
     this.#path = path;
+    this.#start = start;
     this.#end = end;
+    this.#text = null;
+    this.#hasRead = 0;
     this.#best = null;
     this.#bestOrder = NONE;
     this.#visit(from, start, 0);
@@ -285,7 +333,12 @@ export class Router {
   /** Tries the ends of a param that starts at `at`. */
   #follow(param: ParamNode, at: number, depth: number): void {
     if (param.first >= this.#bestOrder) return;
-    if (!param.regular) return this.#followIrregular(param, at, depth);
+    if (!param.regular) {
+      const { expression } = param.scanner;
+      return expression === null
+        ? this.#followInAnyOrder(param, at, depth)
+        : this.#followExpression(param, expression, at, depth);
+    }
     const path = this.#path;
     const { scanner } = param;
     const nearest = at + scanner.min;
@@ -300,34 +353,77 @@ export class Router {
     if (param.farthestOnly) return;
     for (let end = farthest - 1; end >= nearest; end--) {
       if (param.first >= this.#bestOrder) return;
-      if (scanner.accepts !== null && !scanner.accepts(path, at, end)) continue;
+      if (scanner.accepts !== null && !scanner.accepts(path, end)) continue;
       this.#way[2 * depth + 1] = end;
       this.#visit(param, end, depth + 1);
     }
   }
 
-  #followIrregular(param: ParamNode, at: number, depth: number): void {
+  /** The same where starts come in any order. */
+  #followInAnyOrder(param: ParamNode, at: number, depth: number): void {
     const path = this.#path;
     const { scanner } = param;
-    const tried = param.tried ??= new Set();
-    if (param.search !== this.#search) {
-      param.search = this.#search;
-      tried.clear();
-    }
+    const nearest = at + scanner.min;
+    const ends = this.#endsOf(param);
+    const stop = nearest <= param.untried ? param.untried : this.#end;
+    const farthest = scanner.reach(path, at, stop);
+    if (farthest < nearest) return;
+    param.untried = nearest - 1;
     this.#way[2 * depth] = at;
-    const farthest = scanner.reach(path, at, this.#end);
-    for (let end = farthest; end >= at + scanner.min; end--) {
+    for (let end = ends.highest(farthest); end >= nearest; end = ends.highest(end)) {
       if (param.first >= this.#bestOrder) return;
-      if (tried.has(end) || !this.#canGoOn(param, end)) continue;
-      // Of a built-in scanner the farthest end is an end; the expression of a user says so itself.
-      const isEnd = end === farthest && scanner.regular;
-      if (!isEnd && scanner.accepts !== null && !scanner.accepts(path, at, end)) {
-        continue;
-      }
-      tried.add(end);
+      ends.delete(end);
+      if (!this.#canGoOn(param, end)) continue;
+      if (scanner.accepts !== null && !scanner.accepts(path, end)) continue;
       this.#way[2 * depth + 1] = end;
       this.#visit(param, end, depth + 1);
     }
+  }
+
+  /** The same where a user's expression tells the ends. */
+  #followExpression(param: ParamNode, expression: Expression, at: number, depth: number): void {
+    const isFirst = param.search !== this.#search;
+    const ends = this.#endsOf(param);
+    // Most searches have one start, and one end that can be.
+    if (!isFirst && !expression.mayBegin(this.#read(at, this.#end))) return;
+    this.#way[2 * depth] = at;
+    for (let end = ends.highest(this.#end); end >= at; end = ends.highest(end - 1)) {
+      if (param.first >= this.#bestOrder) return;
+      if (!this.#canGoOn(param, end)) {
+        ends.delete(end);
+        continue;
+      }
+      // It may be an end of another start all the same.
+      if (!expression.matches(this.#read(at, end))) continue;
+      ends.delete(end);
+      this.#way[2 * depth + 1] = end;
+      this.#visit(param, end, depth + 1);
+    }
+  }
+
+  /** The ends of `param` that are left to be tried. */
+  #endsOf(param: ParamNode): Ends {
+    const ends = param.ends ??= new Ends();
+    if (param.search !== this.#search) {
+      param.search = this.#search;
+      param.untried = -1;
+      ends.reset(this.#end);
+    }
+    return ends;
+  }
+
+  /**
+   * The text for an expression to run on.
+   *
+   * @throws {PathParamsError} All of them in this search are too long.
+   */
+  #read(start: number, end: number): string {
+    this.#text ??= textOf(this.#path, this.#start, this.#end);
+    this.#hasRead += end - start + RUN_COST;
+    if (this.#hasRead > MAX_READ + MAX_READ_PER_UNIT * this.#text.length) {
+      throw tooMuchToRead(this.#head + this.#text);
+    }
+    return this.#text.slice(start - this.#start, end - this.#start);
   }
 
   /** Whether a visit of `node` at `at` can find anything: cheaper than the expression of a user. */

@@ -25,8 +25,9 @@ export interface WaitEnds<T> {
 }
 
 /**
- * Waits for what `subscribe` subscribes to; rejects when `signal` is aborted, with its reason, and when
- * `timeout` is over. However it ends, the subscription, the timer and the abort listener are gone.
+ * Waits for what `subscribe`, which must not throw, subscribes to; rejects when `signal` is aborted, with
+ * its reason, and when `timeout` is over. However it ends, the subscription, the timer and the abort
+ * listener are gone.
  *
  * @param options.describe What was waited for, and how far it came: the `TimeoutError`'s detail.
  */
@@ -38,6 +39,11 @@ export function wait<T>(
   const { signal } = options;
   if (signal?.aborted) return Promise.reject(signal.reason);
   return new Promise<T>((resolve, reject) => {
+    // Before all else: Deno loads its timers when they are looked up first, and runs microtasks meanwhile.
+    const timer = timeout === undefined ? undefined : setTimeout(
+      () => ends.reject(new TimeoutError(`${options.describe()} after ${timeout} ms`)),
+      timeout,
+    );
     const end = (): void => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
@@ -56,9 +62,5 @@ export function wait<T>(
     const onAbort = (): void => ends.reject(signal!.reason);
     const unsubscribe = subscribe(ends);
     signal?.addEventListener("abort", onAbort);
-    const timer = timeout === undefined ? undefined : setTimeout(
-      () => ends.reject(new TimeoutError(`${options.describe()} after ${timeout} ms`)),
-      timeout,
-    );
   });
 }

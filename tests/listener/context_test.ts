@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { ContextNotFound, Listener } from "../../listener.ts";
+import { Context, ContextNotFound, Listener } from "../../listener.ts";
 
 function newApp(): Listener {
   const app = new Listener();
@@ -69,6 +69,13 @@ Deno.test("Context.drop() of a context whose id was given again leaves the new o
   const now = app.newCtx({ cid: "x" });
   old.drop();
   assertStrictEquals(app.getCtx("x"), now);
+});
+
+Deno.test("Context.drop() of a context that newCtx() did not make leaves that of the same id alone", () => {
+  const app = newApp();
+  const ctx = app.newCtx({ cid: "x" });
+  new Context(app, { cid: "x" }).drop();
+  assertStrictEquals(app.getCtx("x"), ctx);
 });
 
 Deno.test("Context.scope is the object that was given", () => {

@@ -1,5 +1,14 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Context, depends, type Event, Listener, TimeoutError } from "../../listener.ts";
+import {
+  Context,
+  type Dependency,
+  depends,
+  type DependsOptions,
+  type Event,
+  type EventTask,
+  Listener,
+  TimeoutError,
+} from "../../listener.ts";
 
 Deno.test("Event.use() makes a dependency once per context, shared by uses at the same time", async () => {
   let made = 0;
@@ -59,6 +68,62 @@ Deno.test("Event.use() does not keep a failure", async () => {
   assertEquals(await ctx.triggerEvent("go"), "second");
 });
 
+const CYCLES: [
+  what: string,
+  uses: Record<string, string>,
+  options: DependsOptions,
+  chain: string,
+][] = [
+  ["itself", { a: "a" }, {}, "a -> a"],
+  ["one that uses it", { a: "b", b: "a" }, { timeout: 1e6 }, "a -> b -> a"],
+  ["one without a name that uses it", { a: "", "": "a" }, {}, "a -> unnamed -> a"],
+  [
+    "itself by two others, without a cache",
+    { a: "b", b: "c", c: "a" },
+    { useCache: false },
+    "a -> b -> c -> a",
+  ],
+];
+for (const [what, uses, options, chain] of CYCLES) {
+  Deno.test(`Event.use() refuses a dependency that uses ${what}`, async () => {
+    const dependencies: Record<string, Dependency<unknown>> = {};
+    for (const [name, used] of Object.entries(uses)) {
+      const functions = { [name]: async (event: Event) => await event.use(dependencies[used]) };
+      dependencies[name] = depends(functions[name], options);
+    }
+    const app = new Listener();
+    app.onEvent("go", (event) => event.use(dependencies.a));
+    await assertRejects(
+      () => app.triggerEvent("go"),
+      TypeError,
+      `Cannot use dependency "a" for event "go" ("go"): it uses itself (${chain})`,
+    );
+  });
+}
+
+Deno.test("Event.use() gives one dependency to several that another one uses", async () => {
+  const base = depends(() => 1);
+  const left = depends(async (event) => await event.use(base) + 1);
+  const right = depends(async (event) => await event.use(base) + 2);
+  const top = depends((event) => Promise.all([event.use(left), event.use(right)]));
+  const app = new Listener();
+  app.onEvent("go", (event) => event.use(top));
+  assertEquals(await app.triggerEvent("go"), [2, 3]);
+});
+
+Deno.test("Event.use() waits for a dependency that has triggered the event", async () => {
+  const tasks: EventTask[] = [];
+  const announced = depends(({ ctx }) => {
+    tasks.push(ctx.triggerEvent("announce"));
+    return "made";
+  });
+  const app = new Listener();
+  app.onEvent("announce", (event) => event.use(announced));
+  app.onEvent("go", (event) => event.use(announced));
+  assertEquals(await app.triggerEvent("go"), "made");
+  assertEquals(await Promise.all(tasks), ["made"]);
+});
+
 Deno.test("depends() with a timeout rejects with TimeoutError when it is over", async () => {
   const never = Promise.withResolvers<void>();
   const getSlow = depends(() => never.promise, { timeout: 1 });
@@ -69,13 +134,26 @@ Deno.test("depends() with a timeout rejects with TimeoutError when it is over", 
   await assertRejects(
     () => app.triggerEvent("slow"),
     TimeoutError,
-    "Cannot use dependency: not made after 1 ms",
+    'Cannot use dependency for event "slow" ("slow"): not made after 1 ms',
   );
   assertEquals(await app.triggerEvent("fast"), "fast");
 });
 
 Deno.test("depends() refuses a timeout that is none", () => {
   assertThrows(() => depends(() => 1, { timeout: NaN }), RangeError, "Cannot set timeout to NaN");
+});
+
+Deno.test("depends() refuses what is no function", () => {
+  const make = "x" as unknown as () => void;
+  const message = 'Cannot make a dependency: what makes it must be a function, not "x"';
+  assertThrows(() => depends(make), TypeError, message);
+});
+
+Deno.test("Event.use() refuses what is no dependency", async () => {
+  const app = new Listener();
+  app.onEvent("go", (event) => event.use((() => 1) as unknown as Dependency<number>));
+  const message = "Cannot use what is no dependency: depends(fn) makes one";
+  await assertRejects(() => app.triggerEvent("go"), TypeError, message);
 });
 
 Deno.test("Context.cache holds what dependencies made until the context is dropped", async () => {

@@ -59,6 +59,16 @@ Deno.test("Event.data is what the data option of the route made of it", async ()
   assert(error.cause instanceof TypeError);
 });
 
+Deno.test("Event.data that is refused by something without a text fails the event all the same", async () => {
+  const app = new Listener();
+  const data = (): never => {
+    throw Object.create(null);
+  };
+  app.onEvent("go", { data }, () => {});
+  const message = 'Cannot take data of event "go" ("go"): what was thrown has no text';
+  await assertRejects(() => app.triggerEvent("go"), EventDataError, message);
+});
+
 Deno.test("Event.preventAutoDone() leaves done() to the application", async () => {
   const app = new Listener();
   app.onEvent("go", (event) => {

@@ -42,6 +42,137 @@ Deno.test("onEvent() refuses what compilePath() refuses", () => {
   assertThrows(() => new Listener().onEvent("<a:b>", () => {}), RouteError, 'converter "b"');
 });
 
+const noop = (): void => {};
+/** A value as JavaScript hands it over. */
+// deno-lint-ignore no-explicit-any
+const any = (value: unknown): any => value;
+
+const NOT_TAKEN: [what: string, register: (app: Listener) => unknown, message: string][] = [
+  [
+    "onEvent() without a handler",
+    (app) => app.onEvent(any("GET:/")),
+    'Cannot add route "GET:/": the handler must be a function, not undefined',
+  ],
+  [
+    "onEvent() with text for a handler",
+    (app) => app.onEvent("a", any("x")),
+    'Cannot add route "a": the handler must be a function, not "x"',
+  ],
+  [
+    "onEvent() with options and no handler",
+    (app) => app.onEvent("a", any({ name: "a" })),
+    "the handler must be a function, not an object",
+  ],
+  [
+    "onEvent() with the handler before the options",
+    (app) => app.onEvent("a", any(noop), any({})),
+    'Cannot add route "a": the options must be an object, not a function; they come before the handler, as in onEvent(pattern, { name }, handler)',
+  ],
+  [
+    "onEvent() with null for options",
+    (app) => app.onEvent("a", any(null), noop),
+    "the options must be an object, not null",
+  ],
+  [
+    "onEvent() with an expression for a pattern",
+    (app) => app.onEvent(any(/GET/), noop),
+    "Cannot add route: the pattern must be a string, not an object",
+  ],
+  [
+    "onEvent() with options but no pattern",
+    (app) => app.onEvent(any(noop), any({})),
+    "Cannot add route: the pattern must be a string, not a function",
+  ],
+  [
+    "onEvent() with data that is no function",
+    (app) => app.onEvent("a", { data: any(1) }, noop),
+    'Cannot add route "a": data must be a function, not 1',
+  ],
+  [
+    "addOnEventHook() without a handler",
+    (app) => app.addOnEventHook(any("a")),
+    "the handler must be a function",
+  ],
+  [
+    "onError() without a class",
+    (app) => app.onError(any(noop), any(undefined)),
+    "Cannot add an error hook: the first argument must be an error class, as in onError(Error, hook)",
+  ],
+  [
+    "onError() with the name of a class",
+    (app) => app.onError(any("Error"), noop),
+    "the first argument must be an error class",
+  ],
+  [
+    "onError() without a hook",
+    (app) => app.onError(Error, any(undefined)),
+    "Cannot add an error hook: the second argument must be a function, not undefined",
+  ],
+  [
+    "beforeEvent() without a hook",
+    (app) => app.beforeEvent(any(undefined)),
+    "Cannot call beforeEvent(): the hook must be a function, not undefined",
+  ],
+  [
+    "afterEvent() without a hook",
+    (app) => app.afterEvent(any(undefined)),
+    "Cannot call afterEvent(): the hook",
+  ],
+  [
+    "finallyEvent() with an array",
+    (app) => app.finallyEvent(any([noop])),
+    "Cannot call finallyEvent(): the hook must be a function, not an array",
+  ],
+  [
+    "startup() with text",
+    (app) => app.startup(any("x")),
+    'Cannot call startup(): the hook must be a function, not "x"',
+  ],
+  [
+    "shutdown() without a hook",
+    (app) => app.shutdown(any(undefined)),
+    "Cannot call shutdown(): the hook",
+  ],
+  [
+    "addConverter() without a converter",
+    (app) => app.addConverter("x", any(undefined)),
+    'Cannot add converter "x": regex must be a RegExp, not undefined',
+  ],
+  [
+    "addConverter() with text for an expression",
+    (app) => app.addConverter("x", any({ regex: "abc" })),
+    'Cannot add converter "x": regex must be a RegExp, not "abc"',
+  ],
+  [
+    "addConverter() without parse()",
+    (app) => app.addConverter("x", any({ regex: /x/ })),
+    'Cannot add converter "x": parse must be a function, not undefined',
+  ],
+];
+for (const [what, register, message] of NOT_TAKEN) {
+  Deno.test(`${what} is refused`, () => {
+    assertThrows(() => register(new Listener()), TypeError, message);
+  });
+}
+
+Deno.test("checkPattern() is asked for each pattern, and refuses what it throws for", () => {
+  class Shouting extends Listener {
+    protected override checkPattern(pattern: string): void {
+      if (!pattern.endsWith("!")) {
+        throw new RouteError(`Cannot add route "${pattern}": must end in !`);
+      }
+    }
+  }
+  const app = new Shouting();
+  assertThrows(
+    () => app.onEvent("go", () => {}),
+    RouteError,
+    'Cannot add route "go": must end in !',
+  );
+  assertEquals(app.onEvent("go!", () => {}).pattern, "go!");
+  assertEquals(app.routes.size, 1);
+});
+
 Deno.test("onEvent() with a handler alone catches what no earlier route takes", async () => {
   const app = new Listener();
   app.onEvent("a", () => "a");
@@ -87,6 +218,14 @@ Deno.test("matchRoute() gives the route and its params, or throws EventNotFound"
   );
 });
 
+Deno.test("matchRoute() escapes what is no text in a log: control characters and line separators", () => {
+  assertThrows(
+    () => new Listener().matchRoute("a\x1b\x7f\x85\x9f\u2028\u2029\xa0"),
+    EventNotFound,
+    '"a\\u001b\\u007f\\u0085\\u009f\\u2028\\u2029\xa0"',
+  );
+});
+
 Deno.test("Route.order rises with registration", () => {
   const app = new Listener();
   const [a, b] = [app.onEvent("a", () => {}), app.onEvent("b", () => {})];
@@ -117,6 +256,22 @@ Deno.test("decodeParam() is given each param's text before its converter", () =>
   assertEquals(app.findRoute("x%2Fy/%41")?.params, { a: "x/y", b: "A" });
   const error = assertThrows(() => app.findRoute("%/x"), PathParamsError, 'param "a" of "%/x"');
   assert(error.cause instanceof URIError);
+});
+
+Deno.test("addConverter() has the expression match what decodeParam() makes of a text, too", () => {
+  class App extends Listener {
+    protected override decodeParam(text: string): string {
+      return decodeURIComponent(text);
+    }
+  }
+  const app = new App().addConverter("file", { regex: /[^./]+/, parse: (text) => text });
+  app.onEvent("f/<n:file>", () => {});
+  assertEquals(app.findRoute("f/a%20b")?.params, { n: "a b" });
+  const error = assertThrows(() => app.findRoute("f/%2e%2e%2fetc"), PathParamsError);
+  assertEquals(
+    error.message,
+    'Cannot take param "n" of "f/%2e%2e%2fetc": "../etc" does not match /[^./]+/ as a whole',
+  );
 });
 
 Deno.test("addConverter() takes text that its expression matches as a whole", () => {
@@ -178,6 +333,16 @@ Deno.test("newCtx() makes ids that differ, and takes one that is given", () => {
   const seen: unknown[] = [];
   app.ctxs.forEach((ctx, cid) => seen.push(ctx.cid === cid));
   assertEquals(seen, [true, true, true]);
+});
+
+Deno.test("newCtx() makes up no id that was given before", () => {
+  const app = new Listener();
+  const [prefix, serial] = app.newCtx().cid.split("-");
+  const after = (n: number): string => `${prefix}-${(parseInt(serial, 36) + n).toString(36)}`;
+  const given = [app.newCtx({ cid: after(1) }), app.newCtx({ cid: after(2) })];
+  const madeUp = [app.newCtx(), app.newCtx()];
+  assertEquals(madeUp.map(({ cid }) => cid), [after(3), after(4)]);
+  for (const ctx of [...given, ...madeUp]) assertStrictEquals(app.getCtx(ctx.cid), ctx);
 });
 
 Deno.test("newCtx() refuses the id of a context that is alive", () => {

@@ -8,6 +8,7 @@ import {
   Listener,
   type PathParam,
   PathParamsError,
+  type Route,
 } from "../../listener.ts";
 
 function listenerOf(patterns: readonly string[]): Listener {
@@ -139,7 +140,8 @@ function randomPath(random: () => number): string {
 
 /** What `findRouteOf` finds for `path` cut at `at`, with other code units around the second part. */
 function findCut(app: Listener, path: string, at: number): FoundRoute | null {
-  const units = Uint16Array.from(`<${path.slice(at)}>`, (unit) => unit.charCodeAt(0));
+  const text = `<${path.slice(at)}>`;
+  const units = Uint16Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
   return app.findRouteOf(path.slice(0, at), units, 1, units.length - 1);
 }
 
@@ -191,35 +193,136 @@ Deno.test("findRoute() answers as a scan of greedy regular expressions does, on 
   assert(matches > 5000, `only ${matches} of 24,000 paths matched: the test tests little`);
 });
 
-Deno.test("findRoute() answers as a scan does below converters of the user's own", () => {
+/** Expressions that read alike, and some that look at what stands around their text. */
+const EXPRESSIONS: Record<string, RegExp> = {
+  even: /(?:[ab12.-]{2})+/,
+  slug: /[a-z0-9]+(?:-[a-z0-9]+)*/,
+  lazy: /.+?/,
+  either: /a|ab|b1/,
+  empty: /a*/,
+  folded: /[A-B]+/i,
+  twice: /(.)\1/,
+  first: /^./,
+  ending: /a+$|1/,
+  words: /\b.+\b/,
+  ahead: /(?!a).+/,
+  behind: /(?<!a).+/,
+  character: /[^a]/u,
+  half: /[\ud83d]|\u{1f642}./u,
+  letters: /[\w--\d]+/v,
+};
+
+const wholes = new Map<RegExp, RegExp>();
+
+/** The expression that matches what `regex` matches as a whole. */
+function wholeOf(regex: RegExp): RegExp {
+  const whole = wholes.get(regex) ?? new RegExp(`^(?:${regex.source})$`, regex.flags);
+  wholes.set(regex, whole);
+  return whole;
+}
+
+/** The ends of the params of a pattern in `path` from `at` on: of each the farthest that leads on, one by one. */
+function endsOf(parts: (string | PathParam)[], path: string, at = 0): number[] | null {
+  if (parts.length === 0) return at === path.length ? [] : null;
+  const [part, ...rest] = parts;
+  if (typeof part === "string") {
+    return path.startsWith(part, at) ? endsOf(rest, path, at + part.length) : null;
+  }
+  const whole = wholeOf(part.converter.regex);
+  for (let end = path.length; end >= at; end--) {
+    const ends = whole.test(path.slice(at, end)) ? endsOf(rest, path, end) : null;
+    if (ends !== null) return [end, ...ends];
+  }
+  return null;
+}
+
+Deno.test("findRoute() tries ends from the farthest on, on random patterns with converters of the user's own", () => {
   const random = seeded(7);
-  const even = /(?:[ab12.-]{2})+/;
-  for (let round = 0; round < 200; round++) {
-    const patterns = Array.from(
-      { length: 6 },
-      () => randomPattern(random).replaceAll("uuid", "even"),
-    );
-    const app = new Listener().addConverter("even", { regex: even, parse: (text) => text });
-    patterns.forEach((pattern, i) => app.onEvent(pattern, { name: String(i) }, () => {}));
-    const regexes = patterns.map((pattern) => {
-      const { regex } = compilePath(pattern.replaceAll("even", "uuid"));
-      const uuid = (compilePath("<u:uuid>").parts[0] as PathParam).converter.regex.source;
-      return new RegExp(regex.source.replaceAll(uuid, even.source));
+  const names = Object.keys(EXPRESSIONS);
+  let matches = 0;
+  for (let round = 0; round < 400; round++) {
+    const app = new Listener();
+    for (const name of names) {
+      app.addConverter(name, { regex: EXPRESSIONS[name], parse: (text) => text });
+    }
+    const routes = Array.from({ length: 6 }, (_, i) => {
+      const pattern = randomPattern(random).replaceAll(
+        /uuid|str/g,
+        () => names[Math.floor(random() * names.length)],
+      );
+      return app.onEvent(pattern, { name: String(i) }, () => {});
     });
     for (let i = 0; i < 40; i++) {
-      const path = randomPath(random);
-      const index = regexes.findIndex((regex) => regex.test(path));
+      const path = randomPath(random).slice(0, 16)
+        .replaceAll("/", () => random() < 0.5 ? "/" : "\u{1f642}");
+      const parts = (route: Route): (string | PathParam)[] => [...route.parts];
+      const route = routes.find((route) => endsOf(parts(route), path) !== null);
       const found = app.findRoute(path);
-      const context = JSON.stringify({ patterns, path });
-      assertStrictEquals(found?.route.name, index < 0 ? undefined : String(index), context);
+      const context = JSON.stringify({ patterns: routes.map(({ pattern }) => pattern), path });
+      assertStrictEquals(found?.route, route, context);
       assertEquals(findCut(app, path, Math.floor(random() * (path.length + 1))), found, context);
-      if (found === null) continue;
-      const groups = regexes[index].exec(path)!.groups ?? {};
-      for (const { name, converter } of found.route.params) {
-        assertEquals(found.params[name], converter.parse(groups[name]), context);
+      if (route === undefined) continue;
+      matches++;
+      const params: Record<string, unknown> = {};
+      const ends = endsOf(parts(route), path)!;
+      let at = 0, n = 0;
+      for (const part of route.parts) {
+        const end = typeof part === "string" ? at + part.length : ends[n++];
+        if (typeof part !== "string") params[part.name] = part.converter.parse(path.slice(at, end));
+        at = end;
       }
+      assertEquals(found?.params, params, context);
     }
   }
+  assert(matches > 2000, `only ${matches} of 16,000 paths matched: the test tests little`);
+});
+
+const ALMOST: [pattern: string, unit: string][] = [
+  ["<lang>-<s:slug>-print", "-"],
+  ["<lang>-<s:slug>-print", "a-"],
+  ["<lang>-<s:slug>-print", "word-for-word-"],
+  ["<a:word><b:word><c:word>!", "a"],
+  ["<a>-<b:pdf>", "-"],
+  ["<a:other>-<b:other>-x", "a-"],
+  ["<a:slug>-<b:path>-<c>-x", "a-"],
+  ["<a:word><b:float>.<c:float>!", "1."],
+];
+for (const [pattern, unit] of ALMOST) {
+  Deno.test(`findRoute() answers a hostile path in time: "${pattern}", "${unit}${unit}..."`, () => {
+    const parse = (text: string): string => text;
+    const app = new Listener()
+      .addConverter("slug", { regex: EXPRESSIONS.slug, parse })
+      .addConverter("word", { regex: /[\w.-]+/, parse })
+      .addConverter("other", { regex: /(?!admin)[\w-]+/, parse })
+      .addConverter("pdf", { regex: /.*\.pdf/, parse });
+    app.onEvent(pattern, () => {});
+    const path = unit.repeat(8000 / unit.length);
+    const start = performance.now();
+    try {
+      assertStrictEquals(app.findRoute(path), null);
+    } catch (error) {
+      assert(error instanceof PathParamsError, String(error));
+    }
+    const time = performance.now() - start;
+    assert(time < 500, `${time} ms`);
+  });
+}
+
+Deno.test("findRoute() throws PathParamsError rather than take a later route for a path it cannot read", () => {
+  const app = new Listener().addConverter("a", { regex: /[a-]+/, parse: (text) => text });
+  app.onEvent("x/<one>-<two:a>!", () => {});
+  app.onEvent(() => {});
+  const path = `x/${"a-".repeat(4000)}`;
+  const message = 'a-a-": there are too many ways to read its params';
+  assertThrows(() => app.findRoute(path), PathParamsError, message);
+  assertThrows(() => findCut(app, path, 2), PathParamsError, 'Cannot find route for "x/a-a-');
+  assertEquals(app.findRoute("x/a-a!")?.params, { one: "a", two: "a" });
+});
+
+Deno.test("findRoute() has an expression read a long text with many ends", () => {
+  const app = new Listener().addConverter("a", { regex: /[a,]+/, parse: (text) => text.length });
+  app.onEvent("<n:a>,b", () => {});
+  assertEquals(app.findRoute(`${"aaaaaaaaa,".repeat(10_000)},b`)?.params, { n: 100_000 });
 });
 
 const HOSTILE: [what: string, patterns: string[], unit: string][] = [

@@ -1,0 +1,84 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { HTTPListener, RouteError } from "../../mod.ts";
+
+const FORM = 'must be "METHOD:/path"';
+const PARAM = 'a param is written "<name>" or "<name:converter>"';
+
+const REFUSED: [pattern: string, message: string][] = [
+  ["/", FORM],
+  ["/foo", FORM],
+  ["GET /foo", FORM],
+  ["get /foo", FORM],
+  ["GET foo", FORM],
+  ["GET:foo", FORM],
+  ["GET: /foo", FORM],
+  ["GET :/foo", FORM],
+  ["GET:", FORM],
+  ["POST:users/<id>", FORM],
+  ["GET|POST:/a", "register a route for each method"],
+  ["GET,POST:/a", "register a route for each method"],
+  ["GET, POST /a", "register a route for each method"],
+  ["get:/foo", "methods are in upper case"],
+  ["Get:/foo", "methods are in upper case"],
+  ["get: /foo", "methods are in upper case"],
+  ["GET:/:id", 'a param is written "<id>", not ":id"'],
+  ["GET:/user/:id/posts", 'a param is written "<id>", not ":id"'],
+  ["PURGE:/:id", 'a param is written "<id>", not ":id"'],
+  ["GET:/*", 'the rest of a path is written "<rest:path>", not "*"'],
+  ["GET:/a/*", 'the rest of a path is written "<rest:path>", not "*"'],
+  ["GET:/a/**/b", 'the rest of a path is written "<rest:path>", not "*"'],
+  ["GET:/<id", PARAM],
+  ["GET:/<>", PARAM],
+  ["GET:/<my-id>", PARAM],
+  ["GET:/<id?>", PARAM],
+  ["GET:/{1st}", PARAM],
+  ["GET:/{id:int", PARAM],
+  ["GET:/<int:id:3>", PARAM],
+  ["GET:/search?q=<q>", "the query is no part of the path: leave it out, and read ctx.query"],
+  ["GET:/<id>?", "the query is no part of the path"],
+  ["GET:/a#top", "what comes after # is not sent"],
+  ["GET:/a b", 'a path has no white space: clients send "%20"'],
+  ["GET:/a\n", "a path has no white space"],
+];
+for (const [pattern, message] of REFUSED) {
+  Deno.test(`HTTPListener.onEvent() refuses ${JSON.stringify(pattern)}`, () => {
+    const register = (): unknown => new HTTPListener().onEvent(pattern, () => {});
+    const { message: found } = assertThrows(register, RouteError);
+    assertStringIncludes(found, `Cannot add route "${pattern}": ${message}`);
+  });
+}
+
+const TAKEN: string[] = [
+  "GET:/",
+  "GET:/user/<username>/<page:int>",
+  "GET:/{file:path}",
+  "GET:/<a>-<b>.<c:float>",
+  "GET:/v1/<name>:cancel",
+  "GET:/a*b",
+  "GET:/@<user>/~x/(a)/[b]",
+  "GET://a",
+  "GET:<path:path>",
+  "GET:{path:path}",
+  "BREW:/pot",
+  "OPTIONS:*",
+  "CONNECT:<host>:<port:int>",
+  "CONNECT:example.com:443",
+  "<_:path>",
+  "<method>:/a",
+  // Events that are no requests.
+  "GET",
+  "save <username>",
+  "get <what> from <where>",
+  "post a letter: how?",
+  "delete:user",
+  "post:<id:int>",
+  "What is #1?",
+  "note:/a b",
+  "step 1: save <username>'s data to database",
+  "",
+];
+for (const pattern of TAKEN) {
+  Deno.test(`HTTPListener.onEvent() takes ${JSON.stringify(pattern)}`, () => {
+    assertEquals(new HTTPListener().onEvent(pattern, () => {}).pattern, pattern);
+  });
+}
