@@ -221,7 +221,8 @@ export function logError(message: string, error?: unknown): void {
 
 /** An error as text. It may quote a client: no line but the first begins as those of a log do. */
 function shown(error: unknown): string {
-  const [first, ...others] = Deno.inspect(error, { colors: false }).split("\n").map(oneLine);
+  const text = typeof error === "string" ? error : Deno.inspect(error, { colors: false });
+  const [first, ...others] = text.split("\n").map(oneLine);
   return [first, ...others.map((line) => line.startsWith(" ") ? line : `    ${line}`)].join("\n");
 }
 
