@@ -19,6 +19,7 @@ export {
   type Counters,
   HTTPContext,
   HTTPError,
+  type HTTPErrorHook,
   type HTTPErrorOptions,
   HTTPListener,
   ListenError,
