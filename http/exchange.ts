@@ -56,6 +56,21 @@ const NO_BYTES = new Uint8Array(0);
 /** Room for a small body and a head of no more than its type. */
 const SMALL_RESPONSE = SMALL_BYTES + 1024;
 
+/** What few exchanges have, so that the others are small. */
+class Extras {
+  trailers: h11.EndOfMessage | null = null;
+  /** Fields of the response that were set before it is given. */
+  added: AddedFields | null = null;
+  /** A response was given that is not sent yet. */
+  isTaken = false;
+  completed: PromiseWithResolvers<void> | null = null;
+  parts: BodyParts | null = null;
+  /** Why nothing can be sent. */
+  lost: ConnectionLost | null = null;
+  /** The client's address as proxies tell it. */
+  remoteAddr: Deno.Addr | null = null;
+}
+
 /** One request and its response. */
 export class Exchange {
   readonly connection: Connection;
@@ -81,12 +96,7 @@ export class Exchange {
   /** The end of a response that is sent as its body comes; null where there is none. */
   sending: Promise<void> | null = null;
   #body: RequestBody | null = null;
-  #trailers: h11.EndOfMessage | null = null;
-  /** Fields of the response that were set before it is given. */
-  #added: AddedFields | null = null;
-  /** A response was given that is not sent yet. */
-  #isTaken = false;
-  #completed: PromiseWithResolvers<void> | null = null;
+  #extras: Extras | null = null;
 
   constructor(connection: Connection, request: h11.Request) {
     this.connection = connection;
@@ -101,11 +111,13 @@ export class Exchange {
   /** The address of the client, as far as the proxies that tell it are trusted. */
   get remoteAddr(): Deno.Addr {
     const { remoteAddr, host: { trustedProxies } } = this.connection;
-    return this.#remoteAddr ??= trustedProxies === null
-      ? remoteAddr
-      : trustedProxies.clientAddr(remoteAddr, this.request.headers);
+    if (trustedProxies === null) return remoteAddr;
+    return this.#extra.remoteAddr ??= trustedProxies.clientAddr(remoteAddr, this.request.headers);
   }
-  #remoteAddr: Deno.Addr | null = null;
+
+  get #extra(): Extras {
+    return this.#extras ??= new Extras();
+  }
 
   /** That address as text. */
   get peer(): string {
@@ -115,7 +127,7 @@ export class Exchange {
 
   /** Whether the response has begun. */
   get isResponded(): boolean {
-    return this.status !== 0 || this.#isTaken;
+    return this.status !== 0 || (this.#extras !== null && this.#extras.isTaken);
   }
 
   /** The request's body. */
@@ -146,7 +158,7 @@ export class Exchange {
 
   /** Sends trailer fields after the body, where that is sent in chunks. */
   setTrailers(headers: h11.HeadersInit): void {
-    this.#trailers = new h11.EndOfMessage({ headers });
+    this.#extra.trailers = new h11.EndOfMessage({ headers });
   }
 
   /** Sets, or adds, a field of the response. */
@@ -154,7 +166,7 @@ export class Exchange {
     if (this.isResponded) {
       throw new TypeError(`Cannot set field "${name}": the response has begun`);
     }
-    (this.#added ??= new AddedFields()).add(name, value, isOnly);
+    (this.#extra.added ??= new AddedFields()).add(name, value, isOnly);
   }
 
   /** Adds fields that the response may say otherwise. */
@@ -166,7 +178,7 @@ export class Exchange {
 
   /** Sends the response. */
   respond(status: number, body: ResponseBody, headers: h11.HeadersInit): void | Promise<void> {
-    if (this.#isTooLate()) return;
+    if (this.isOver && this.#isTooLate()) return;
     return this.#respond(status, body, headers, "", typeOf(body));
   }
 
@@ -182,7 +194,8 @@ export class Exchange {
     if (!Number.isInteger(status) || status < 200 || status > 599) {
       throw badStatus(status);
     }
-    if (this.#added !== null) headers = this.#added.mergeWith(headers);
+    const extras = this.#extras;
+    if (extras !== null) headers = extras.added?.mergeWith(headers) ?? headers;
     if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {
       return this.#flush();
     }
@@ -199,7 +212,7 @@ export class Exchange {
   ): boolean {
     const onlyType = typeAlone(headers, type);
     if (
-      onlyType === undefined || status === 205 || this.#trailers !== null || this.#closes(false)
+      onlyType === undefined || status === 205 || this.#hasTrailers || this.#closes(false)
     ) {
       return false;
     }
@@ -279,7 +292,7 @@ export class Exchange {
 
   /** Sends a web response: with its length where that is known, and with no field that it has not. */
   respondWith(response: Response): void | Promise<void> {
-    if (this.#isTooLate()) return;
+    if (this.isOver && this.#isTooLate()) return;
     this.#checkOpen();
     checkResponse(response);
     const whole = takeWhole(response);
@@ -287,7 +300,7 @@ export class Exchange {
       const { status, reason, body, fields, type } = whole;
       return this.#respond(status, body, fields as Fields, reason, type);
     }
-    this.#isTaken = true;
+    this.#extra.isTaken = true;
     return this.sending = handled(this.#respondWith(response));
   }
 
@@ -296,19 +309,19 @@ export class Exchange {
     const fields = fieldsOf(response) as Fields;
     try {
       const known = body === null ? null : await knownBody(body);
-      this.#isTaken = false;
+      this.#extra.isTaken = false;
       await this.#respond(status, known, fields, statusText, null);
     } finally {
-      this.#isTaken = this.status !== 0;
+      this.#extra.isTaken = this.status !== 0;
     }
   }
 
   /** Resolves when the response was written whole; rejects where it could not be. */
   get completed(): Promise<void> {
-    this.#completed ??= Promise.withResolvers();
-    this.#completed.promise.catch(() => {});
+    const { promise } = this.#extra.completed ??= Promise.withResolvers();
+    promise.catch(() => {});
     if (this.isOver) this.#complete();
-    return this.#completed.promise;
+    return promise;
   }
 
   /** Nothing can be sent any more. */
@@ -319,8 +332,8 @@ export class Exchange {
   }
 
   #complete(): void {
-    const completed = this.#completed;
-    if (completed === null) return;
+    if (this.#extras === null || this.#extras.completed === null) return;
+    const { completed } = this.#extras;
     this.connection.socket.drained().then(completed.resolve, (cause) => {
       completed.reject(
         new Deno.errors.Interrupted("The response was not written whole", { cause }),
@@ -338,16 +351,20 @@ export class Exchange {
         connection.bodyReader.cannotDrain(this));
   }
 
+  get #hasTrailers(): boolean {
+    return this.#extras !== null && this.#extras.trailers !== null;
+  }
+
   /** Trailers were set, and the client knows of chunks. */
   get #canHaveTrailers(): boolean {
-    return this.#trailers !== null && this.request.httpVersion !== "1.0" &&
+    return this.#hasTrailers && this.request.httpVersion !== "1.0" &&
       this.request.method !== "HEAD";
   }
 
   #end(response: h11.Response): h11.EndOfMessage {
     const { statusCode, headers } = response;
     const isChunked = statusCode !== 204 && statusCode !== 304 && !headers.has("content-length");
-    return isChunked && this.#canHaveTrailers ? this.#trailers! : new h11.EndOfMessage();
+    return isChunked && this.#canHaveTrailers ? this.#extra.trailers! : new h11.EndOfMessage();
   }
 
   async #sendStream(
@@ -356,8 +373,8 @@ export class Exchange {
     body: AsyncIterable<Uint8Array | string>,
   ): Promise<void> {
     const { protocol, socket } = this.connection;
-    const parts = this.#parts = new BodyParts(body);
-    if (this.#lost !== null) parts.abandon(this.#lost);
+    const parts = this.#extra.parts = new BodyParts(body);
+    if (this.#extra.lost !== null) parts.abandon(this.#extra.lost);
     if (this.connection.host.isClosing) {
       // The event is known here when the first step of the handler is over.
       await undefined;
@@ -391,8 +408,6 @@ export class Exchange {
       throw error;
     }
   }
-  #parts: BodyParts | null = null;
-  #lost: ConnectionLost | null = null;
 
   /** Tells the handler that the server stops: a stream may have no end of its own. */
   endStream(): void {
@@ -401,8 +416,9 @@ export class Exchange {
 
   /** Ends the sending of a body: there is nobody to send it to. */
   cancel(cause: unknown): void {
-    this.#lost ??= new ConnectionLost("Cannot send the body: the connection has ended", { cause });
-    this.#parts?.abandon(this.#lost);
+    const extra = this.#extra;
+    extra.lost ??= new ConnectionLost("Cannot send the body: the connection has ended", { cause });
+    extra.parts?.abandon(extra.lost);
   }
 
   /**
@@ -463,7 +479,7 @@ export class Exchange {
 
   /** Whether the handler is over, and was answered for: its client has got a 500 already. */
   #isTooLate(): boolean {
-    if (!this.isOver || !(this.error instanceof NoResponse)) return false;
+    if (!(this.error instanceof NoResponse)) return false;
     const { method, target } = this.request;
     logError(
       `Cannot answer "${method} ${target}" any more: its handler ended before, without a response; ` +

@@ -469,11 +469,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   /** Does what is left to do when a handler is over. */
   #settle(exchange: Exchange, { event, status, reason }: EventTask): void | Promise<void> {
     if (status === "rejected") return this.#fail(exchange, reason);
-    return this.#conclude(
-      exchange,
-      event.result,
-      () => `handler of route "${event.route.name}"`,
-    );
+    const { result, route } = event;
+    if (result === undefined && this.#isAnswered(exchange)) return;
+    return this.#conclude(exchange, result, () => `handler of route "${route.name}"`);
   }
 
   /**
