@@ -32,6 +32,14 @@ export type ContextClass<C extends Context> = new (
 /** What a context is registered by: its id, or the number that is made of; for `listener.ts` alone. */
 export let idOf: (ctx: Context) => string | number;
 
+/** What few contexts have, so that the others are small. */
+class Extras {
+  cid: string | null = null;
+  scope: Record<string, unknown> | null = null;
+  cache: Map<unknown, unknown> | null = null;
+  events: Map<Route, Event[]> | null = null;
+}
+
 /**
  * What events have in common: a conversation, a job, a request. Events of one context can wait for each
  * other, and share its `scope` and the dependencies they use.
@@ -58,13 +66,10 @@ export class Context {
   /** The listener the context belongs to. */
   readonly listener: AnyListener;
   readonly #id: string | number;
-  #cid: string | null = null;
   #isAlive = true;
-  #scope: Record<string, unknown> | null;
-  #cache: Map<unknown, unknown> | null = null;
+  #extras: Extras | null = null;
   // Most contexts have one event: the map is made for the second, or for who asks.
   #onlyEvent: Event | null = null;
-  #events: Map<Route, Event[]> | null = null;
 
   static {
     idOf = (ctx) => ctx.#id;
@@ -74,31 +79,36 @@ export class Context {
   constructor(listener: AnyListener, options: ContextOptions = {}) {
     this.listener = listener;
     this.#id = options.cid ?? nextSerial();
-    this.#scope = options.scope ?? null;
+    if (options.scope !== undefined) this.#extra.scope = options.scope;
+  }
+
+  get #extra(): Extras {
+    return this.#extras ??= new Extras();
   }
 
   /** The context's id, unique among the contexts of the listener. */
   get cid(): string {
-    return this.#cid ??= typeof this.#id === "string" ? this.#id : cidOf(this.#id);
+    return this.#extra.cid ??= typeof this.#id === "string" ? this.#id : cidOf(this.#id);
   }
 
   /** Whatever the application keeps with the context. */
   get scope(): Record<string, unknown> {
-    return this.#scope ??= {};
+    return this.#extra.scope ??= {};
   }
 
   /** What dependencies made, by dependency. */
   get cache(): Map<unknown, unknown> {
-    return this.#cache ??= new Map();
+    return this.#extra.cache ??= new Map();
   }
 
   /** The events of the context by route, oldest first. */
   get events(): Map<Route, Event[]> {
-    if (this.#events === null) {
-      this.#events = new Map();
-      if (this.#onlyEvent !== null) this.#events.set(this.#onlyEvent.route, [this.#onlyEvent]);
+    const extra = this.#extra;
+    if (extra.events === null) {
+      extra.events = new Map();
+      if (this.#onlyEvent !== null) extra.events.set(this.#onlyEvent.route, [this.#onlyEvent]);
     }
-    return this.#events;
+    return extra.events;
   }
 
   /** Whether the context was not dropped yet. */
@@ -119,14 +129,13 @@ export class Context {
     dispatcher.release(this);
     // Who waits is told so before the signals tell that the events are to end.
     dispatcher.notifyDropped(this);
-    if (this.#events === null) abortIfRunning(this.#onlyEvent, reason);
-    else {for (const events of this.#events.values()) {
-        for (const event of events) abortIfRunning(event, reason);
+    const events = this.#extras?.events ?? null;
+    if (events === null) abortIfRunning(this.#onlyEvent, reason);
+    else {for (const ofRoute of events.values()) {
+        for (const event of ofRoute) abortIfRunning(event, reason);
       }}
     this.#onlyEvent = null;
-    this.#events = null;
-    this.#cache = null;
-    this.#scope = null;
+    this.#extras = null;
   }
 
   /**
@@ -138,7 +147,7 @@ export class Context {
   newEvent(route: Route, options: EventOptions = {}): Event<this> {
     if (!this.#isAlive) throw contextDropped(this.cid);
     const event = new Event<this>(this, route, options);
-    if (this.#events === null && this.#onlyEvent === null) {
+    if (this.#onlyEvent === null && (this.#extras === null || this.#extras.events === null)) {
       this.#onlyEvent = event as Event;
     } else {
       const events = this.events.get(route);

@@ -34,6 +34,16 @@ import { checkTimeout, wait } from "./time_limit.ts";
 
 type Phase = "new" | "running" | "failing" | "over";
 
+/** What few events have, so that the others are small. */
+class Extras {
+  autoDone = true;
+  controller: AbortController | null = null;
+  /** Why it was asked to end, if it was. */
+  abort: { reason: unknown } | null = null;
+  timeout: number | undefined = undefined;
+  timer: ReturnType<typeof setTimeout> | undefined = undefined;
+}
+
 /** What an event is made with. */
 export interface EventOptions {
   /** The params of the path; none if not given. */
@@ -96,11 +106,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #path: { toString(): string };
   #phase: Phase = "new";
   #isDone = false;
-  #autoDone = true;
-  readonly #timeout: number | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined = undefined;
-  #controller: AbortController | null = null;
-  #abort: { reason: unknown } | null = null;
+  #extras: Extras | null = null;
   #inFlight: InFlight | null = null;
 
   static {
@@ -114,7 +120,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.params = (options.params ?? {}) as P;
     this.#path = options.path ?? route.pattern;
     this.data = options.data as D;
-    this.#timeout = checkTimeout(options.timeout);
+    const timeout = checkTimeout(options.timeout);
+    if (timeout !== undefined) this.#extra.timeout = timeout;
+  }
+
+  get #extra(): Extras {
+    return this.#extras ??= new Extras();
   }
 
   /** The path that was triggered. */
@@ -133,11 +144,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * over, all while the event runs and never afterwards; or when {@linkcode Event.abort} is called.
    */
   get signal(): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController();
-      if (this.#abort !== null) this.#controller.abort(this.#abort.reason);
+    const extra = this.#extra;
+    if (extra.controller === null) {
+      extra.controller = new AbortController();
+      if (extra.abort !== null) extra.controller.abort(extra.abort.reason);
     }
-    return this.#controller.signal;
+    return extra.controller.signal;
   }
 
   /** Whether the handler or a hook runs, or will go on. */
@@ -152,12 +164,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
 
   /** Whether the event is done when its handler and the after hooks are over. */
   get autoDone(): boolean {
-    return this.#autoDone;
+    return this.#extras === null || this.#extras.autoDone;
   }
 
   /** Leaves it to the application to call `done()`. An event that fails is done all the same. */
   preventAutoDone(): void {
-    this.#autoDone = false;
+    this.#extra.autoDone = false;
   }
 
   /**
@@ -188,10 +200,11 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @param reason The signal's reason; an `AbortError` if not given.
    */
   abort(reason?: unknown): void {
-    if (this.#abort !== null) return;
+    const extra = this.#extra;
+    if (extra.abort !== null) return;
     reason ??= new DOMException("The event was aborted", "AbortError");
-    this.#abort = { reason };
-    this.#controller?.abort(reason);
+    extra.abort = { reason };
+    extra.controller?.abort(reason);
   }
 
   /**
@@ -288,13 +301,14 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#advance(task, dispatcher, dispatcher.hooks, 0);
     // Only what is left to wait for needs a timer and a place among the events in flight.
     if (this.running || !this.#isDone) this.#inFlight = dispatcher.enter(this);
-    if ((this.#phase as Phase) === "running" && this.#timeout !== undefined) {
-      this.#timer = setTimeout(() => {
-        const message = `Cannot finish ${describe(this)}: not over after ${this.#timeout} ms`;
+    const timeout = this.#extras?.timeout;
+    if ((this.#phase as Phase) === "running" && timeout !== undefined) {
+      this.#extra.timer = setTimeout(() => {
+        const message = `Cannot finish ${describe(this)}: not over after ${timeout} ms`;
         const error = new TimeoutError(message);
         this.abort(error);
         this.#fail(task, dispatcher, dispatcher.hooks, error);
-      }, this.#timeout);
+      }, timeout);
     }
     return task;
   }
@@ -360,7 +374,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #fail(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, error: unknown): void {
     if (this.#phase !== "running") return;
     this.#phase = "failing";
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#clearTimer();
     this.error = error;
     const takers = hooks.onError.filter(({ type }) => error instanceof type);
     const failure = takers.length > 0 ? null : { error };
@@ -401,12 +415,16 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #end(dispatcher: Dispatcher): void {
     const failed = this.#phase === "failing";
     this.#phase = "over";
-    // Where there is none, the runtime's timers need not be loaded.
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#clearTimer();
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) this.#leave(dispatcher);
-    else if (this.#autoDone || failed) this.done();
+    else if (this.autoDone || failed) this.done();
     dispatcher.notifyOver(this);
+  }
+
+  #clearTimer(): void {
+    // Where there is none, the runtime's timers need not be loaded.
+    if (this.#extras !== null && this.#extras.timer !== undefined) clearTimeout(this.#extras.timer);
   }
 
   #leave(dispatcher: Dispatcher): void {
