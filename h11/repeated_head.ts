@@ -54,7 +54,7 @@ export class RepeatedHead {
     }
     this.#cameAgain(fields);
     area.take(size);
-    return withFields(request, fields.at(area, start + lineSize));
+    return withFields(request, fields);
   }
 
   /**
