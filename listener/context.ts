@@ -76,10 +76,10 @@ export class Context {
   }
 
   /** Subclasses take the same arguments and hand them on. */
-  constructor(listener: AnyListener, options: ContextOptions = {}) {
+  constructor(listener: AnyListener, options?: ContextOptions) {
     this.listener = listener;
-    this.#id = options.cid ?? nextSerial();
-    if (options.scope !== undefined) this.#extra.scope = options.scope;
+    this.#id = options?.cid ?? nextSerial();
+    if (options?.scope !== undefined) this.#extra.scope = options.scope;
   }
 
   get #extra(): Extras {
