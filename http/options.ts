@@ -38,9 +38,9 @@ export interface ServerOptions {
   /** Fields of a request's head at most, 100 if not given: 431 (RFC 6585 5). */
   maxFields?: number;
   /**
-   * Bytes of a body at most for `bytes()`, `text()`, `json()` and `formData()`, 16 MiB if not given: 413
-   * (RFC 9110 15.5.14). A body that is read as a stream, or by
-   * `read()`, has no limit.
+   * Bytes of a body at most for `bytes()`, `text()`, `json()`, `formData()` and the like, of a context or its web
+   * `Request`, 16 MiB if not given: 413 (RFC 9110 15.5.14). A body that is read as a stream, or by `read()`, has no
+   * limit.
    */
   maxBodySize?: number;
   /**
@@ -48,7 +48,10 @@ export interface ServerOptions {
    * 15.5.9). Bytes that dribble in do not renew it.
    */
   headerTimeout?: number;
-  /** Milliseconds before a connection's first request and between two, 75,000 if not given: it is closed. */
+  /**
+   * Milliseconds before a connection's first request and between two, 75,000 if not given: it is closed. A stream
+   * that gives nothing for so long to a client that sends no more, and so may have left, is cancelled.
+   */
   idleTimeout?: number;
   /**
    * Milliseconds without a byte while the handler wants one, 30,000 if not given: 408. A body that comes
