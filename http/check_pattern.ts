@@ -11,8 +11,8 @@ const FORM = 'must be "METHOD:/path", as in "GET:/foo"';
 const IN_PATTERN: readonly [mistake: RegExp, what: string][] = [
   [/^\//, FORM],
   [RegExp(`^${METHOD}(?:\\s*[|,]\\s*${METHOD})+\\s*[:/]`, "i"), "register a route for each method"],
-  [RegExp(`^${METHOD}\\s`), FORM],
-  // In lower case it may be a word of another event, "get <what>" or "post:sent", but for the slash.
+  [RegExp(`^${METHOD}\\s+:`), FORM],
+  // It may be a word of another event, "get <what>" or "post:sent", but for the slash.
   [RegExp(`^${METHOD}\\s+/`, "i"), FORM],
   [RegExp(`^(?!${METHOD})(?i:${METHOD}):\\s*/`), 'methods are in upper case, as in "GET:/"'],
   // A request for a proxy has other targets: CONNECT a host and a port.
@@ -30,8 +30,10 @@ const IN_PATH: readonly [mistake: RegExp, what: string][] = [
   [/\?/, "the query is no part of the path: leave it out, and read ctx.query"],
   [/#/, "what comes after # is not sent by clients: leave it out"],
   [/\s/, 'a path has no white space: clients send "%20"'],
+  [/[^!-~]/, 'a path is ASCII: clients send other characters encoded, as "%C3%A9"'],
 ];
 
+const OF_METHOD = RegExp(`^${METHOD}:(/.*)$`, "s");
 const WORD = "[A-Za-z_][A-Za-z0-9_]*";
 const PARAM = RegExp(`<${WORD}(?::${WORD})?>|\\{${WORD}(?::${WORD})?\\}`, "g");
 
@@ -46,6 +48,6 @@ export function checkPattern(pattern: string): void {
     if (found !== undefined) throw new RouteError(`Cannot add route "${pattern}": ${found[1]}`);
   };
   refuse(IN_PATTERN, pattern);
-  const path = /^[A-Z]+:(\/.*)$/s.exec(pattern)?.[1];
+  const path = OF_METHOD.exec(pattern)?.[1];
   if (path !== undefined) refuse(IN_PATH, path.replace(PARAM, "x"));
 }

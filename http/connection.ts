@@ -93,7 +93,8 @@ export class Connection implements Receiver, Watched {
   #openedAt = 0;
   /** When a stream must have given something to a client that sends no more; 0 where it does. */
   #quietDeadline = 0;
-  /** What it had given when that was set. */
+  /** The stream that is watched for that, and what it had given then. */
+  #quietOf: Exchange | null = null;
   #quietBytes = 0;
 
   constructor(host: ConnectionHost, conn: Deno.Conn) {
@@ -218,15 +219,18 @@ export class Connection implements Receiver, Watched {
    */
   #checkQuietStream(): void {
     const exchange = this.#exchange;
-    if (exchange === null || exchange.sending === null || this.socket.queued > 0) return;
-    if (exchange.bytes === this.#quietBytes) exchange.cancel(new Error("The client sends no more"));
-    else this.#watchQuietStream(exchange);
+    const isQuiet = exchange !== null && exchange === this.#quietOf &&
+      exchange.bytes === this.#quietBytes && this.socket.queued === 0;
+    if (isQuiet) exchange.cancel(new Error("The client sends no more"));
+    else this.#watchQuietStream();
   }
 
-  #watchQuietStream({ bytes }: Exchange): void {
+  #watchQuietStream(): void {
     const { clock, settings: { idleTimeout } } = this.host;
+    const exchange = this.#exchange;
     this.#quietDeadline = idleTimeout > 0 ? clock.after(idleTimeout) : 0;
-    this.#quietBytes = bytes;
+    this.#quietOf = exchange !== null && exchange.sending !== null ? exchange : null;
+    this.#quietBytes = this.#quietOf?.bytes ?? 0;
   }
 
   /** Serves the connection until it ends, of which its host is told. */
@@ -474,7 +478,7 @@ export class Connection implements Receiver, Watched {
         protocol.receiveData(isNext ? data : data.slice());
         if (data.length === 0) {
           this.#clientLeft();
-          if (this.#exchange !== null) this.#watchQuietStream(this.#exchange);
+          this.#watchQuietStream();
         }
         if (data.length === 0 || !this.#isHandling || !this.#isRequestComplete) return;
         // It stands where the next read goes: asked for an event, the protocol keeps it.

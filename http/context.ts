@@ -468,8 +468,7 @@ class ContextSource implements RequestSource {
   }
 
   readBody(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>> {
-    const { body } = exchangeOf(this.#ctx);
-    return stream === null ? body.bytes() : body.collect(stream);
+    return exchangeOf(this.#ctx).body.readAll(stream);
   }
 
   make(headers: globalThis.HeadersInit, isRead: boolean): Request {

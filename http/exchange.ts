@@ -10,6 +10,7 @@ import { RequestBody } from "./request_body.ts";
 import {
   checkBody,
   discard,
+  discardResponse,
   encode,
   isSmall,
   knownBody,
@@ -63,6 +64,8 @@ class Extras {
   added: AddedFields | null = null;
   /** A response was given that is not sent yet. */
   isTaken = false;
+  /** It has failed, and hooks make the response that tells so. */
+  isFailing = false;
   completed: PromiseWithResolvers<void> | null = null;
   parts: BodyParts | null = null;
   /** Why nothing can be sent. */
@@ -137,6 +140,7 @@ export class Exchange {
 
   /** Sends an interim response. */
   inform(status: number, headers: h11.HeadersInit): void {
+    if (this.isOver && this.#isTooLate()) return;
     this.#checkOpen();
     if (status === 101) {
       throw new TypeError("Cannot send 101 as an interim response: use upgrade() for it");
@@ -163,17 +167,28 @@ export class Exchange {
 
   /** Sets, or adds, a field of the response. */
   addField(name: string, value: string, isOnly: boolean): void {
+    if (this.isOver && this.#isTooLate()) return;
     if (this.isResponded) {
       throw new TypeError(`Cannot set field "${name}": the response has begun`);
     }
     (this.#extra.added ??= new AddedFields()).add(name, value, isOnly);
   }
 
-  /** Adds fields that the response may say otherwise. */
-  addDefaults(headers: h11.HeadersInit): void {
-    for (const [name, value] of new h11.Headers(headers).rawItems()) {
-      this.addField(name, value, true);
-    }
+  /**
+   * The request has failed: `headers` tell of that, and what was set for another body does not. Until it is
+   * `answeredFor`, nothing else answers.
+   */
+  fail(headers: h11.HeadersInit): void {
+    const extra = this.#extra;
+    extra.added ??= new AddedFields();
+    extra.added.dropThoseOfBody();
+    extra.added.setAll(new h11.Headers(headers).rawItems());
+    extra.isFailing = true;
+  }
+
+  /** Who answers for the failure is about to. */
+  answerFor(): void {
+    this.#extra.isFailing = false;
   }
 
   /** Sends the response. */
@@ -292,12 +307,14 @@ export class Exchange {
 
   /** Sends a web response: with its length where that is known, and with no field that it has not. */
   respondWith(response: Response): void | Promise<void> {
-    if (this.isOver && this.#isTooLate()) return;
+    if (this.isOver && this.#isTooLate()) return discardResponse(response);
     this.#checkOpen();
     checkResponse(response);
     const whole = takeWhole(response);
     if (whole !== null) {
       const { status, reason, body, fields, type } = whole;
+      // It takes the place of one that was set.
+      if (type !== null && this.#extras !== null) (fields as Fields).push(["Content-Type", type]);
       return this.#respond(status, body, fields as Fields, reason, type);
     }
     this.#extra.isTaken = true;
@@ -435,7 +452,7 @@ export class Exchange {
           : "Cannot upgrade: the request asks for no other protocol; answer it with 426 (Upgrade Required)",
       );
     }
-    const given = new h11.Headers(headers);
+    const given = new h11.Headers(this.#extras?.added?.mergeWith(headers) ?? headers);
     if (isRaw) {
       // What the handler says by itself; the log takes it for what it mostly is.
       this.status = this.request.method === "CONNECT" ? 200 : 101;
@@ -492,6 +509,11 @@ export class Exchange {
     if (this.isOver) {
       throw new TypeError(
         "Cannot respond: the exchange is over; event.signal tells when that happens",
+      );
+    }
+    if (this.#extras !== null && this.#extras.isFailing) {
+      throw new TypeError(
+        "Cannot respond: the request has failed, and hooks of onHTTPError() answer, by what they return",
       );
     }
     if (this.isResponded) {

@@ -21,7 +21,7 @@ import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
-import { discard } from "./response_body.ts";
+import { discardResponse } from "./response_body.ts";
 import { allowed, route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { isResponse } from "./web_response.ts";
@@ -195,7 +195,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * Has `hook` make the responses that tell an error, in place of the plain text that they are: for an
    * {@linkcode HTTPError} that was thrown, also by the server itself (404 and 405 where there is no route, 400 for
    * a param without a value, 413 ...), and for a 500, whose `cause` is what failed. Of several the first one
-   * answers that returns a `Response`, or sends one. What the error's own `headers` say is added, as `Allow`.
+   * answers that returns a `Response`. What the error's own `headers` say is added, as `Allow`; fields that were
+   * set for the body that failed, as `Content-Type` or `Cache-Control`, are left out.
    *
    * A request that is refused before it is one, as its head is not valid, comes to no hook.
    *
@@ -230,12 +231,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * ```
    */
   override beforeEvent(hook: EventHook<C>): void {
-    const end = (event: Event<C>, given: unknown): void => {
-      if (!isOfRequest(event) || event.isDone) return;
-      if (isResponse(given)) event.done(given);
-      else if (event.ctx.isResponded) event.done();
-    };
-    super.beforeEvent((event) => whenThere(hook(event), (given) => end(event, given)));
+    super.beforeEvent((event) => {
+      const isRequest = isOfRequest(event);
+      return whenThere(hook(event), (given) => {
+        if (!isRequest || event.isDone) return;
+        if (isResponse(given)) event.done(given);
+        else if (event.ctx.isResponded) event.done();
+      });
+    });
   }
 
   /**
@@ -251,9 +254,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       ErrorClass,
       (event: Event<C>, error: E) =>
         whenThere(handle(event, error), (given) => {
-          if (isResponse(given) && isOfRequest(event)) {
-            return exchangeOf(event.ctx).respondWith(given);
-          }
+          if (!isResponse(given) || !isOfRequest(event)) return;
+          const exchange = exchangeOf(event.ctx);
+          // Another hook may have been first.
+          return exchange.isResponded ? discardResponse(given) : exchange.respondWith(given);
         }),
     );
   }
@@ -469,7 +473,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   /** Does what is left to do when a handler is over. */
   #settle(exchange: Exchange, { event, status, reason }: EventTask): void | Promise<void> {
     if (status === "rejected") return this.#fail(exchange, reason);
-    const { result, route } = event;
+    const { error, result, route } = event;
+    // An error hook took it, and answered nothing.
+    if (error !== undefined && !exchange.isResponded) return this.#fail(exchange, error);
     if (result === undefined && this.#isAnswered(exchange)) return;
     return this.#conclude(exchange, result, () => `handler of route "${route.name}"`);
   }
@@ -487,7 +493,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
         `Cannot answer ${nameOf(exchange)} with the Response that the ${who()} returned: ` +
           "a response was sent before",
       );
-      if (!result.bodyUsed && result.body !== null) discard(result.body);
+      discardResponse(result);
     } else {
       try {
         // Most are there already.
@@ -512,9 +518,6 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       return this.#fail(exchange, error);
     }
     if (exchange.isResponded || exchange.isOver) return;
-    // An error hook took it, and answered nothing.
-    const failure = exchange.event?.error;
-    if (failure !== undefined) return this.#fail(exchange, failure);
     const end = result === undefined
       ? "ended without a response; call ctx.response()"
       : `returned ${kindOf(result)}; return a Response, or call ctx.response()`;
@@ -545,15 +548,18 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
 
   async #askErrorHooks(exchange: Exchange, error: HTTPError): Promise<void> {
     try {
-      exchange.addDefaults(error.headers);
+      exchange.fail(error.headers);
       for (const hook of this.#errorHooks) {
         const given = await hook(error, exchange.context as C);
-        if (isResponse(given)) await exchange.respondWith(given);
-        if (exchange.isResponded) return await exchange.sending ?? undefined;
+        if (!isResponse(given)) continue;
+        if (exchange.isOver) return discardResponse(given);
+        exchange.answerFor();
+        return await exchange.respondWith(given);
       }
     } catch (error) {
       logError(`Cannot answer ${nameOf(exchange)}: a hook of onHTTPError() failed:`, error);
     }
+    exchange.answerFor();
     if (!exchange.isResponded && !exchange.isOver) this.#respondToError(exchange, error);
   }
 
@@ -573,11 +579,12 @@ function whenThere<T>(value: unknown, then: (value: unknown) => T): T | PromiseL
   return isPromise ? (value as PromiseLike<unknown>).then(then) : then(value);
 }
 
-/** Whether an event is the one that a request triggered, which no response was given for yet when it began. */
+/** Whether an event is the one that a request triggered: the first one of its route. */
 function isOfRequest(event: Event<HTTPContext>): boolean {
   const exchange = exchangeIn(event.ctx);
-  return exchange !== null && exchange.route === event.route &&
-    (exchange.event === null || exchange.event === event);
+  if (exchange === null || exchange.route !== event.route) return false;
+  exchange.event ??= event;
+  return exchange.event === event;
 }
 
 /** `"METHOD target"`, for messages. */

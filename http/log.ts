@@ -219,9 +219,17 @@ export function logError(message: string, error?: unknown): void {
   }
 }
 
+function inspected(value: unknown): string {
+  try {
+    return Deno.inspect(value, { colors: false });
+  } catch {
+    return "what was thrown cannot be shown";
+  }
+}
+
 /** An error as text. It may quote a client: no line but the first begins as those of a log do. */
 function shown(error: unknown): string {
-  const text = typeof error === "string" ? error : Deno.inspect(error, { colors: false });
+  const text = typeof error === "string" ? error : inspected(error);
   const [first, ...others] = text.split("\n").map(oneLine);
   return [first, ...others.map((line) => line.startsWith(" ") ? line : `    ${line}`)].join("\n");
 }

@@ -39,8 +39,8 @@ export interface ServerOptions {
   maxFields?: number;
   /**
    * Bytes of a body at most for `bytes()`, `text()`, `json()`, `formData()` and the like, of a context or its web
-   * `Request`, 16 MiB if not given: 413 (RFC 9110 15.5.14). A body that is read as a stream, or by `read()`, has no
-   * limit.
+   * `Request`, 16 MiB if not given: 413 (RFC 9110 15.5.14). A body that is read as a stream, by `read()`, or of a
+   * copy of the `Request`, has no limit.
    */
   maxBodySize?: number;
   /**

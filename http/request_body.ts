@@ -13,6 +13,8 @@ export class RequestBody {
   readonly #exchange: Exchange;
   #stream: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   #isTaken = false;
+  /** Something of the stream was read. */
+  #isDisturbed = false;
   /** The trailer fields, when the body was read to its end. */
   trailers: Headers | null = null;
 
@@ -32,6 +34,7 @@ export class RequestBody {
       this.#stream = new ReadableStream({
         type: "bytes",
         pull: (controller): void | Promise<void> => {
+          this.#isDisturbed = true;
           const request = controller.byobRequest;
           const give = (part: View): void => {
             if (part === null) {
@@ -100,15 +103,26 @@ export class RequestBody {
     return await this.#collect((view) => this.#read(view));
   }
 
+  /**
+   * As a web Request reads it: not what is left where something else has begun to.
+   *
+   * @param stream The Request's, which is the body's or a copy of it; null where it has not made one.
+   * @throws {TypeError} The body is locked, or was read.
+   */
+  readAll(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>> {
+    if (stream === null && this.#isDisturbed) throw readTwice();
+    stream ??= this.#stream;
+    if (stream === null) return this.bytes();
+    if (stream.locked) throw readTwice();
+    return this.collect(stream);
+  }
+
   /** The rest of `stream`, which is the body's or a copy of it. */
   async collect(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
     if (stream.locked) throw readTwice();
+    // As of a web Request, it stays locked.
     const reader = stream.getReader();
-    try {
-      return await this.#collect(async () => (await reader.read()).value as View ?? null);
-    } finally {
-      reader.releaseLock();
-    }
+    return await this.#collect(async () => (await reader.read()).value as View ?? null);
   }
 
   #read(view: View, isDirect = true): View | Promise<View> {

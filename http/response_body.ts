@@ -66,6 +66,11 @@ export function discard(body: ReadableStream | AsyncIterable<unknown>): void {
   else void body[Symbol.asyncIterator]().return?.()?.then(undefined, () => {});
 }
 
+/** Tells the producer of a response that it is not sent. */
+export function discardResponse({ body, bodyUsed }: Response): void {
+  if (body !== null && !bodyUsed) discard(body);
+}
+
 /**
  * All bytes of `body` where it has them at hand, as that of `new Response("text")` does; else the chunks
  * of `body`. Either way `body` is locked from here on.

@@ -58,6 +58,22 @@ export function plainResponse(statusCode: number, type: string | null, now: numb
   return lastPlain;
 }
 
+/** Fields that frame a message (RFC 9112 6). */
+const FRAMING = new Set(["content-length", "transfer-encoding"]);
+/** Fields that tell of a body, or how long it is good for: not of the one that tells an error (RFC 9110 8). */
+const OF_BODY = new Set([
+  "cache-control",
+  "content-disposition",
+  "content-encoding",
+  "content-language",
+  "content-location",
+  "content-range",
+  "content-type",
+  "etag",
+  "expires",
+  "last-modified",
+]);
+
 /** Fields that are set before the response is given. */
 export class AddedFields {
   #fields: { name: string; lowerCased: string; value: string; isOnly: boolean }[] = [];
@@ -71,13 +87,28 @@ export class AddedFields {
   add(name: string, value: string, isOnly: boolean): void {
     new h11.Headers([[name, value]]);
     const lowerCased = name.toLowerCase();
-    if (lowerCased === "content-length" || lowerCased === "transfer-encoding") {
+    if (FRAMING.has(lowerCased)) {
       throw new TypeError(
         `Cannot set field "${name}": it belongs to the body; give it with the response`,
       );
     }
     if (isOnly) this.#fields = this.#fields.filter((field) => field.lowerCased !== lowerCased);
     this.#fields.push({ name, lowerCased, value, isOnly });
+  }
+
+  /** Sets fields that stand together, in place of those of their names; cookies stay. */
+  setAll(fields: Fields): void {
+    const added = fields
+      .map(([name, value]) => ({ name, lowerCased: name.toLowerCase(), value }))
+      .filter(({ lowerCased }) => !FRAMING.has(lowerCased))
+      .map((field) => ({ ...field, isOnly: field.lowerCased !== "set-cookie" }));
+    const replaced = new Set(added.filter((it) => it.isOnly).map((it) => it.lowerCased));
+    this.#fields = this.#fields.filter((it) => !replaced.has(it.lowerCased)).concat(added);
+  }
+
+  /** Leaves out what belongs to the body that another one takes the place of. */
+  dropThoseOfBody(): void {
+    this.#fields = this.#fields.filter(({ lowerCased }) => !OF_BODY.has(lowerCased));
   }
 
   /** The fields of a response, and those of here that it does not replace. */

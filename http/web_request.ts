@@ -24,6 +24,8 @@ export interface RequestSource {
   /**
    * All of the body, from `stream`, which is it or a copy of it, where that is not null. It rejects as `takeBody`
    * throws.
+   *
+   * @throws {TypeError} It is locked, or was read.
    */
   readBody(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>>;
   /** Makes the real request; `isRead` tells that `takeBody` has taken its body. */
@@ -112,9 +114,9 @@ class LazyRequest {
       const request = this.#request;
       if (this.#isRead || request?.bodyUsed) throw readTwice();
       const whole = request === null ? this.#source.takeBody() : null;
+      const reading = whole === null ? this.#source.readBody(request?.body ?? null) : null;
       this.#isRead = true;
-      if (whole !== null) return handled(Promise.resolve(convert(whole)));
-      return handled(this.#source.readBody(request?.body ?? null).then(convert));
+      return handled(reading?.then(convert) ?? Promise.resolve(convert(whole!)));
     } catch (error) {
       return handled(Promise.reject(error));
     }

@@ -398,6 +398,10 @@ test("HTTPContext.response() refuses a second response, and the first stands", N
   );
 });
 
+const TOO_LATE =
+  'Cannot answer "GET /" any more: its handler ended before, without a response; await or return ' +
+  "what leads to ctx.response()";
+
 for (
   const [what, respond, status, outcome, logged] of [
     [
@@ -414,8 +418,8 @@ for (
       "undefined",
       [
         'Cannot answer "GET /": the handler of route "GET:/" ended without a response; call ctx.response()',
-        'Cannot answer "GET /" any more: its handler ended before, without a response; await or return ' +
-        "what leads to ctx.response()",
+        TOO_LATE,
+        TOO_LATE,
       ],
     ],
   ] as [string, (ctx: HTTPContext) => void, number, string, string[]][]
@@ -426,7 +430,10 @@ for (
     let late: Promise<unknown>;
     await using app = await serving((app) => {
       app.onEvent("GET:/", ({ ctx }) => {
-        late = isOver.promise.then(() => ctx.response(200, "late")).catch((error) => error);
+        late = isOver.promise.then(() => {
+          if (status === 500) ctx.setHeader("X-A", "late");
+          return ctx.response(200, "late");
+        }).catch((error) => error);
         respond(ctx);
       });
     });

@@ -273,6 +273,89 @@ test("onHTTPError() hooks make the responses that tell an error", {}, async () =
   ]);
 });
 
+test(
+  "onHTTPError() hooks answer with all fields of the error, and none of another body",
+  {},
+  async () => {
+    const app = new HTTPListener();
+    app.aroundRequest((ctx, next) => {
+      ctx.appendHeader("Set-Cookie", "sid=1");
+      return next();
+    });
+    app.onHTTPError(({ status }) => new Response(null, { status }));
+    app.onEvent("GET:/", ({ ctx }) => {
+      ctx.setHeader("Cache-Control", "public");
+      ctx.setHeader("Content-Encoding", "gzip");
+      throw new HTTPError(401, "", {
+        headers: [
+          ["WWW-Authenticate", "Basic"],
+          ["WWW-Authenticate", "Bearer"],
+          ["Set-Cookie", "a=1"],
+          ["Content-Length", "7"],
+        ],
+      });
+    });
+    const { status, headers } = await app.fetch("/");
+    assertEquals([status, headers.get("www-authenticate")], [401, "Basic, Bearer"]);
+    assertEquals(headers.getSetCookie(), ["sid=1", "a=1"]);
+    assertEquals([headers.get("cache-control"), headers.get("content-encoding")], [null, null]);
+  },
+);
+
+test("nobody else answers while onHTTPError() hooks work", {}, async () => {
+  using errors = new ErrorLog();
+  const isAsked = Promise.withResolvers<void>();
+  const isLate = Promise.withResolvers<void>();
+  const app = new HTTPListener({ handlerTimeout: 1 });
+  app.onHTTPError(async ({ status }) => {
+    isAsked.resolve();
+    await isLate.promise;
+    return new Response("too late", { status });
+  });
+  let late = "";
+  app.onEvent("GET:/", async ({ ctx }) => {
+    await isAsked.promise;
+    try {
+      ctx.response(200, "late");
+    } catch (error) {
+      late = String(error);
+    }
+    isLate.resolve();
+  });
+  const response = await app.fetch("/");
+  assertEquals([response.status, await response.text()], [503, "too late"]);
+  assertStringIncludes(late, "Cannot respond: the request has failed");
+  assertEquals(errors.entries.length, 1);
+});
+
+test("of two onError() hooks that return a Response the first one answers", {}, async () => {
+  using errors = new ErrorLog();
+  const app = new HTTPListener();
+  app.onError(RangeError, () => new Response("first", { status: 422 }));
+  app.onError(Error, () => new Response("second", { status: 500 }));
+  app.onEvent("GET:/", () => {
+    throw new RangeError("too far");
+  });
+  assertEquals(await (await app.fetch("/")).text(), "first");
+  assertEquals(errors.entries, []);
+});
+
+test(
+  "an event of the request's own route that its handler triggers has a handler too",
+  {},
+  async () => {
+    const app = new HTTPListener();
+    let runs = 0;
+    app.beforeEvent(() => {});
+    app.onEvent("GET:/", { name: "own" }, ({ ctx, route }) => {
+      if (++runs > 1) return;
+      ctx.response(200);
+      ctx.trigger(route);
+    });
+    assertEquals([(await app.fetch("/")).status, runs], [200, 2]);
+  },
+);
+
 test("onHTTPError() hooks that fail leave the error as it is", {}, async () => {
   using errors = new ErrorLog();
   const app = new HTTPListener();
@@ -303,18 +386,27 @@ test("ctx.setHeader() and appendHeader() add fields to whatever is answered", {}
     ({ ctx }) => ctx.response(200, "a", { "X-A": "own", "Set-Cookie": "c=3" }),
   );
   app.onEvent("GET:/web", () => new Response("a"));
+  app.onEvent("GET:/json", ({ ctx }) => {
+    ctx.setHeader("Content-Type", "text/html");
+    return Response.json("a", { headers: { "X-A": "own", "Set-Cookie": "c=3" } });
+  });
   app.onEvent("GET:/stream", ({ ctx }) => ctx.response(200, ReadableStream.from(["a"])));
   app.onEvent("GET:/throws", () => {
     throw new RangeError("no");
   });
   const fields: unknown[] = [];
-  for (const path of ["/", "/own", "/web", "/stream", "/throws", "/nowhere"]) {
+  for (const path of ["/", "/own", "/json", "/web", "/stream", "/throws", "/nowhere"]) {
     const { headers, body } = await app.fetch(path);
     await body?.cancel();
     fields.push([headers.get("x-a"), headers.getSetCookie()]);
+    assertEquals(
+      headers.get("content-type")?.startsWith("text/html"),
+      path === "/stream" ? undefined : false,
+    );
   }
   const added = ["hook", ["a=1", "b=2"]];
-  assertEquals(fields, [added, ["own", ["c=3", "a=1", "b=2"]], added, added, added, added]);
+  const own = ["own", ["c=3", "a=1", "b=2"]];
+  assertEquals(fields, [added, own, own, added, added, added, added]);
 });
 
 // Fields that cannot be set.

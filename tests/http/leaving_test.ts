@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
 import type { HTTPContext, HTTPListener, ServerOptions } from "../../http_context.ts";
+import { TICK } from "../../http/clock.ts";
 import { test } from "../needs.ts";
 import { ByHand, settled } from "./by_hand.ts";
 import { latin1, RawClient } from "./raw_client.ts";
@@ -150,6 +151,23 @@ for (const [what, answer] of QUIET) {
     assertEquals(String(await aborted.promise), "AbortError: The server stops");
   });
 }
+
+test("a stream that begins late is sent whole to a client that only half-closed", NET, async () => {
+  const go = Promise.withResolvers<void>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", async ({ ctx }) => {
+      await go.promise;
+      return ctx.response(200, ReadableStream.from(["a", "b"]));
+    });
+  }, { idleTimeout: 1 });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await client.closeWrite();
+  // Longer than a look at the clock, and the idle time.
+  await new Promise((resolve) => setTimeout(resolve, 2 * TICK + 10));
+  go.resolve();
+  assertEquals((await client.response()).body, "ab");
+});
 
 test("a stream is cancelled when the server ends its connection", NET, async () => {
   using _errors = new ErrorLog();

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { HTTPListener } from "../../http_context.ts";
+import { type HTTPContext, HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { settled } from "./by_hand.ts";
 import { RawClient } from "./raw_client.ts";
@@ -80,6 +80,50 @@ Deno.test("HTTPContext.request is the same at each look", async () => {
   const app = new HTTPListener();
   app.onEvent(({ ctx }) => ctx.response(ctx.request === ctx.request ? 200 : 500));
   assertEquals((await app.fetch("/")).status, 200);
+});
+
+// What a body is read by, one after the other; the last one is refused.
+const TWICE: [what: string, read: (ctx: HTTPContext) => Promise<unknown>][] = [
+  ["Request.text() twice", async ({ request }) => {
+    await request.text();
+    return request.text();
+  }],
+  ["HTTPContext.text() after Request.text()", async (ctx) => {
+    await (ctx.request.signal && ctx.request.text());
+    return ctx.text();
+  }],
+  ["Request.text() after a part of HTTPContext.body", async (ctx) => {
+    const reader = ctx.body.getReader();
+    await reader.read();
+    reader.releaseLock();
+    return ctx.request.text();
+  }],
+  ["Request.text() while HTTPContext.body is read", (ctx) => {
+    ctx.body.getReader();
+    return ctx.request.text();
+  }],
+];
+
+for (const [what, read] of TWICE) {
+  Deno.test(`${what} is refused`, async () => {
+    const app = new HTTPListener();
+    app.onEvent("POST:/", async ({ ctx }) => {
+      ctx.response(200, await read(ctx).then(String, (error) => error.name));
+    });
+    const body = ReadableStream.from([new Uint8Array(2), new Uint8Array(2)]);
+    const response = await app.fetch("/", { method: "POST", body });
+    assertEquals(await response.text(), "TypeError");
+  });
+}
+
+Deno.test("Request.text() that a lock has kept from the body reads it later", async () => {
+  const found = await looked(async (request) => {
+    const reader = request.body!.getReader();
+    const refused = await request.text().catch((error) => error.name);
+    reader.releaseLock();
+    return [refused, request.bodyUsed, await request.text()];
+  });
+  assertEquals(found, ["TypeError", false, "text"]);
 });
 
 // Ways to read a body whole.
