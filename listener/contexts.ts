@@ -67,7 +67,9 @@ export class Contexts<C extends Context> implements ReadonlyMap<string, C> {
   delete(ctx: C, id: string | number): void {
     if (typeof id === "string") {
       // A context that was not made by newCtx() may have the id of one that was.
-      if (this.#given.get(id) === ctx) this.#given.delete(id);
+      if (this.#given.get(id) !== ctx) return;
+      this.#given.delete(id);
+      givenSerials?.delete(serialOf(id));
     } else if (this.#isPlaced(id)) {
       this.#places[id & (PLACES - 1)] = null;
       this.#placed--;

@@ -57,10 +57,13 @@ function afterMicrotasks(callback: () => void): void {
 export class InFlight {
   readonly event: AnyEvent;
   place: number;
+  /** The run of the listener in which it began. */
+  readonly run: number;
 
-  constructor(event: AnyEvent, place: number) {
+  constructor(event: AnyEvent, place: number, run: number) {
     this.event = event;
     this.place = place;
+    this.run = run;
   }
 }
 
@@ -79,6 +82,8 @@ export class Dispatcher {
   readonly release: (ctx: Context) => void;
   /** Tells of a failure that nobody awaits. */
   readonly report: (event: AnyEvent, error: unknown) => void;
+  /** How often the listener has started. */
+  run = 0;
   #failures: EventTask[] = [];
   #onLeave: Set<() => void> = new Set();
 
@@ -95,9 +100,19 @@ export class Dispatcher {
     return this.#inFlight.map(({ event }) => event);
   }
 
+  /** The listener starts: what comes from now on belongs to another run. */
+  beginRun(): void {
+    this.run++;
+  }
+
+  /** Events in flight that have begun in a run, or in one before it. */
+  eventsInFlight(run: number): AnyEvent[] {
+    return this.#inFlight.filter((entry) => entry.run <= run).map(({ event }) => event);
+  }
+
   /** Counts `event` as one in flight. @returns What it leaves with. */
   enter(event: AnyEvent): InFlight {
-    const entry = new InFlight(event, this.#inFlight.length);
+    const entry = new InFlight(event, this.#inFlight.length, this.run);
     this.#inFlight.push(entry);
     const count = this.#passing.size > 0 ? this.#passing.get(event.ctx) : undefined;
     if (count !== undefined) this.#passing.set(event.ctx, count + 1);
@@ -116,7 +131,12 @@ export class Dispatcher {
       this.#passing.set(ctx, count - 1);
       this.#releaseIfIdle(ctx, count - 1);
     }
-    if (this.#onLeave.size > 0) { for (const callback of this.#onLeave) callback(); }
+    this.checkIdle();
+  }
+
+  /** Has those look that wait for events to be over. */
+  checkIdle(): void {
+    if (this.#onLeave.size > 0) { for (const check of this.#onLeave) check(); }
   }
 
   /** Runs `trigger`, whose context is kept only as long as one of its events is in flight. */
@@ -125,19 +145,26 @@ export class Dispatcher {
     try {
       return trigger();
     } finally {
-      const count = this.#passing.get(ctx)! - 1;
-      this.#passing.set(ctx, count);
-      this.#releaseIfIdle(ctx, count);
+      const count = this.#passing.get(ctx);
+      // It may have been dropped meanwhile.
+      if (count !== undefined) {
+        this.#passing.set(ctx, count - 1);
+        this.#releaseIfIdle(ctx, count - 1);
+      }
     }
   }
 
   #releaseIfIdle(ctx: Context, count: number): void {
-    if (count === 0) ctx.drop();
+    if (count > 0) return;
+    this.release(ctx);
+    // Who still waits in it waits for nothing.
+    this.notifyDropped(ctx);
   }
 
-  /** Resolves when no event is in flight that `counts`. */
-  async idle(counts: (event: AnyEvent) => boolean = () => true): Promise<void> {
-    const isIdle = (): boolean => !this.#inFlight.some(({ event }) => counts(event));
+  /** Resolves when no event is in flight that `counts`, and has begun in `run` or before it. */
+  async idle(counts: (event: AnyEvent) => boolean = () => true, run = Infinity): Promise<void> {
+    const isIdle = (): boolean =>
+      !this.#inFlight.some((entry) => entry.run <= run && counts(entry.event));
     if (isIdle()) return;
     let check: () => void;
     await new Promise<void>((resolve) => {

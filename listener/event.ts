@@ -63,7 +63,7 @@ export interface EventOptions {
 export interface WaitEventDoneOptions {
   /** How many events have to be done, 1 if not given. */
   n?: number;
-  /** Milliseconds to wait; without it, as long as the event runs and the context lives. */
+  /** Milliseconds to wait; without it, until the event, if it still runs, is over, or its context dropped. */
   timeout?: number;
 }
 
@@ -140,8 +140,9 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Aborted when the event's timeout is over, its context is dropped, or its listener stops and the grace is
-   * over, all while the event runs and never afterwards; or when {@linkcode Event.abort} is called.
+   * Aborted when the event's timeout is over or its context is dropped, while the event runs and never afterwards;
+   * when its listener stops and the grace is over, while it runs or is not done; or when
+   * {@linkcode Event.abort} is called.
    */
   get signal(): AbortSignal {
     const extra = this.#extra;
@@ -216,19 +217,23 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @throws {TimeoutError} `timeout` is over.
    * @throws {ContextNotFound} The context was dropped.
    */
-  async waitUntilDone(timeout?: number): Promise<unknown> {
+  waitUntilDone(timeout?: number): Promise<unknown> {
     const { ctx } = this;
-    if (this.#isDone) return this.result;
-    if (!ctx.isAlive) throw contextDropped(ctx.cid);
+    if (this.#isDone) return Promise.resolve(this.result);
+    if (!ctx.isAlive) return Promise.reject(contextDropped(ctx.cid));
     const detail = (): string => `Cannot wait for ${describe(this)}: not done`;
-    return await wait(
-      { timeout, describe: detail },
-      ({ resolve, reject }) =>
-        dispatcherOf(ctx.listener).watch(ctx, {
-          done: (event) => event === this && resolve(this.result),
-          dropped: () => reject(contextDropped(ctx.cid)),
-        }),
-    );
+    try {
+      return wait(
+        { timeout, describe: detail },
+        ({ resolve, reject }) =>
+          dispatcherOf(ctx.listener).watch(ctx, {
+            done: (event) => event === this && resolve(this.result),
+            dropped: () => reject(contextDropped(ctx.cid)),
+          }),
+      );
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -262,26 +267,19 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
       events().filter((event) => done.has(event)).map((event) => event.result);
     if (done.size === n) return Promise.resolve(results());
     const detail = (): string => `Cannot wait for ${n} events of ${quote(name)}: ${done.size} done`;
-    const waiting = wait<unknown[]>(
+    return wait<unknown[]>(
       { signal: this.signal, timeout, describe: detail },
-      ({ resolve, reject }) => {
-        const end = (error: unknown): void => {
-          // The handler is over without having waited.
-          if (this.#phase === "over") waiting.catch(() => {});
-          reject(error);
-        };
-        return dispatcherOf(ctx.listener).watch(ctx, {
+      ({ resolve, reject }) =>
+        dispatcherOf(ctx.listener).watch(ctx, {
           done: (event) =>
             event.route === route && done.add(event).size === n && resolve(results()),
-          dropped: () => end(contextDropped(ctx.cid)),
+          dropped: () => reject(contextDropped(ctx.cid)),
           over: (event) => {
             if (event !== this || timeout !== undefined) return;
-            end(new DOMException(`${describe(this)} is over`, "AbortError"));
+            reject(new DOMException(`${describe(this)} is over`, "AbortError"));
           },
-        });
-      },
+        }),
     );
-    return waiting;
   }
 
   /**

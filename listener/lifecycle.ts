@@ -61,8 +61,14 @@ export class Lifecycle {
   #startingUp: Promise<void> | null = null;
   #isUp = false;
   #stopping: Promise<void> | null = null;
+  /** The start() that waits for the end of stop(). */
+  #queued: { promise: Promise<void>; isCancelled: boolean } | null = null;
+  /** Events whose handlers may wait for stop(), so that it cannot wait for them. */
+  #callers = new Set<AnyEvent>();
+  /** Tells stop() that there is one. */
+  #onCaller: () => void = () => {};
   #source: Source | null = null;
-  /** A startup or shutdown callback is on the stack. */
+  /** A startup or shutdown callback is on the stack: it is waited for, so it cannot wait. */
   #isInCallback = false;
   /** What stop() leaves behind where a handler called it: the event of that handler. */
   #rest: Promise<void> | null = null;
@@ -76,19 +82,33 @@ export class Lifecycle {
   }
 
   start(): Promise<void> {
-    // One that is being stopped is started anew.
-    if (this.#stopping !== null) return succeeds(this.#stopping).then(() => this.start());
+    if (this.#stopping !== null) return this.#startAfter(this.#stopping);
+    if (this.#isInCallback) return Promise.resolve();
     return this.#starting ??= this.#start();
   }
 
+  #startAfter(stopping: Promise<void>): Promise<void> {
+    if (this.#queued === null) {
+      const promise = succeeds(stopping).then(() => {
+        if (queued.isCancelled) return;
+        this.#queued = null;
+        return this.start();
+      });
+      const queued = this.#queued = { promise, isCancelled: false };
+    }
+    return this.#isInCallback ? Promise.resolve() : this.#queued.promise;
+  }
+
   async #start(): Promise<void> {
+    this.#dispatcher.beginRun();
     // It is known before the first callback runs, which may call stop().
     let settle: (outcome: Promise<void>) => void;
     const startingUp = this.#startingUp = new Promise<void>((resolve) => settle = resolve);
     startingUp.catch(() => {});
-    const isStopped = (): boolean => this.#startingUp !== startingUp || this.#stopping !== null;
+    const isGivenUp = (): boolean => this.#startingUp !== startingUp;
+    const isStopped = (): boolean => isGivenUp() || this.#stopping !== null;
     try {
-      const startup = this.#runStartup();
+      const startup = this.#runStartup(isGivenUp);
       settle!(startup);
       await startup;
     } catch (error) {
@@ -107,13 +127,16 @@ export class Lifecycle {
     } catch (error) {
       // Where stop() was called, the end of listen() is what it asked for.
       if (isStopped()) return;
-      await succeeds(this.#stopping = this.#stop(startingUp, new Set()));
+      await succeeds(this.#stopping = this.#stop(startingUp));
       throw error;
     }
   }
 
-  async #runStartup(): Promise<void> {
-    for (const hook of this.startup) await this.#call(hook);
+  async #runStartup(isGivenUp: () => boolean): Promise<void> {
+    for (const hook of this.startup) {
+      await this.#call(hook);
+      if (isGivenUp()) return;
+    }
   }
 
   #call(hook: LifecycleHook): unknown {
@@ -156,27 +179,38 @@ export class Lifecycle {
   stop(): Promise<void> {
     const startingUp = this.#startingUp;
     if (startingUp === null) return Promise.resolve();
-    if (this.#stopping === null) {
-      this.#stopping = this.#stop(startingUp, new Set(this.#dispatcher.onStack));
-      this.#onStop({ done: this.#stopping });
+    if (this.#queued !== null) {
+      this.#queued.isCancelled = true;
+      this.#queued = null;
     }
-    if (!this.#isInCallback) return this.#stopping;
-    // The callback is waited for, so it cannot wait.
-    this.#stopping.catch(() => {});
+    const stopping = this.#stopping ??= this.#stop(startingUp);
+    const callers = this.#dispatcher.onStack;
+    if (callers.length > 0) {
+      for (const event of callers) this.#callers.add(event);
+      this.#dispatcher.checkIdle();
+      this.#onCaller();
+    }
+    this.#onStop({ done: stopping });
+    if (!this.#isInCallback) return stopping;
+    stopping.catch(() => {});
     return Promise.resolve();
   }
 
-  /** @param callers Events whose handlers may wait for stop(), so that stop() cannot wait for them. */
-  async #stop(startingUp: Promise<void>, callers: ReadonlySet<AnyEvent>): Promise<void> {
+  async #stop(startingUp: Promise<void>): Promise<void> {
+    const callers = this.#callers = new Set();
+    const hasCaller = new Promise<void>((resolve) => this.#onCaller = resolve);
     try {
       if (!this.#isUp && await inTime(succeeds(startingUp), this.#grace) === false) return;
       const errors: unknown[] = [];
       const source = this.#source === null ? null : new Ending(this.#source, errors);
-      if (callers.size === 0) await this.#finish(() => true, source);
-      else {
-        const isOver = await this.#finish((event) => !callers.has(event), null);
-        this.#rest = this.#finishCallers(callers, source, isOver);
+      // It may wait for the callers, as the answer of a request does.
+      const ended = source && Promise.race([source.isOver, hasCaller.then(() => source.isClosed)]);
+      const givenUp = await this.#finish((event) => !callers.has(event), ended);
+      if (callers.size > 0) {
+        this.#rest = this.#finishCallers(source, givenUp, errors);
         this.#rest.catch(() => {});
+      } else if (givenUp !== null) {
+        await source?.abort(graceIsOver());
       }
       for (const hook of this.shutdown) {
         try {
@@ -185,40 +219,42 @@ export class Lifecycle {
           errors.push(error);
         }
       }
-      if (errors.length === 1) throw errors[0];
-      if (errors.length > 1) {
-        throw new AggregateError(errors, `Cannot stop cleanly: ${errors.length} callbacks failed`);
-      }
+      throwAll(errors);
     } finally {
       this.#reset();
     }
   }
 
   /**
-   * Gives the events in flight that count, and the source, the grace to finish, and aborts what is left.
+   * Gives the events in flight that count, and the source, the grace to finish, and aborts the events that are left.
    *
-   * @returns Whether they have finished in time.
+   * @returns Those; null where all have finished in time.
    */
-  async #finish(counts: (event: AnyEvent) => boolean, source: Ending | null): Promise<boolean> {
-    const all = Promise.all([this.#dispatcher.idle(counts), source?.isOver]);
-    if (await inTime(all, this.#grace) !== undefined) return true;
+  async #finish(
+    counts: (event: AnyEvent) => boolean,
+    ended: Promise<unknown> | null,
+  ): Promise<Set<AnyEvent> | null> {
+    const run = this.#dispatcher.run;
+    const all = Promise.all([this.#dispatcher.idle(counts, run), ended]);
+    if (await inTime(all, this.#grace) !== undefined) return null;
+    const left = new Set(this.#dispatcher.eventsInFlight(run).filter(counts));
     const reason = graceIsOver();
-    for (const event of this.#dispatcher.inFlight) if (counts(event)) event.abort(reason);
-    await source?.abort(reason);
-    return false;
+    for (const event of left) event.abort(reason);
+    return left;
   }
 
-  /** What is left of a stop() that handlers called: their events and, as it may wait for them, the source. */
+  /** What is left of a stop() that handlers called: their events, what came later, and the source. */
   async #finishCallers(
-    callers: ReadonlySet<AnyEvent>,
     source: Ending | null,
-    areOthersOver: boolean,
+    givenUp: Set<AnyEvent> | null,
+    errors: unknown[],
   ): Promise<void> {
-    const isCaller = (event: AnyEvent): boolean => callers.has(event);
-    if (source === null || areOthersOver) return void await this.#finish(isCaller, source);
-    await this.#finish(isCaller, null);
-    // It had its grace with the others.
-    if (await inTime(source.isOver, 0) === undefined) await source.abort(graceIsOver());
+    // Where the others were given up, the source has had its grace with them.
+    const ended = givenUp === null && source !== null ? source.isOver : null;
+    const left = await this.#finish((event) => givenUp === null || !givenUp.has(event), ended);
+    const isOver = source === null || await inTime(source.isOver, 0) !== undefined;
+    if (!isOver && (left !== null || givenUp !== null)) await source.abort(graceIsOver());
+    throwAll(errors);
   }
 
   /** Makes the listener ready for another start(). */
@@ -231,9 +267,21 @@ export class Lifecycle {
   }
 }
 
+/** Throws what has come together, and forgets it. */
+function throwAll(errors: unknown[]): void {
+  const [first, ...others] = errors.splice(0);
+  if (others.length > 0) {
+    const message = `Cannot stop cleanly: ${others.length + 1} callbacks failed`;
+    throw new AggregateError([first, ...others], message);
+  }
+  if (first !== undefined) throw first;
+}
+
 /** A source that is closed: it takes no more events in. */
 class Ending {
-  /** Resolves when `close()` and the source are over. */
+  /** Resolves when `close()` is over. */
+  readonly isClosed: Promise<unknown>;
+  /** Resolves when the source is over, too. */
   readonly isOver: Promise<unknown>;
   readonly #source: Source;
   readonly #errors: unknown[];
@@ -242,15 +290,24 @@ class Ending {
   constructor(source: Source, errors: unknown[]) {
     this.#source = source;
     this.#errors = errors;
-    this.isOver = Promise.all([this.#collect(() => source.close?.()), succeeds(source.finished)]);
+    this.isClosed = this.#collect(() => source.close?.());
+    this.isOver = Promise.all([this.isClosed, succeeds(source.finished)]);
   }
 
   /** Ends what is left at once. */
   async abort(reason: unknown): Promise<void> {
     const { abort } = this.#source;
     if (abort === undefined) return;
-    await this.#collect(() => abort.call(this.#source, reason));
-    await succeeds(this.#source.finished);
+    let hasFailed = false;
+    void this.#collect(() => {
+      try {
+        return abort.call(this.#source, reason);
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
+    });
+    if (!hasFailed) await succeeds(this.#source.finished);
   }
 
   async #collect(step: () => unknown): Promise<void> {

@@ -404,8 +404,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Runs `hook` before the handler of each event; what it throws fails the event. Where it calls `event.done()`, the
-   * hooks that follow and the handler are not run.
+   * Runs `hook` before the handler of each event; what it throws fails the event. Where `event.done()` is called
+   * before the handler, the hooks that follow and the handler are not run.
    */
   beforeEvent(hook: EventHook<C>): void {
     errors.checkFunction(hook, "Cannot call beforeEvent(): the hook");
@@ -537,7 +537,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * started.
    *
    * A handler that calls it before its first `await` is not waited for, so it can await it; one that
-   * calls it later can too, but is waited for as long as the grace.
+   * calls it later can too, but is waited for as long as the grace. The same is so of startup callbacks. A shutdown
+   * callback may call it, and `start()`, before its first `await`; one that awaits them later waits for itself.
    */
   stop(): Promise<void> {
     return this.#lifecycle.stop();

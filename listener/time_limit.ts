@@ -38,7 +38,7 @@ export function wait<T>(
   const timeout = checkTimeout(options.timeout);
   const { signal } = options;
   if (signal?.aborted) return Promise.reject(signal.reason);
-  return new Promise<T>((resolve, reject) => {
+  const waiting = new Promise<T>((resolve, reject) => {
     // Before all else: Deno loads its timers when they are looked up first, and runs microtasks meanwhile.
     const timer = timeout === undefined ? undefined : setTimeout(
       () => ends.reject(new TimeoutError(`${options.describe()} after ${timeout} ms`)),
@@ -63,4 +63,7 @@ export function wait<T>(
     const unsubscribe = subscribe(ends);
     signal?.addEventListener("abort", onAbort);
   });
+  // What ends a wait comes from outside, as a client that leaves: it must not end the process where nobody looks.
+  waiting.catch(() => {});
+  return waiting;
 }

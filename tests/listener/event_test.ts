@@ -163,14 +163,37 @@ Deno.test("Event.waitEventDone() ends with its event, where it has no timeout", 
   assertEquals(await timed, ["x"]);
 });
 
-Deno.test("Event.waitEventDone() that nobody awaits ends with the context of the event", async () => {
+Deno.test("Event.waitEventDone() ends when the context of the event is let go of", async () => {
   const { app, jobs } = workshop();
   const { event } = app.triggerEvent("work a");
   const waiting = event.waitEventDone("other", { timeout: 1e6 });
   jobs.get("a")!.resolve("A");
   assertEquals(await event.waitUntilDone(), "A");
-  assertEquals([event.ctx.isAlive, app.ctxs.size], [false, 0]);
+  assertEquals(app.ctxs.size, 0);
   await assertRejects(() => waiting, ContextNotFound);
+});
+
+Deno.test("waits that nobody awaits end without an unhandled rejection", async () => {
+  const unhandled: unknown[] = [];
+  const note = (event: PromiseRejectionEvent): void => {
+    event.preventDefault();
+    unhandled.push(event.reason);
+  };
+  addEventListener("unhandledrejection", note);
+  try {
+    const { app } = workshop();
+    const ctx = app.newCtx();
+    const { event } = ctx.triggerEvent("work a");
+    void event.waitUntilDone();
+    void event.waitEventDone("other");
+    void event.waitEventDone("other", { timeout: 0 });
+    await new Promise((resolve) => setTimeout(resolve));
+    ctx.drop();
+    await new Promise((resolve) => setTimeout(resolve));
+    assertEquals(unhandled, []);
+  } finally {
+    removeEventListener("unhandledrejection", note);
+  }
 });
 
 Deno.test("Event.waitEventDone() does not take events of other contexts", async () => {

@@ -354,25 +354,6 @@ Deno.test("stop() in a handler aborts the source when that handler is over, if t
   assertEquals(app.log, ["startup", "shutdown", "stopped", "abort"]);
 });
 
-Deno.test("stop() runs the shutdown callbacks where abort() throws, and rejects with that", async () => {
-  class Broken extends App {
-    override listen(): Source {
-      const finished = Promise.withResolvers<void>();
-      return {
-        finished: finished.promise,
-        abort: () => {
-          finished.resolve();
-          throw new RangeError("cannot abort");
-        },
-      };
-    }
-  }
-  const app = new Broken({ shutdownGrace: 1 });
-  await app.start();
-  await assertRejects(() => app.stop(), RangeError, "cannot abort");
-  assertEquals(app.log, ["startup", "shutdown"]);
-});
-
 Deno.test("start() while stop() is under way starts anew", async () => {
   const app = new App();
   await app.start();
@@ -423,13 +404,139 @@ for (
   });
 }
 
-Deno.test("stop() awaited in a shutdown callback does not wait for that callback", async () => {
-  const app = new App();
-  app.shutdown(() => app.stop());
+Deno.test("stop() in a handler waits for close() before the shutdown callbacks", async () => {
+  class Slow extends App {
+    override listen(): Source {
+      return {
+        finished: Promise.resolve(),
+        close: async () => {
+          this.log.push("close");
+          await new Promise((resolve) => setTimeout(resolve));
+          this.log.push("closed");
+        },
+      };
+    }
+  }
+  const app = new Slow();
+  app.onEvent("quit", ({ listener }) => listener.stop());
   await app.start();
+  await app.triggerEvent("quit");
+  assertEquals(app.log, ["startup", "close", "closed", "shutdown"]);
+});
+
+Deno.test("run() aborts what its source brings after stop() in a handler, when the grace is over", async () => {
+  const app = new App({ shutdownGrace: 1 });
+  app.onEvent("hang", ({ signal }) =>
+    new Promise<void>((resolve) => {
+      signal.onabort = () => resolve(void app.log.push("aborted"));
+    }));
+  app.onEvent("quit", async ({ listener }) => {
+    await listener.stop();
+    app.triggerEvent("hang");
+  });
+  await app.start();
+  const running = app.run();
+  app.triggerEvent("quit");
+  await running;
+  assertEquals(app.log.slice(2), ["close", "shutdown", "aborted"]);
+});
+
+Deno.test("stop() of several handlers waits for none of them", async () => {
+  const app = new App({ shutdownGrace: 1e6 });
+  const go = Promise.withResolvers<void>();
+  app.onEvent("first", ({ listener }) => listener.stop());
+  app.onEvent("second", ({ listener }) => listener.stop());
+  app.onEvent("other", () => go.promise);
+  await app.start();
+  app.triggerEvent("other");
+  const stopping = app.stop();
+  const tasks = [app.triggerEvent("first"), app.triggerEvent("second")];
+  go.resolve();
+  await Promise.all([stopping, ...tasks]);
+  assertEquals(app.log.slice(2), ["close", "shutdown"]);
+});
+
+Deno.test("stop() takes back a start() that waits for the stop() before", async () => {
+  const app = new App();
+  await app.start();
+  const stopping = app.stop();
+  const running = app.run();
   await app.stop();
+  await Promise.all([stopping, running]);
   assertEquals(app.log, ["startup", "listen", "close", "shutdown"]);
 });
+
+for (
+  const [what, abort] of [
+    ["throws", () => {
+      throw new RangeError("cannot abort");
+    }],
+    ["rejects", () => Promise.reject(new RangeError("cannot abort"))],
+  ] as [string, () => unknown][]
+) {
+  Deno.test(`stop() does not wait for a source whose abort() ${what}`, async () => {
+    const { promise: finished, resolve } = Promise.withResolvers<void>();
+    class Broken extends App {
+      override listen(): Source {
+        return {
+          finished,
+          abort: () => {
+            if (what === "rejects") resolve();
+            return abort();
+          },
+        };
+      }
+    }
+    const app = new Broken({ shutdownGrace: 1 });
+    await app.start();
+    await assertRejects(() => app.stop(), RangeError, "cannot abort");
+    assertEquals(app.log, ["startup", "shutdown"]);
+  });
+}
+
+Deno.test("run() rejects with what close() threw where a handler called stop()", async () => {
+  class Broken extends App {
+    override listen(): Source {
+      return {
+        finished: Promise.resolve(),
+        close: async () => {
+          await new Promise((resolve) => setTimeout(resolve, 2));
+          throw new RangeError("cannot close");
+        },
+      };
+    }
+  }
+  const app = new Broken({ shutdownGrace: 1 });
+  app.onEvent("quit", ({ listener }) => listener.stop());
+  app.onEvent("hang", () => new Promise(() => {}));
+  await app.start();
+  app.triggerEvent("hang");
+  const refused = assertRejects(() => app.run(), RangeError, "cannot close");
+  app.triggerEvent("quit");
+  await refused;
+});
+
+Deno.test("startup callbacks that are left when stop() gave up waiting are not called", async () => {
+  const app = new App({ shutdownGrace: 1 });
+  const go = Promise.withResolvers<void>();
+  app.startup(() => go.promise);
+  app.startup(() => app.log.push("opened"));
+  const starting = app.start();
+  await app.stop();
+  go.resolve();
+  await starting;
+  assertEquals(app.log, ["startup", "shutdown"]);
+});
+
+for (const name of ["start", "stop"] as const) {
+  Deno.test(`${name}() awaited in a shutdown callback does not wait for that callback`, async () => {
+    const app = new App();
+    app.shutdown(() => app[name]());
+    await app.start();
+    await app.stop();
+    assertEquals(app.log.slice(0, 4), ["startup", "listen", "close", "shutdown"]);
+  });
+}
 
 Deno.test("start() refuses a listen() that returns no Source", async () => {
   class Wrong extends Listener {
