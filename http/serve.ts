@@ -55,7 +55,8 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  *   they come to an end. A signal that is aborted already counts too.
  * - `request.url` is normalized, and so is the case of a method like `get`, as by `new Request()`. On a Unix
  *   socket the URL's scheme is `http`.
- * - A client that closes its sending half gets its answer. `statusText` is sent.
+ * - A client that closes its sending half gets its answer: a stream as long as it gives something within
+ *   `idleTimeout`. `statusText` is sent.
  * - A text or bytes with another `Content-Length` than their own are a 500. A request's body that is passed
  *   on as the response's is sent in chunks where no `Content-Length` is given.
  *
