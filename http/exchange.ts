@@ -49,7 +49,14 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
 }
 
 /** A handler, or a hook, has ended without a response. */
-export class NoResponse extends TypeError {}
+export class NoResponse extends TypeError {
+  readonly why: string;
+
+  constructor(why: string) {
+    super(`Cannot answer: ${why}`);
+    this.why = why;
+  }
+}
 
 const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
@@ -109,6 +116,11 @@ export class Exchange {
   /** What routes match: `METHOD:path`. */
   toString(): string {
     return `${this.request.method}:${pathOf(this.request.target)}`;
+  }
+
+  /** `"METHOD target"`, for messages. */
+  get label(): string {
+    return `"${this.request.method} ${this.request.target}"`;
   }
 
   /** The address of the client, as far as the proxies that tell it are trusted. */
@@ -174,20 +186,20 @@ export class Exchange {
     (this.#extra.added ??= new AddedFields()).add(name, value, isOnly);
   }
 
-  /**
-   * The request has failed: `headers` tell of that, and what was set for another body does not. Until it is
-   * `answeredFor`, nothing else answers.
-   */
-  fail(headers: h11.HeadersInit): void {
+  /** Leaves out the fields that were set for a body that another one takes the place of. */
+  dropFieldsOfBody(): void {
+    this.#extras?.added?.dropThoseOfBody();
+  }
+
+  /** Hooks make the response to a failure, with `headers`: nothing else answers before `endFailing()`. */
+  beginFailing(headers: h11.HeadersInit): void {
     const extra = this.#extra;
-    extra.added ??= new AddedFields();
-    extra.added.dropThoseOfBody();
-    extra.added.setAll(new h11.Headers(headers).rawItems());
+    (extra.added ??= new AddedFields()).setAll(new h11.Headers(headers).rawItems());
     extra.isFailing = true;
   }
 
-  /** Who answers for the failure is about to. */
-  answerFor(): void {
+  /** They have made it, or not. */
+  endFailing(): void {
     this.#extra.isFailing = false;
   }
 
@@ -497,9 +509,8 @@ export class Exchange {
   /** Whether the handler is over, and was answered for: its client has got a 500 already. */
   #isTooLate(): boolean {
     if (!(this.error instanceof NoResponse)) return false;
-    const { method, target } = this.request;
     logError(
-      `Cannot answer "${method} ${target}" any more: its handler ended before, without a response; ` +
+      `Cannot answer ${this.label} any more: its handler ended before, without a response; ` +
         "await or return what leads to ctx.response()",
     );
     return true;

@@ -14,7 +14,7 @@ import { PathParamsError, TimeoutError } from "../listener.ts";
 import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { checkPattern } from "./check_pattern.ts";
-import { bindExchange, exchangeIn, exchangeOf, HTTPContext } from "./context.ts";
+import { bindExchange, exchangeIn, HTTPContext } from "./context.ts";
 import { type Exchange, NoResponse } from "./exchange.ts";
 import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
@@ -231,12 +231,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * ```
    */
   override beforeEvent(hook: EventHook<C>): void {
+    // It tells what is wrong with a hook that is none.
+    if (typeof hook !== "function") return super.beforeEvent(hook);
     super.beforeEvent((event) => {
-      const isRequest = isOfRequest(event);
+      const exchange = exchangeOfRequest(event);
       return whenThere(hook(event), (given) => {
-        if (!isRequest || event.isDone) return;
+        if (exchange === null || event.isDone) return;
         if (isResponse(given)) event.done(given);
-        else if (event.ctx.isResponded) event.done();
+        else if (exchange.isResponded) event.done();
       });
     });
   }
@@ -250,12 +252,13 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     ErrorClass: abstract new (...args: any[]) => E,
     handle: (event: Event<C>, error: E) => unknown,
   ): void {
+    if (typeof handle !== "function") return super.onError(ErrorClass, handle);
     super.onError(
       ErrorClass,
       (event: Event<C>, error: E) =>
         whenThere(handle(event, error), (given) => {
-          if (!isResponse(given) || !isOfRequest(event)) return;
-          const exchange = exchangeOf(event.ctx);
+          const exchange = exchangeOfRequest(event);
+          if (exchange === null || !isResponse(given)) return;
           // Another hook may have been first.
           return exchange.isResponded ? discardResponse(given) : exchange.respondWith(given);
         }),
@@ -490,7 +493,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       if (this.#isAnswered(exchange)) return;
     } else if (exchange.isResponded) {
       logError(
-        `Cannot answer ${nameOf(exchange)} with the Response that the ${who()} returned: ` +
+        `Cannot answer ${exchange.label} with the Response that the ${who()} returned: ` +
           "a response was sent before",
       );
       discardResponse(result);
@@ -521,7 +524,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     const end = result === undefined
       ? "ended without a response; call ctx.response()"
       : `returned ${kindOf(result)}; return a Response, or call ctx.response()`;
-    return this.#fail(exchange, new NoResponse(`Cannot answer: the ${who()} ${end}`));
+    return this.#fail(exchange, new NoResponse(`the ${who()} ${end}`));
   }
 
   /** Answers for a handler that threw, where nothing was sent yet, and logs what is a fault of ours. */
@@ -533,41 +536,49 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     // The event's own timeout aborts its signal with the error it fails with.
     if (error instanceof TimeoutError && event?.signal.reason === error) {
       exchange.connection.host.counters.handlerTimeouts++;
-      logError(`Cannot answer ${nameOf(exchange)}: ${error.message}`);
+      logError(`Cannot answer ${exchange.label}: ${error.message}`);
       error = new HTTPError(503, undefined, { cause: error });
     } else if (error instanceof NoResponse) {
-      logError(`Cannot answer ${nameOf(exchange)}${error.message.slice("Cannot answer".length)}`);
+      logError(`Cannot answer ${exchange.label}: ${error.why}`);
     } else if (!isKnown && !(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
-      logError(`Cannot answer ${nameOf(exchange)}:`, error);
+      logError(`Cannot answer ${exchange.label}:`, error);
     }
     if (exchange.isResponded || exchange.isOver) return;
     const answer = toHTTPError(error);
+    exchange.dropFieldsOfBody();
     if (this.#errorHooks.length > 0) return this.#askErrorHooks(exchange, answer);
-    this.#respondToError(exchange, answer);
+    this.#respondToError(exchange, answer, answer.headers);
   }
 
   async #askErrorHooks(exchange: Exchange, error: HTTPError): Promise<void> {
+    let { headers } = error;
     try {
-      exchange.fail(error.headers);
+      exchange.beginFailing(headers);
+      // From here on the exchange has them.
+      headers = [];
       for (const hook of this.#errorHooks) {
         const given = await hook(error, exchange.context as C);
         if (!isResponse(given)) continue;
         if (exchange.isOver) return discardResponse(given);
-        exchange.answerFor();
+        exchange.endFailing();
         return await exchange.respondWith(given);
       }
     } catch (error) {
-      logError(`Cannot answer ${nameOf(exchange)}: a hook of onHTTPError() failed:`, error);
+      logError(`Cannot answer ${exchange.label}: a hook of onHTTPError() failed:`, error);
     }
-    exchange.answerFor();
-    if (!exchange.isResponded && !exchange.isOver) this.#respondToError(exchange, error);
+    exchange.endFailing();
+    if (!exchange.isResponded && !exchange.isOver) this.#respondToError(exchange, error, headers);
   }
 
-  #respondToError(exchange: Exchange, { status, message, headers }: HTTPError): void {
+  #respondToError(
+    exchange: Exchange,
+    { status, message }: HTTPError,
+    headers: h11.HeadersInit,
+  ): void {
     try {
       exchange.respond(status, message, headers);
     } catch (error) {
-      logError(`Cannot answer ${nameOf(exchange)} with ${status}:`, error);
+      logError(`Cannot answer ${exchange.label} with ${status}:`, error);
       exchange.respond(500, reasonPhrase(500), []);
     }
   }
@@ -579,17 +590,12 @@ function whenThere<T>(value: unknown, then: (value: unknown) => T): T | PromiseL
   return isPromise ? (value as PromiseLike<unknown>).then(then) : then(value);
 }
 
-/** Whether an event is the one that a request triggered: the first one of its route. */
-function isOfRequest(event: Event<HTTPContext>): boolean {
+/** The exchange whose request triggered an event, the first one of its route; null for other events. */
+function exchangeOfRequest(event: Event<HTTPContext>): Exchange | null {
   const exchange = exchangeIn(event.ctx);
-  if (exchange === null || exchange.route !== event.route) return false;
+  if (exchange === null || exchange.route !== event.route) return null;
   exchange.event ??= event;
-  return exchange.event === event;
-}
-
-/** `"METHOD target"`, for messages. */
-function nameOf({ request: { method, target } }: Exchange): string {
-  return `"${method} ${target}"`;
+  return exchange.event === event ? exchange : null;
 }
 
 /** What a value is, for messages: "a string". */

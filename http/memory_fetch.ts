@@ -96,19 +96,16 @@ class MemoryClient {
 
   /** Ends the connection; with a reason, that is what reading fails with. */
   close(reason?: unknown): void {
-    if (this.#isClosed) return;
-    if (reason !== undefined) this.#failure = { reason };
-    this.#end.resolve();
-    this.#isClosed = true;
-    this.#conn.close();
+    if (!this.#isClosed && reason !== undefined) this.#failure = { reason };
+    this.#shut("close");
   }
 
-  /** Ends it so that the server knows at once that nobody reads. */
-  #leave(): void {
+  /** @param how After a reset the server knows at once that nobody reads. */
+  #shut(how: "close" | "reset"): void {
     if (this.#isClosed) return;
-    this.#end.resolve();
     this.#isClosed = true;
-    this.#conn.reset();
+    this.#conn[how]();
+    this.#end.resolve();
   }
 
   /** Sends the request; what it fails with is told by the response, which comes as far as it can. */
@@ -152,7 +149,7 @@ class MemoryClient {
         if (data === null) controller.close();
         else controller.enqueue(data);
       },
-      cancel: () => this.#leave(),
+      cancel: () => this.#shut("reset"),
     }, { highWaterMark: 0 });
     const headers = [...head.headers] as [string, string][];
     return new Response(body, { status, statusText, headers });

@@ -98,7 +98,7 @@ export class RequestBody {
       return there.slice();
     }
     // A web Request made before reads from the stream; what it has not read, this may.
-    if (this.#stream !== null) return await this.collect(this.#stream);
+    if (this.#stream !== null) return await this.#collectFrom(this.#stream);
     this.#take();
     return await this.#collect((view) => this.#read(view));
   }
@@ -112,17 +112,14 @@ export class RequestBody {
   readAll(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>> {
     if (stream === null && this.#isDisturbed) throw readTwice();
     stream ??= this.#stream;
-    if (stream === null) return this.bytes();
-    if (stream.locked) throw readTwice();
-    return this.collect(stream);
+    return stream === null ? this.bytes() : this.#collectFrom(stream);
   }
 
-  /** The rest of `stream`, which is the body's or a copy of it. */
-  async collect(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+  #collectFrom(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
     if (stream.locked) throw readTwice();
     // As of a web Request, it stays locked.
     const reader = stream.getReader();
-    return await this.#collect(async () => (await reader.read()).value as View ?? null);
+    return this.#collect(async () => (await reader.read()).value as View ?? null);
   }
 
   #read(view: View, isDirect = true): View | Promise<View> {

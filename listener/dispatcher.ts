@@ -82,7 +82,7 @@ export class Dispatcher {
   readonly release: (ctx: Context) => void;
   /** Tells of a failure that nobody awaits. */
   readonly report: (event: AnyEvent, error: unknown) => void;
-  /** How often the listener has started. */
+  /** How often the listener has started: tells events of one run from those of the next. */
   run = 0;
   #failures: EventTask[] = [];
   #onLeave: Set<() => void> = new Set();
@@ -95,17 +95,10 @@ export class Dispatcher {
     this.report = report;
   }
 
-  /** Events from the moment they wait for something until they are over and done. */
-  get inFlight(): AnyEvent[] {
-    return this.#inFlight.map(({ event }) => event);
-  }
-
-  /** The listener starts: what comes from now on belongs to another run. */
-  beginRun(): void {
-    this.run++;
-  }
-
-  /** Events in flight that have begun in a run, or in one before it. */
+  /**
+   * Events in flight, from the moment they wait for something until they are over and done, that have begun in
+   * a run, or in one before it.
+   */
   eventsInFlight(run: number): AnyEvent[] {
     return this.#inFlight.filter((entry) => entry.run <= run).map(({ event }) => event);
   }

@@ -100,7 +100,7 @@ export class Lifecycle {
   }
 
   async #start(): Promise<void> {
-    this.#dispatcher.beginRun();
+    this.#dispatcher.run++;
     // It is known before the first callback runs, which may call stop().
     let settle: (outcome: Promise<void>) => void;
     const startingUp = this.#startingUp = new Promise<void>((resolve) => settle = resolve);
@@ -269,12 +269,11 @@ export class Lifecycle {
 
 /** Throws what has come together, and forgets it. */
 function throwAll(errors: unknown[]): void {
-  const [first, ...others] = errors.splice(0);
-  if (others.length > 0) {
-    const message = `Cannot stop cleanly: ${others.length + 1} callbacks failed`;
-    throw new AggregateError([first, ...others], message);
+  const all = errors.splice(0);
+  if (all.length === 1) throw all[0];
+  if (all.length > 1) {
+    throw new AggregateError(all, `Cannot stop cleanly: ${all.length} callbacks failed`);
   }
-  if (first !== undefined) throw first;
 }
 
 /** A source that is closed: it takes no more events in. */
@@ -298,16 +297,16 @@ class Ending {
   async abort(reason: unknown): Promise<void> {
     const { abort } = this.#source;
     if (abort === undefined) return;
-    let hasFailed = false;
-    void this.#collect(() => {
-      try {
-        return abort.call(this.#source, reason);
-      } catch (error) {
-        hasFailed = true;
-        throw error;
-      }
-    });
-    if (!hasFailed) await succeeds(this.#source.finished);
+    let aborting: unknown;
+    try {
+      aborting = abort.call(this.#source, reason);
+    } catch (error) {
+      this.#errors.push(error);
+      return;
+    }
+    // It may take for ever: what is waited for is what it is to bring about.
+    void this.#collect(() => aborting);
+    await succeeds(this.#source.finished);
   }
 
   async #collect(step: () => unknown): Promise<void> {

@@ -302,6 +302,31 @@ test(
   },
 );
 
+for (const hooks of [[], [() => {}]]) {
+  test(
+    `a failure is answered without fields of another body, with ${hooks.length} hooks`,
+    {},
+    async () => {
+      const app = new HTTPListener();
+      for (const hook of hooks) app.onHTTPError(hook);
+      app.onEvent("GET:/", ({ ctx }) => {
+        ctx.setHeader("Content-Encoding", "gzip");
+        throw new HTTPError(404, "", { headers: { "Set-Cookie": "a=1" } });
+      });
+      const { headers } = await app.fetch("/");
+      assertEquals([headers.get("content-encoding"), headers.getSetCookie()], [null, ["a=1"]]);
+    },
+  );
+}
+
+for (const name of ["beforeEvent", "onError"] as const) {
+  test(`HTTPListener.${name}() refuses a hook that is no function`, {}, () => {
+    const args = [...name === "onError" ? [Error] : [], "hook"];
+    const app = new HTTPListener();
+    assertThrows(() => Reflect.apply(app[name], app, args), TypeError, "must be a function");
+  });
+}
+
 test("nobody else answers while onHTTPError() hooks work", {}, async () => {
   using errors = new ErrorLog();
   const isAsked = Promise.withResolvers<void>();

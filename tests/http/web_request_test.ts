@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type HTTPContext, HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
+import { Unhandled } from "../unhandled.ts";
 import { settled } from "./by_hand.ts";
 import { RawClient } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
@@ -151,28 +152,19 @@ for (const [what, read] of WHOLE) {
 
   test(`Request.${what} that fails while nobody looks ends no process`, NET, async () => {
     using _errors = new ErrorLog();
-    const unhandled: unknown[] = [];
-    const note = (event: PromiseRejectionEvent): void => {
-      event.preventDefault();
-      unhandled.push(event.reason);
-    };
-    addEventListener("unhandledrejection", note);
-    try {
-      await using app = await serving((app) => {
-        app.onEvent("POST:/", async ({ ctx }) => {
-          const body = read(ctx.request);
-          await settled();
-          await body;
-        });
+    using unhandled = new Unhandled();
+    await using app = await serving((app) => {
+      app.onEvent("POST:/", async ({ ctx }) => {
+        const body = read(ctx.request);
+        await settled();
+        await body;
       });
-      using client = await RawClient.connect(app.addr);
-      await client.send(
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
-      );
-      assertEquals((await client.response()).status, 400);
-      assertEquals(unhandled, []);
-    } finally {
-      removeEventListener("unhandledrejection", note);
-    }
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
+    );
+    assertEquals((await client.response()).status, 400);
+    assertEquals(unhandled.reasons, []);
   });
 }

@@ -8,6 +8,7 @@ import {
   Listener,
   TimeoutError,
 } from "../../listener.ts";
+import { Unhandled } from "../unhandled.ts";
 
 /** A listener whose events "work <x>" wait to be told how they end. */
 function workshop(): { app: Listener; jobs: Map<string, PromiseWithResolvers<unknown>> } {
@@ -174,26 +175,17 @@ Deno.test("Event.waitEventDone() ends when the context of the event is let go of
 });
 
 Deno.test("waits that nobody awaits end without an unhandled rejection", async () => {
-  const unhandled: unknown[] = [];
-  const note = (event: PromiseRejectionEvent): void => {
-    event.preventDefault();
-    unhandled.push(event.reason);
-  };
-  addEventListener("unhandledrejection", note);
-  try {
-    const { app } = workshop();
-    const ctx = app.newCtx();
-    const { event } = ctx.triggerEvent("work a");
-    void event.waitUntilDone();
-    void event.waitEventDone("other");
-    void event.waitEventDone("other", { timeout: 0 });
-    await new Promise((resolve) => setTimeout(resolve));
-    ctx.drop();
-    await new Promise((resolve) => setTimeout(resolve));
-    assertEquals(unhandled, []);
-  } finally {
-    removeEventListener("unhandledrejection", note);
-  }
+  using unhandled = new Unhandled();
+  const { app } = workshop();
+  const ctx = app.newCtx();
+  const { event } = ctx.triggerEvent("work a");
+  void event.waitUntilDone();
+  void event.waitEventDone("other");
+  void event.waitEventDone("other", { timeout: 0 });
+  await new Promise((resolve) => setTimeout(resolve));
+  ctx.drop();
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(unhandled.reasons, []);
 });
 
 Deno.test("Event.waitEventDone() does not take events of other contexts", async () => {

@@ -260,6 +260,13 @@ Deno.test("stop() runs every shutdown callback and rejects with what they threw"
   await assertRejects(() => app.stop(), AggregateError, "2 callbacks failed");
 });
 
+Deno.test("stop() rejects where a shutdown callback throws undefined", async () => {
+  const app = new App();
+  app.shutdown(() => Promise.reject(undefined));
+  await app.start();
+  assertEquals(await app.stop().then(() => "stopped", (error) => error), undefined);
+});
+
 Deno.test("stop() awaited inside a handler does not wait for that handler", async () => {
   const app = new App({ shutdownGrace: 1e6 });
   const go = Promise.withResolvers<void>();
