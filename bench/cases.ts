@@ -36,6 +36,8 @@ export interface Case {
   isTls?: boolean;
   /** So many routes are registered beside the others. */
   routes?: number;
+  /** Only these peers take part, by their names; all if not given. */
+  peers?: readonly string[];
   /** What HTTPListener is to reach. */
   target?: Target;
 }
@@ -116,6 +118,15 @@ export const CASES: readonly Case[] = [
     body: large,
     answer: `${LARGE_SIZE}`,
     target: { rps: 2, cpu: 0.45 },
+  },
+  {
+    name: "for_await",
+    title: "the same, all read with `for await`",
+    path: "/for-await",
+    head: ["POST /for-await HTTP/1.1", "Content-Type: application/octet-stream"],
+    body: large,
+    answer: `${LARGE_SIZE}`,
+    peers: ["raw", "deno_serve", "listener", "serve"],
   },
   {
     name: "routes",

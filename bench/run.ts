@@ -11,7 +11,7 @@ import { type Case, CASES } from "./cases.ts";
 import { makeCertificate } from "./certificate.ts";
 import { checkAnswer } from "./check.ts";
 import { load } from "./load.ts";
-import { type Peer, PEERS, programOptions, REFERENCE } from "./peers/mod.ts";
+import { type Peer, PEERS, programOptions, REFERENCE, takesPart } from "./peers/mod.ts";
 import type { ProgramOptions } from "./peers/program.ts";
 import { caseTable, startupTable } from "./report.ts";
 import type { Measurement, Round } from "./results.ts";
@@ -116,7 +116,7 @@ async function measureCase(
   for (let i = 1; i <= bench.rounds; i++) {
     const round: Round<Measurement> = {};
     for (const peer of peers) {
-      if (peer.takes?.(it) === false) continue;
+      if (!takesPart(peer, it)) continue;
       progress(`${it.name}, round ${i} of ${bench.rounds}: ${peer.name}`);
       try {
         round[peer.name] = await measure(peer, it, bench);

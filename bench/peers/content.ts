@@ -42,7 +42,11 @@ export function* chunks(): Generator<Uint8Array> {
 
 /** Counts the bytes of a body as it comes. */
 export async function count(body: AsyncIterable<Uint8Array>): Promise<number> {
-  if (body instanceof ReadableStream) return await countInPlace(body);
+  return body instanceof ReadableStream ? await countInPlace(body) : await countParts(body);
+}
+
+/** Counts the bytes of a body with an array for each part, as most programs read one. */
+export async function countParts(body: AsyncIterable<Uint8Array>): Promise<number> {
   let size = 0;
   for await (const part of body) size += part.length;
   return size;

@@ -1,7 +1,7 @@
 // HTTPListener of this project. All limits and timeouts are as they come.
 
 import { HTTPListener } from "../../http_context.ts";
-import { confirm, countReads, greet, LARGE, type Order } from "./content.ts";
+import { confirm, countParts, countReads, greet, LARGE, type Order } from "./content.ts";
 import { certificate, listening, options } from "./program.ts";
 import { stream } from "./fetch_app.ts";
 
@@ -22,6 +22,10 @@ app.onEvent("GET:/stream", ({ ctx }) => ctx.response(200, stream()));
 app.onEvent(
   "POST:/upload",
   async ({ ctx }) => ctx.response(200, `${await countReads((buffer) => ctx.read(buffer))}`),
+);
+app.onEvent(
+  "POST:/for-await",
+  async ({ ctx }) => ctx.response(200, `${await countParts(ctx.body)}`),
 );
 for (let i = 0; i < (options.routes ?? 0); i++) {
   app.onEvent(`GET:/user${i}/<name>`, ({ ctx, params }) => {

@@ -113,6 +113,11 @@ function freePort(): number {
   return (listener.addr as Deno.NetAddr).port;
 }
 
+/** Whether a peer takes part in a case. */
+export function takesPart(peer: Peer, it: Case): boolean {
+  return it.peers?.includes(peer.name) !== false && peer.takes?.(it) !== false;
+}
+
 /** What the program of a peer is told for a case. */
 export function programOptions(
   peer: Peer,

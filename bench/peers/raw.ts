@@ -13,7 +13,8 @@ const writes: Uint8Array[] = ({
   "/json": () => [whole(encoder.encode(JSON.stringify(confirm(ORDER))))],
   "/large": () => [whole(LARGE)],
   "/stream": streamed,
-  "/upload": () => [whole(encoder.encode(`${LARGE_SIZE}`))],
+  "/upload": counted,
+  "/for-await": counted,
 } as Record<string, () => Uint8Array[]>)[path]();
 
 function whole(body: Uint8Array): Uint8Array {
@@ -21,6 +22,10 @@ function whole(body: Uint8Array): Uint8Array {
     encoder.encode(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`),
     body,
   ]);
+}
+
+function counted(): Uint8Array[] {
+  return [whole(encoder.encode(`${LARGE_SIZE}`))];
 }
 
 /** Each chunk is one write; the first has the head, the last the end. */

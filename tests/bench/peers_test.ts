@@ -3,7 +3,7 @@
 import { type Case, CASES } from "../../bench/cases.ts";
 import { makeCertificate } from "../../bench/certificate.ts";
 import { checkAnswer } from "../../bench/check.ts";
-import { type Peer, PEERS, programOptions } from "../../bench/peers/mod.ts";
+import { type Peer, PEERS, programOptions, takesPart } from "../../bench/peers/mod.ts";
 import { Server } from "../../bench/server.ts";
 import { test } from "../needs.ts";
 
@@ -31,7 +31,7 @@ async function checkAll(peer: Peer, folder: string): Promise<void> {
   const tls = await makeCertificate(folder);
   const cert = await Deno.readTextFile(tls.cert);
   const command = await peer.prepare(folder);
-  const cases = CASES.filter((it) => peer.takes?.(it) !== false);
+  const cases = CASES.filter((it) => takesPart(peer, it));
   const key = (it: Case): string => JSON.stringify(programOptions(peer, it, tls));
   for (const group of Map.groupBy(cases, key).values()) {
     await using server = await Server.start(command, programOptions(peer, group[0], tls));
