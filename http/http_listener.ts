@@ -24,6 +24,7 @@ import { resolveOptions, type ServerOptions, type Settings } from "./options.ts"
 import { discardResponse } from "./response_body.ts";
 import { allowed, route } from "./routing.ts";
 import { Server } from "./server.ts";
+import { shown } from "./shown.ts";
 import { isResponse } from "./web_response.ts";
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
 import { ConnectionLost } from "./socket.ts";
@@ -186,8 +187,11 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    *   console.log(ctx.route?.name, ctx.status, performance.now() - start);
    * });
    * ```
+   *
+   * @throws {TypeError} `hook` is no function.
    */
   aroundRequest(hook: RequestHook<C>): void {
+    checkHook(hook, "aroundRequest");
     this.#requestHooks = [...this.#requestHooks, hook];
   }
 
@@ -209,8 +213,11 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    * const response = await app.fetch("/nowhere");
    * assertEquals([response.status, await response.json()], [404, { message: "Not Found" }]);
    * ```
+   *
+   * @throws {TypeError} `hook` is no function.
    */
   onHTTPError(hook: HTTPErrorHook<C>): void {
+    checkHook(hook, "onHTTPError");
     this.#errorHooks = [...this.#errorHooks, hook];
   }
 
@@ -596,6 +603,12 @@ function exchangeOfRequest(event: Event<HTTPContext>): Exchange | null {
   if (exchange === null || exchange.route !== event.route) return null;
   exchange.event ??= event;
   return exchange.event === event ? exchange : null;
+}
+
+/** @throws {TypeError} `hook` is no function. */
+function checkHook(hook: unknown, method: string): void {
+  if (typeof hook === "function") return;
+  throw new TypeError(`Cannot call ${method}(): the hook must be a function, not ${shown(hook)}`);
 }
 
 /** What a value is, for messages: "a string". */

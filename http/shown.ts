@@ -3,7 +3,7 @@
 /** Characters of a text that are shown. */
 const MAX = 64;
 
-/** `value` in a message about what should be a number; text with its type, as `80` and `"80"` look alike. */
+/** `value` in a message about what should be a number or a function; text with its type, as `80` and `"80"` look alike. */
 export function shown(value: unknown): string {
   if (typeof value === "string") {
     const text = value.length > MAX ? `${value.slice(0, MAX)}...` : value;

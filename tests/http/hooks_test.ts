@@ -319,7 +319,7 @@ for (const hooks of [[], [() => {}]]) {
   );
 }
 
-for (const name of ["beforeEvent", "onError"] as const) {
+for (const name of ["beforeEvent", "onError", "aroundRequest", "onHTTPError"] as const) {
   test(`HTTPListener.${name}() refuses a hook that is no function`, {}, () => {
     const args = [...name === "onError" ? [Error] : [], "hook"];
     const app = new HTTPListener();
