@@ -19,7 +19,7 @@ export interface ContextOptions {
 export interface TriggerOptions {
   /** Whatever the event carries. */
   data?: unknown;
-  /** Milliseconds the event may run; without it, as long as it takes. */
+  /** Milliseconds its handler and hooks may take, but for error hooks; without it, as long as they take. */
   timeout?: number;
 }
 

@@ -2,7 +2,7 @@
 
 import type { AnyEvent } from "./dispatcher.ts";
 import { checkFunction, describe } from "./errors.ts";
-import { checkTimeout, wait } from "./time_limit.ts";
+import { checkTimeout, handled, wait } from "./time_limit.ts";
 
 /** Options of {@linkcode depends}. */
 export interface DependsOptions {
@@ -111,12 +111,9 @@ function cycleOf(self: Making): string[] | null {
 }
 
 function refuse(self: Making, cycle: string[]): Promise<never> {
-  const refusal = Promise.reject(
+  return handled(Promise.reject(
     new TypeError(`${cannotUse(self)}: it uses itself (${cycle.join(" -> ")})`),
-  );
-  // Whoever does not wait for it misses nothing.
-  refusal.catch(() => {});
-  return refusal;
+  ));
 }
 
 function cannotUse({ event, dependency }: Making): string {
@@ -126,7 +123,7 @@ function cannotUse({ event, dependency }: Making): string {
 
 function make(self: Making): Promise<unknown> {
   const { timeout } = self.dependency;
-  const made = callMake(self);
+  const made = handled(callMake(self));
   if (timeout === undefined) return made;
   const describe = (): string => `${cannotUse(self)}: not made`;
   return wait<unknown>({ timeout, describe }, ({ resolve, reject }) => {

@@ -53,7 +53,10 @@ function afterMicrotasks(callback: () => void): void {
   else setImmediate(callback);
 }
 
-/** The place of an event among those in flight. */
+/** No place: the event runs on, and nobody waits for it. */
+const GIVEN_UP = -1;
+
+/** The place of an event among those in flight: from the moment it waits for something until it is over and done. */
 export class InFlight {
   readonly event: AnyEvent;
   place: number;
@@ -95,14 +98,6 @@ export class Dispatcher {
     this.report = report;
   }
 
-  /**
-   * Events in flight, from the moment they wait for something until they are over and done, that have begun in
-   * a run, or in one before it.
-   */
-  eventsInFlight(run: number): AnyEvent[] {
-    return this.#inFlight.filter((entry) => entry.run <= run).map(({ event }) => event);
-  }
-
   /** Counts `event` as one in flight. @returns What it leaves with. */
   enter(event: AnyEvent): InFlight {
     const entry = new InFlight(event, this.#inFlight.length, this.run);
@@ -113,17 +108,32 @@ export class Dispatcher {
   }
 
   leave(entry: InFlight): void {
-    const last = this.#inFlight.pop()!;
-    if (last !== entry) {
-      this.#inFlight[entry.place] = last;
-      last.place = entry.place;
-    }
+    if (entry.place >= 0) this.#takeOut(entry);
     const { ctx } = entry.event;
     const count = this.#passing.size > 0 ? this.#passing.get(ctx) : undefined;
     if (count !== undefined) {
       this.#passing.set(ctx, count - 1);
       this.#releaseIfIdle(ctx, count - 1);
     }
+    this.checkIdle();
+  }
+
+  #takeOut(entry: InFlight): void {
+    const last = this.#inFlight.pop()!;
+    if (last !== entry) {
+      this.#inFlight[entry.place] = last;
+      last.place = entry.place;
+    }
+  }
+
+  /** Aborts the events of `run`, and of those before, that `counts` and are in flight: nobody waits for them any more. */
+  giveUp(counts: (event: AnyEvent) => boolean, run: number, reason: unknown): void {
+    const left = this.#inFlight.filter((entry) => entry.run <= run && counts(entry.event));
+    for (const entry of left) {
+      this.#takeOut(entry);
+      entry.place = GIVEN_UP;
+    }
+    for (const { event } of left) event.abort(reason);
     this.checkIdle();
   }
 

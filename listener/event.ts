@@ -30,7 +30,7 @@ import {
 } from "./errors.ts";
 import { EventTask, settleTask } from "./event_task.ts";
 import type { Route } from "./route.ts";
-import { checkTimeout, wait } from "./time_limit.ts";
+import { checkTimeout, handled, wait } from "./time_limit.ts";
 
 type Phase = "new" | "running" | "failing" | "over";
 
@@ -50,7 +50,7 @@ export interface EventOptions {
   params?: Record<string, unknown>;
   /** Whatever the event carries. */
   data?: unknown;
-  /** Milliseconds the event may run; without it, as long as it takes. */
+  /** Milliseconds its handler and hooks may take, but for error hooks; without it, as long as they take. */
   timeout?: number;
   /**
    * The path that was triggered, for messages; the route's pattern if not given. Its `toString()` is called when
@@ -168,7 +168,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     return this.#extras === null || this.#extras.autoDone;
   }
 
-  /** Leaves it to the application to call `done()`. An event that fails is done all the same. */
+  /**
+   * Leaves it to the application to call `done()`. An event that fails is done all the same. Until it is done the
+   * event is in flight, also where its context was dropped: `stop()` waits for it, as long as the grace is.
+   */
   preventAutoDone(): void {
     this.#extra.autoDone = false;
   }
@@ -220,7 +223,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   waitUntilDone(timeout?: number): Promise<unknown> {
     const { ctx } = this;
     if (this.#isDone) return Promise.resolve(this.result);
-    if (!ctx.isAlive) return Promise.reject(contextDropped(ctx.cid));
+    if (!ctx.isAlive) return handled(Promise.reject(contextDropped(ctx.cid)));
     const detail = (): string => `Cannot wait for ${describe(this)}: not done`;
     try {
       return wait(
@@ -250,7 +253,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     try {
       return this.#waitEventDone(name, options);
     } catch (error) {
-      return Promise.reject(error);
+      return handled(Promise.reject(error));
     }
   }
 
@@ -331,7 +334,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
           : after[step - handlerStep - 1](this as Event);
         if (isPromiseLike(value)) {
           const waiting = step;
-          value.then(
+          Promise.resolve(value).then(
             (value) => {
               if (this.#phase !== "running") return;
               if (waiting === handlerStep) this.#setResult(value);
@@ -374,6 +377,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#phase = "failing";
     this.#clearTimer();
     this.error = error;
+    if (!this.#isDone) this.result = undefined;
     const takers = hooks.onError.filter(({ type }) => error instanceof type);
     const failure = takers.length > 0 ? null : { error };
     this.#runErrorHooks(task, dispatcher, takers.map(({ handle }) => handle), failure);
@@ -392,7 +396,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
         const value = hooks[i](this as Event, this.error);
         if (isPromiseLike(value)) {
           const rest = hooks.slice(i + 1);
-          value.then(
+          Promise.resolve(value).then(
             () => this.#runErrorHooks(task, dispatcher, rest, failure),
             (error) => this.#runErrorHooks(task, dispatcher, rest, failure ?? { error }),
           );
@@ -436,7 +440,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     for (const hook of dispatcher.hooks.finally) {
       try {
         const value = hook(this as Event);
-        if (isPromiseLike(value)) value.then(undefined, report);
+        if (isPromiseLike(value)) Promise.resolve(value).catch(report);
       } catch (error) {
         report(error);
       }

@@ -8,6 +8,7 @@
 import type { AnyEvent, AnyListener, Dispatcher } from "./dispatcher.ts";
 import { DuplicateListener, ListenerNotFound } from "./errors.ts";
 import { onTermination } from "./signals.ts";
+import { handled } from "./time_limit.ts";
 
 /** A source of events that goes on after {@linkcode Listener.listen} has set it up. */
 export interface Source {
@@ -68,6 +69,8 @@ export class Lifecycle {
   /** Tells stop() that there is one. */
   #onCaller: () => void = () => {};
   #source: Source | null = null;
+  /** What the source has failed with by itself. */
+  #failures: unknown[] = [];
   /** A startup or shutdown callback is on the stack: it is waited for, so it cannot wait. */
   #isInCallback = false;
   /** What stop() leaves behind where a handler called it: the event of that handler. */
@@ -120,8 +123,10 @@ export class Lifecycle {
     try {
       const source = await this.#listener.listen() ?? null;
       checkSource(source);
-      // Its end is looked at by run() and stop(); until then a failure is not an unhandled one.
-      source?.finished.then(undefined, () => {});
+      // Who waits for its end is run(), or else stop().
+      source?.finished.then(undefined, (error) => {
+        if (this.#source === source && this.#stopping === null) this.#failures.push(error);
+      });
       if (!isStopped()) this.#source = source;
       else if (source !== null) void new Ending(source, []).abort(listenerStopped());
     } catch (error) {
@@ -178,11 +183,11 @@ export class Lifecycle {
 
   stop(): Promise<void> {
     const startingUp = this.#startingUp;
-    if (startingUp === null) return Promise.resolve();
     if (this.#queued !== null) {
       this.#queued.isCancelled = true;
       this.#queued = null;
     }
+    if (startingUp === null) return Promise.resolve();
     const stopping = this.#stopping ??= this.#stop(startingUp);
     const callers = this.#dispatcher.onStack;
     if (callers.length > 0) {
@@ -199,19 +204,16 @@ export class Lifecycle {
   async #stop(startingUp: Promise<void>): Promise<void> {
     const callers = this.#callers = new Set();
     const hasCaller = new Promise<void>((resolve) => this.#onCaller = resolve);
+    this.#rest = null;
     try {
       if (!this.#isUp && await inTime(succeeds(startingUp), this.#grace) === false) return;
-      const errors: unknown[] = [];
+      const errors = this.#failures;
       const source = this.#source === null ? null : new Ending(this.#source, errors);
       // It may wait for the callers, as the answer of a request does.
       const ended = source && Promise.race([source.isOver, hasCaller.then(() => source.isClosed)]);
-      const givenUp = await this.#finish((event) => !callers.has(event), ended);
-      if (callers.size > 0) {
-        this.#rest = this.#finishCallers(source, givenUp, errors);
-        this.#rest.catch(() => {});
-      } else if (givenUp !== null) {
-        await source?.abort(graceIsOver());
-      }
+      const isInTime = await this.#finish((event) => !callers.has(event), ended);
+      if (callers.size > 0) this.#rest = handled(this.#finishCallers(source, isInTime, errors));
+      else if (!isInTime) await source?.abort(graceIsOver());
       for (const hook of this.shutdown) {
         try {
           await this.#call(hook);
@@ -226,34 +228,32 @@ export class Lifecycle {
   }
 
   /**
-   * Gives the events in flight that count, and the source, the grace to finish, and aborts the events that are left.
+   * Gives the events in flight that count, and the source, the grace to finish, and gives up the events that are left.
    *
-   * @returns Those; null where all have finished in time.
+   * @returns Whether all have finished in time.
    */
   async #finish(
     counts: (event: AnyEvent) => boolean,
     ended: Promise<unknown> | null,
-  ): Promise<Set<AnyEvent> | null> {
-    const run = this.#dispatcher.run;
+  ): Promise<boolean> {
+    const { run } = this.#dispatcher;
     const all = Promise.all([this.#dispatcher.idle(counts, run), ended]);
-    if (await inTime(all, this.#grace) !== undefined) return null;
-    const left = new Set(this.#dispatcher.eventsInFlight(run).filter(counts));
-    const reason = graceIsOver();
-    for (const event of left) event.abort(reason);
-    return left;
+    if (await inTime(all, this.#grace) !== undefined) return true;
+    this.#dispatcher.giveUp(counts, run, graceIsOver());
+    return false;
   }
 
   /** What is left of a stop() that handlers called: their events, what came later, and the source. */
   async #finishCallers(
     source: Ending | null,
-    givenUp: Set<AnyEvent> | null,
+    wereOthersInTime: boolean,
     errors: unknown[],
   ): Promise<void> {
     // Where the others were given up, the source has had its grace with them.
-    const ended = givenUp === null && source !== null ? source.isOver : null;
-    const left = await this.#finish((event) => givenUp === null || !givenUp.has(event), ended);
+    const ended = wereOthersInTime && source !== null ? source.isOver : null;
+    const isInTime = await this.#finish(() => true, ended) && wereOthersInTime;
     const isOver = source === null || await inTime(source.isOver, 0) !== undefined;
-    if (!isOver && (left !== null || givenUp !== null)) await source.abort(graceIsOver());
+    if (!isOver && !isInTime) await source.abort(graceIsOver());
     throwAll(errors);
   }
 
@@ -263,6 +263,7 @@ export class Lifecycle {
     this.#startingUp = null;
     this.#stopping = null;
     this.#source = null;
+    this.#failures = [];
     this.#isUp = false;
   }
 }

@@ -18,6 +18,15 @@ export function checkTimeout(timeout: number | undefined, name = "timeout"): num
   );
 }
 
+/**
+ * The same promise, which is no unhandled rejection where nobody awaits it yet: what it rejects with comes from
+ * outside, as a client that leaves, and must not end the process because a handler looks late, or not at all.
+ */
+export function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
 /** The two ways a wait may end by itself. */
 export interface WaitEnds<T> {
   resolve(value: T): void;
@@ -37,33 +46,32 @@ export function wait<T>(
 ): Promise<T> {
   const timeout = checkTimeout(options.timeout);
   const { signal } = options;
-  if (signal?.aborted) return Promise.reject(signal.reason);
-  const waiting = new Promise<T>((resolve, reject) => {
-    // Before all else: Deno loads its timers when they are looked up first, and runs microtasks meanwhile.
-    const timer = timeout === undefined ? undefined : setTimeout(
-      () => ends.reject(new TimeoutError(`${options.describe()} after ${timeout} ms`)),
-      timeout,
-    );
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-      unsubscribe();
-    };
-    const ends: WaitEnds<T> = {
-      resolve(value): void {
-        end();
-        resolve(value);
-      },
-      reject(reason): void {
-        end();
-        reject(reason);
-      },
-    };
-    const onAbort = (): void => ends.reject(signal!.reason);
-    const unsubscribe = subscribe(ends);
-    signal?.addEventListener("abort", onAbort);
-  });
-  // What ends a wait comes from outside, as a client that leaves: it must not end the process where nobody looks.
-  waiting.catch(() => {});
-  return waiting;
+  if (signal?.aborted) return handled(Promise.reject(signal.reason));
+  return handled(
+    new Promise<T>((resolve, reject) => {
+      // Before all else: Deno loads its timers when they are looked up first, and runs microtasks meanwhile.
+      const timer = timeout === undefined ? undefined : setTimeout(
+        () => ends.reject(new TimeoutError(`${options.describe()} after ${timeout} ms`)),
+        timeout,
+      );
+      const end = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+        unsubscribe();
+      };
+      const ends: WaitEnds<T> = {
+        resolve(value): void {
+          end();
+          resolve(value);
+        },
+        reject(reason): void {
+          end();
+          reject(reason);
+        },
+      };
+      const onAbort = (): void => ends.reject(signal!.reason);
+      const unsubscribe = subscribe(ends);
+      signal?.addEventListener("abort", onAbort);
+    }),
+  );
 }

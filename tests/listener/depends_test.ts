@@ -9,6 +9,7 @@ import {
   Listener,
   TimeoutError,
 } from "../../listener.ts";
+import { Unhandled } from "../unhandled.ts";
 
 Deno.test("Event.use() makes a dependency once per context, shared by uses at the same time", async () => {
   let made = 0;
@@ -32,6 +33,19 @@ Deno.test("Event.use() makes a dependency at each use with useCache: false", asy
   const app = new Listener();
   app.onEvent("go", async (event) => [await event.use(counter), await event.use(counter)]);
   assertEquals(await app.triggerEvent("go"), [1, 2]);
+});
+
+Deno.test("a dependency that fails before its event looks is no unhandled rejection", async () => {
+  using unhandled = new Unhandled();
+  const app = new Listener();
+  const failing = depends(() => Promise.reject(new Error("no user")), { useCache: false });
+  app.onEvent("go", async (event) => {
+    const user = event.use(failing);
+    await new Promise((resolve) => setTimeout(resolve));
+    return await user;
+  });
+  await assertRejects(() => app.triggerEvent("go"), Error, "no user");
+  assertEquals(unhandled.reasons, []);
 });
 
 Deno.test("depends() nests, and is typed by what is returned and by the context", async () => {

@@ -184,8 +184,22 @@ Deno.test("waits that nobody awaits end without an unhandled rejection", async (
   void event.waitEventDone("other", { timeout: 0 });
   await new Promise((resolve) => setTimeout(resolve));
   ctx.drop();
+  // Also those that begin too late.
+  void event.waitUntilDone();
+  void event.waitEventDone("other");
   await new Promise((resolve) => setTimeout(resolve));
   assertEquals(unhandled.reasons, []);
+});
+
+Deno.test("Event.waitEventDone() in an event that was aborted is no unhandled rejection", async () => {
+  using unhandled = new Unhandled();
+  const { app } = workshop();
+  const { event } = app.newCtx().triggerEvent("work a");
+  event.abort(new Error("enough"));
+  const waiting = event.waitEventDone("other");
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(unhandled.reasons, []);
+  await assertRejects(() => waiting, Error, "enough");
 });
 
 Deno.test("Event.waitEventDone() does not take events of other contexts", async () => {
@@ -207,6 +221,28 @@ Deno.test("Event.waitEventDone() has undefined in the place of an event that fai
   jobs.get("a")!.reject(new Error("no"));
   await assertRejects(() => task, Error, "no");
   assertEquals(await task.event.waitEventDone("work"), [undefined]);
+});
+
+Deno.test("an event has no result where an after hook has failed", async () => {
+  const app = new Listener();
+  app.onEvent("go", () => 1);
+  app.afterEvent(() => {
+    throw new Error("no");
+  });
+  const task = app.triggerEvent("go");
+  await assertRejects(() => task, Error, "no");
+  assertEquals(await task.event.waitUntilDone(), undefined);
+});
+
+Deno.test("what a handler's thenable fulfils with is waited for, and only its first outcome counts", async () => {
+  const app = new Listener();
+  app.onEvent("go", () => ({
+    then(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+      resolve(Promise.resolve(1));
+      reject(new Error("too late"));
+    },
+  }));
+  assertEquals(await app.triggerEvent("go"), 1);
 });
 
 Deno.test("Event.waitEventDone() refuses a name no route has, and n below 1", async () => {

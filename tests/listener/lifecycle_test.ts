@@ -51,6 +51,11 @@ class App extends Listener {
   }
 }
 
+/** Resolves at the next turn of the event loop. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
 Deno.test("start() runs the startup callbacks in order, then listen(); stop() undoes it", async () => {
   const app = new App();
   app.startup(async () => {
@@ -242,6 +247,39 @@ Deno.test("stop() aborts events and the source when the grace is over", async ()
   await app.stop();
   await task;
   assertEquals(app.log.slice(2), ["close", "aborted: AbortError", "abort", "shutdown"]);
+});
+
+Deno.test("what a stop() gave up is waited for no more", async () => {
+  const app = new Listener({ shutdownGrace: 1 });
+  const gate = Promise.withResolvers<void>();
+  app.onEvent("stuck", () => gate.promise);
+  await app.start();
+  const task = app.triggerEvent("stuck");
+  await app.stop();
+  // It would not end with an event in flight.
+  await app.run();
+  gate.resolve();
+  await task;
+});
+
+Deno.test("stop() rejects with what the source has failed with by itself", async () => {
+  const app = new App();
+  await app.start();
+  app.fail(new Error("broken"));
+  await nextTurn();
+  await assertRejects(() => app.stop(), Error, "broken");
+  assertEquals(app.log.slice(2), ["close", "shutdown"]);
+});
+
+Deno.test("stop() takes back a start() that waits for the end of the stop() before", async () => {
+  const app = new App();
+  await app.start();
+  const stopped = app.stop();
+  const started = app.start();
+  await stopped;
+  await app.stop();
+  await started;
+  assertEquals(app.log, ["startup", "listen", "close", "shutdown"]);
 });
 
 Deno.test("stop() runs every shutdown callback and rejects with what they threw", async () => {
@@ -584,6 +622,31 @@ Deno.test("run() ends when its source has finished, and rejects when that failed
   queueMicrotask(() => app.fail(new RangeError("connection lost")));
   await assertRejects(() => running, RangeError, "connection lost");
   assert(app.log.includes("shutdown"));
+});
+
+Deno.test("run() does not reject with what the end of an earlier run() failed with", async () => {
+  class Failing extends Listener {
+    #runs = 0;
+
+    override listen(): Source {
+      if (this.#runs++ > 0) return { finished: Promise.resolve() };
+      const { promise, resolve } = Promise.withResolvers<void>();
+      return {
+        finished: promise,
+        abort(): void {
+          resolve();
+          throw new Error("abort");
+        },
+      };
+    }
+  }
+  const app = new Failing({ shutdownGrace: 1 });
+  app.onEvent("halt", () => app.stop());
+  const running = app.run();
+  await nextTurn();
+  app.triggerEvent("halt");
+  await assertRejects(() => running, Error, "abort");
+  await app.run();
 });
 
 Deno.test("run() ends when stop() is called, and rejects with what stop() rejects with", async () => {
