@@ -23,6 +23,8 @@ import { UpgradedConn } from "./upgraded_conn.ts";
 const LINGER = 1_000;
 /** Milliseconds in all before that close: a client may send all it has before it reads its last answer. */
 const LINGER_MAX = 5_000;
+/** Milliseconds that a stream may give nothing when its client has left, or only sends no more. */
+const QUIET_MAX = 5_000;
 /**
  * Turns of the event loop, as `Server` has them, in which a connection may bring a last request when the
  * server stops. One that is on its way as the connection is closed would be lost, and a client that has just
@@ -162,7 +164,7 @@ export class Connection implements Receiver, Watched {
     this.socket.close();
   }
 
-  /** The server stops: a stream that is under way is to end. */
+  /** The server stops: a stream of events that is under way is to end. */
   stop(): void {
     if (this.#exchange !== null && this.#exchange.sending !== null) this.#exchange.endStream();
   }
@@ -228,7 +230,7 @@ export class Connection implements Receiver, Watched {
   #watchQuietStream(): void {
     const { clock, settings: { idleTimeout } } = this.host;
     const exchange = this.#exchange;
-    this.#quietDeadline = idleTimeout > 0 ? clock.after(idleTimeout) : 0;
+    this.#quietDeadline = clock.after(Math.min(idleTimeout || QUIET_MAX, QUIET_MAX));
     this.#quietOf = exchange !== null && exchange.sending !== null ? exchange : null;
     this.#quietBytes = this.#quietOf?.bytes ?? 0;
   }

@@ -475,7 +475,8 @@ class ContextSource implements RequestSource {
     const ctx = this.#ctx;
     // The first event is the request's; it runs already when its handler asks.
     const signal = ctx.events.values().next().value?.[0].signal;
-    const body = isRead ? "" : this.hasBody ? ctx.body : null;
+    // A text would have a type.
+    const body = isRead ? new Uint8Array(0) : this.hasBody ? ctx.body : null;
     const request = new Request(this.#url, { method: this.#method, headers, body, signal });
     if (isRead) void request.text();
     return request;

@@ -13,6 +13,7 @@ import {
   discardResponse,
   encode,
   isSmall,
+  isStreamed,
   knownBody,
   type ResponseBody,
   SMALL_BYTES,
@@ -29,7 +30,7 @@ import {
 } from "./response_head.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf } from "./target.ts";
-import { checkResponse, fieldsOf, takeWhole } from "./web_response.ts";
+import { checkResponse, type FieldsAndType, fieldsOf, takeWhole } from "./web_response.ts";
 
 /** What an upgraded connection is handed over as. */
 export interface Upgraded {
@@ -75,6 +76,8 @@ class Extras {
   isFailing = false;
   completed: PromiseWithResolvers<void> | null = null;
   parts: BodyParts | null = null;
+  /** They are those of server-sent events. */
+  isEventStream = false;
   /** Why nothing can be sent. */
   lost: ConnectionLost | null = null;
   /** The client's address as proxies tell it. */
@@ -298,6 +301,7 @@ export class Exchange {
       for (const part of protocol.sendWhole(response, bytes)) this.#write(part);
       this.status = status;
       if (!isHead) this.bytes += bytes.length;
+      if (isStreamed(body)) discard(body);
       return this.#flush();
     }
 
@@ -308,11 +312,8 @@ export class Exchange {
       return this.sending = handled(this.#sendStream(head, response, parts));
     }
     this.#write(head);
-    if (isStream) {
-      discard(body as ReadableStream | AsyncIterable<unknown>);
-    } else if (!isHead && bytes.length > 0) {
-      this.#writeData(bytes);
-    }
+    if (isStreamed(body)) discard(body);
+    else if (!isHead && bytes!.length > 0) this.#writeData(bytes!);
     this.#write(protocol.send(this.#end(response))!);
     this.#flush();
   }
@@ -324,22 +325,26 @@ export class Exchange {
     checkResponse(response);
     const whole = takeWhole(response);
     if (whole !== null) {
-      const { status, reason, body, fields, type } = whole;
-      // It takes the place of one that was set.
-      if (type !== null && this.#extras !== null) (fields as Fields).push(["Content-Type", type]);
-      return this.#respond(status, body, fields as Fields, reason, type);
+      const { status, reason, body } = whole;
+      return this.#respond(status, body, this.#fieldsOf(whole), reason, whole.type);
     }
     this.#extra.isTaken = true;
     return this.sending = handled(this.#respondWith(response));
   }
 
+  /** The fields of a web response, with its type where that has to take the place of one that was set. */
+  #fieldsOf({ fields, type }: FieldsAndType): Fields {
+    const isAmongOthers = type !== null && this.#extras !== null;
+    return isAmongOthers ? [...fields, ["Content-Type", type]] as Fields : fields as Fields;
+  }
+
   async #respondWith(response: Response): Promise<void> {
     const { status, statusText, body } = response;
-    const fields = fieldsOf(response) as Fields;
+    const given = fieldsOf(response);
     try {
       const known = body === null ? null : await knownBody(body);
       this.#extra.isTaken = false;
-      await this.#respond(status, known, fields, statusText, null);
+      await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type);
     } finally {
       this.#extra.isTaken = this.status !== 0;
     }
@@ -402,8 +407,10 @@ export class Exchange {
     body: AsyncIterable<Uint8Array | string>,
   ): Promise<void> {
     const { protocol, socket } = this.connection;
-    const parts = this.#extra.parts = new BodyParts(body);
-    if (this.#extra.lost !== null) parts.abandon(this.#extra.lost);
+    const extra = this.#extra;
+    const parts = extra.parts = new BodyParts(body);
+    extra.isEventStream = isEventStream(response);
+    if (extra.lost !== null) parts.abandon(extra.lost);
     if (this.connection.host.isClosing) {
       // The event is known here when the first step of the handler is over.
       await undefined;
@@ -438,8 +445,9 @@ export class Exchange {
     }
   }
 
-  /** Tells the handler that the server stops: a stream may have no end of its own. */
+  /** Tells the handler of a stream of events that the server stops: that has no end of its own, and others have. */
   endStream(): void {
+    if (!this.#extra.isEventStream) return;
     this.event?.abort(new DOMException("The server stops", "AbortError"));
   }
 
@@ -533,4 +541,9 @@ export class Exchange {
       );
     }
   }
+}
+
+/** Whether a response is a stream of server-sent events (HTML 9.2). */
+function isEventStream({ headers }: h11.Response): boolean {
+  return headers.get("content-type")?.toLowerCase().startsWith("text/event-stream") === true;
 }

@@ -28,6 +28,13 @@ export function isSmall(body: ResponseBody): body is string | Uint8Array {
     : body instanceof Uint8Array && body.length <= SMALL_BYTES;
 }
 
+/** Whether `body` comes part by part. */
+export function isStreamed(
+  body: ResponseBody,
+): body is ReadableStream<Uint8Array | string> | AsyncIterable<Uint8Array | string> {
+  return body !== null && typeof body !== "string" && !(body instanceof Uint8Array);
+}
+
 /** The bytes of `text`, which stay until the next call. */
 export function encode(text: string): Uint8Array {
   const { length } = text;

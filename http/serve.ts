@@ -55,8 +55,9 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  *   they come to an end. A signal that is aborted already counts too.
  * - `request.url` is normalized, and so is the case of a method like `get`, as by `new Request()`. On a Unix
  *   socket the URL's scheme is `http`.
- * - A client that closes its sending half gets its answer: a stream as long as it gives something within
- *   `idleTimeout`. `statusText` is sent.
+ * - A client that closes its sending half gets its answer, of a handler that does not follow `request.signal`,
+ *   which is aborted: it looks the same as one that has left. A stream is cancelled when it gives nothing for 5 seconds.
+ *   `statusText` is sent.
  * - A text or bytes with another `Content-Length` than their own are a 500. A request's body that is passed
  *   on as the response's is sent in chunks where no `Content-Length` is given.
  *
@@ -144,8 +145,10 @@ class HandlerInfo implements Deno.ServeHandlerInfo {
     this.#ctx = ctx;
   }
 
+  /** As of `Deno.serve`: a client of a Unix socket has no path of its own, and gets that of the socket. */
   get remoteAddr(): Deno.Addr {
-    return this.#ctx.remoteAddr;
+    const { remoteAddr, localAddr } = this.#ctx;
+    return "path" in remoteAddr ? localAddr : remoteAddr;
   }
 
   get completed(): Promise<void> {

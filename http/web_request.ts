@@ -32,120 +32,136 @@ export interface RequestSource {
   make(headers: HeadersInit, isRead: boolean): Request;
 }
 
-/** The real request of a lazy one. */
-let real: (request: LazyRequest) => Request;
-
 const decoder = new TextDecoder();
+const NO_BYTES = new Uint8Array(0);
+
+// What a lazy request has stands under symbols, as Deno has it: a Proxy of a request, and an object that inherits
+// from one, come to it, as they do not to private fields.
+const METHOD = Symbol("method");
+const URL_TEXT = Symbol("url");
+const SOURCE = Symbol("source");
+const HEADERS = Symbol("headers");
+const IS_READ = Symbol("is read");
+const REQUEST = Symbol("request");
 
 /** A request that is made when more is asked of it than small exchanges ask. */
 class LazyRequest {
-  readonly #method: string;
-  readonly #url: string;
-  readonly #source: RequestSource;
-  #headers: Headers | null = null;
-  #isRead = false;
-  #request: Request | null = null;
-
-  static {
-    real = (request) =>
-      request.#request ??= request.#source.make(
-        request.#headers ?? request.#source.fields(),
-        request.#isRead,
-      );
-  }
+  readonly [METHOD]: string;
+  readonly [URL_TEXT]: string;
+  readonly [SOURCE]: RequestSource;
+  [HEADERS]: Headers | null = null;
+  [IS_READ] = false;
+  [REQUEST]: Request | null = null;
 
   constructor(method: string, url: string, source: RequestSource) {
-    this.#method = method;
-    this.#url = url;
-    this.#source = source;
+    this[METHOD] = method;
+    this[URL_TEXT] = url;
+    this[SOURCE] = source;
   }
 
   get method(): string {
-    return this.#method;
+    return this[METHOD];
   }
 
   get url(): string {
-    return this.#url;
+    return this[URL_TEXT];
   }
 
   get headers(): Headers {
-    if (this.#headers === null && this.#request !== null) return this.#request.headers;
-    return this.#headers ??= new Headers(this.#source.fields());
+    const request = this[REQUEST];
+    if (this[HEADERS] === null && request !== null) return request.headers;
+    return this[HEADERS] ??= new Headers(this[SOURCE].fields());
   }
 
   get bodyUsed(): boolean {
-    return this.#isRead || real(this).bodyUsed;
+    return this[IS_READ] || real(this).bodyUsed;
   }
 
   bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#read((whole) => whole.slice());
+    return read(this, (whole) => whole.slice());
   }
 
   arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#read((whole) => whole.slice().buffer);
+    return read(this, (whole) => whole.slice().buffer);
   }
 
   text(): Promise<string> {
-    return this.#read((whole) => decoder.decode(whole));
+    return read(this, (whole) => decoder.decode(whole));
   }
 
   json(): Promise<unknown> {
-    return this.#read((whole) => JSON.parse(decoder.decode(whole)));
+    return read(this, (whole) => JSON.parse(decoder.decode(whole)));
   }
 
   blob(): Promise<Blob> {
-    return this.#read((whole) => new Response(whole.slice(), this.#typed).blob());
+    return read(this, (whole) => new Response(whole.slice(), typed(this)).blob());
   }
 
   formData(): Promise<FormData> {
-    return this.#read((whole) => new Response(whole.slice(), this.#typed).formData());
-  }
-
-  /** What a body needs to be read as what it is. */
-  get #typed(): ResponseInit {
-    const type = this.headers.get("content-type");
-    return type === null ? {} : { headers: { "Content-Type": type } };
-  }
-
-  /** What `convert` makes of the body; it is done with the bytes when it returns. */
-  #read<T>(convert: (whole: Uint8Array<ArrayBuffer>) => T | Promise<T>): Promise<T> {
-    try {
-      if (!this.#source.hasBody) return handled(Promise.resolve(convert(NO_BYTES)));
-      const request = this.#request;
-      if (this.#isRead || request?.bodyUsed) throw readTwice();
-      const whole = request === null ? this.#source.takeBody() : null;
-      const reading = whole === null ? this.#source.readBody(request?.body ?? null) : null;
-      this.#isRead = true;
-      return handled(reading?.then(convert) ?? Promise.resolve(convert(whole!)));
-    } catch (error) {
-      return handled(Promise.reject(error));
-    }
+    return read(this, (whole) => new Response(whole.slice(), typed(this)).formData());
   }
 }
 
-const NO_BYTES = new Uint8Array(0);
+/** The real request of a lazy one. */
+function real(request: LazyRequest): Request {
+  return request[REQUEST] ??= request[SOURCE].make(
+    request[HEADERS] ?? request[SOURCE].fields(),
+    request[IS_READ],
+  );
+}
+
+/** What `convert` makes of the body; it is done with the bytes when it returns. */
+function read<T>(
+  lazy: LazyRequest,
+  convert: (whole: Uint8Array<ArrayBuffer>) => T | Promise<T>,
+): Promise<T> {
+  try {
+    const source = lazy[SOURCE];
+    if (!source.hasBody) return handled(Promise.resolve(convert(NO_BYTES)));
+    const request = lazy[REQUEST];
+    if (lazy[IS_READ] || request?.bodyUsed) throw readTwice();
+    const whole = request === null ? source.takeBody() : null;
+    const reading = whole === null ? source.readBody(request?.body ?? null) : null;
+    lazy[IS_READ] = true;
+    return handled(reading?.then(convert) ?? Promise.resolve(convert(whole!)));
+  } catch (error) {
+    return handled(Promise.reject(error));
+  }
+}
+
+/** What a body needs to be read as what it is. */
+function typed({ headers }: LazyRequest): ResponseInit {
+  const type = headers.get("content-type");
+  return type === null ? {} : { headers: { "Content-Type": type } };
+}
 
 function delegate(of: object): void {
   for (const key of Reflect.ownKeys(of)) {
-    if (key !== "constructor" && Object.hasOwn(LazyRequest.prototype, key)) continue;
-    const { value } = Object.getOwnPropertyDescriptor(of, key)!;
+    const { value, set, enumerable } = Object.getOwnPropertyDescriptor(of, key)!;
     const isMethod = key !== "constructor" && typeof value === "function";
-    Object.defineProperty(LazyRequest.prototype, key, {
-      configurable: true,
-      ...isMethod
-        ? {
-          value(this: LazyRequest, ...args: unknown[]): unknown {
-            return Reflect.apply(value, real(this), args);
-          },
-        }
-        : {
-          get(this: LazyRequest): unknown {
-            return Reflect.get(real(this), key);
-          },
-          set(this: LazyRequest, to: unknown): void {
+    const isAccessor = value === undefined;
+    const descriptor = key !== "constructor" && Object.hasOwn(LazyRequest.prototype, key)
+      ? {}
+      : isMethod
+      ? {
+        value(this: LazyRequest, ...args: unknown[]): unknown {
+          return Reflect.apply(value, real(this), args);
+        },
+      }
+      : {
+        get(this: LazyRequest): unknown {
+          return Reflect.get(real(this), key);
+        },
+        set: isAccessor && set === undefined
+          ? undefined
+          : function (this: LazyRequest, to: unknown): void {
             Reflect.set(real(this), key, to);
           },
-        },
+      };
+    Object.defineProperty(LazyRequest.prototype, key, {
+      configurable: true,
+      enumerable,
+      ...descriptor,
     });
   }
 }

@@ -3,13 +3,17 @@
 /** Fields as Deno keeps them: pairs of a name, as it was given, and a value. */
 type Fields = readonly (readonly [name: string, value: string])[];
 
+/** What a response says of its body. */
+export interface FieldsAndType {
+  readonly fields: Fields;
+  /** The `Content-Type` that it has beside `fields`. */
+  readonly type: string | null;
+}
+
 /** A response of which all is there. */
-export interface WholeResponse {
+export interface WholeResponse extends FieldsAndType {
   readonly status: number;
   readonly reason: string;
-  readonly fields: Fields;
-  /** The `Content-Type` where `fields` has none for what has one. */
-  readonly type: string | null;
   readonly body: string | Uint8Array | null;
 }
 
@@ -22,7 +26,10 @@ interface Places {
   readonly inner: symbol;
   /** The text of one that was made from it alone, until more is asked of it. */
   readonly text: symbol;
-  /** The type of that text; null for that of plain text. */
+  /**
+   * The type of what was made with no fields but that, until they are asked for. Null for that of plain text where
+   * `text` is there, else for none.
+   */
   readonly type: symbol;
   /** Whether that text was read. */
   readonly isTextRead: symbol;
@@ -36,12 +43,16 @@ interface Inner {
   readonly status: number;
   readonly statusMessage: string;
   readonly headerList: Fields;
+  /** `fetch()` has decoded the body: fields of how it was encoded are not those of what is there. */
+  readonly bodyDecoded: boolean;
   readonly body: { readonly streamOrStatic: { body?: unknown; consumed?: boolean } } | null;
 }
 
 /** The type of plain text (Fetch 5.2, BodyInit). */
 const PLAIN_TEXT = "text/plain;charset=UTF-8";
-const NO_FIELDS: Fields = [];
+const NO_FIELDS: Fields = Object.freeze([]);
+/** Fields that tell how a body was encoded, and how long it was then. */
+const OF_ENCODING = new Set(["content-encoding", "content-length", "transfer-encoding"]);
 
 let found: Places | null | undefined = undefined;
 
@@ -69,6 +80,10 @@ function findPlaces(): Places | null {
       { response: new Response("a"), says: `[200,"",[],"${PLAIN_TEXT}","a"]` },
       { response: Response.json(1), says: '[200,"",[],"application/json","1"]' },
       {
+        response: new Response("a", { headers: { "content-type": "text/plain" } }),
+        says: '[200,"",[],"text/plain","a"]',
+      },
+      {
         response: new Response("a", { status: 404, headers: { "X-A": "b" } }),
         says: `[404,"",[["X-A","b"],["Content-Type","${PLAIN_TEXT}"]],null,"a"]`,
       },
@@ -78,7 +93,9 @@ function findPlaces(): Places | null {
       },
     ].every(({ response, says }) => {
       const whole = takeFrom(places, response);
-      return whole !== null && response.bodyUsed === (whole.body !== null) &&
+      const { bodyDecoded } = (response as unknown as Kept)[places.inner] as Inner;
+      return whole !== null && bodyDecoded === false &&
+        response.bodyUsed === (whole.body !== null) &&
         JSON.stringify([whole.status, whole.reason, whole.fields, whole.type, whole.body]) === says;
     });
     return isRight ? places : null;
@@ -87,21 +104,34 @@ function findPlaces(): Places | null {
   }
 }
 
-function takeFrom({ inner, text, type, isTextRead }: Places, of: Response): WholeResponse | null {
-  const kept = of as unknown as Kept;
-  const body = kept[text];
-  const { status, statusMessage: reason, headerList: fields, body: innerBody } =
-    kept[inner] as Inner;
-  if (typeof body === "string") {
-    kept[isTextRead] = true;
-    const ofText = kept[type] as string | null ?? PLAIN_TEXT;
-    return { status, reason, fields: NO_FIELDS, type: ofText, body };
+function takeFrom(places: Places, response: Response): WholeResponse | null {
+  const kept = response as unknown as Kept;
+  const text = kept[places.text];
+  const inner = kept[places.inner] as Inner;
+  const { status, statusMessage: reason } = inner;
+  if (typeof text === "string") {
+    kept[places.isTextRead] = true;
+    const type = kept[places.type] as string | null ?? PLAIN_TEXT;
+    return { status, reason, fields: NO_FIELDS, type, body: text };
   }
-  if (innerBody === null) return { status, reason, fields, type: null, body: null };
-  const source = innerBody.streamOrStatic;
-  if (typeof source.body !== "string" && !(source.body instanceof Uint8Array)) return null;
-  source.consumed = true;
-  return { status, reason, fields, type: null, body: source.body };
+  let body: WholeResponse["body"] = null;
+  if (inner.body !== null) {
+    const source = inner.body.streamOrStatic;
+    if (typeof source.body !== "string" && !(source.body instanceof Uint8Array)) return null;
+    source.consumed = true;
+    body = source.body;
+  }
+  const { fields, type } = keptFields(places, response);
+  return { status, reason, fields, type, body };
+}
+
+function keptFields(places: Places, response: Response): FieldsAndType {
+  const kept = response as unknown as Kept;
+  const { headerList, bodyDecoded } = kept[places.inner] as Inner;
+  const fields = bodyDecoded
+    ? headerList.filter(([name]) => !OF_ENCODING.has(name.toLowerCase()))
+    : headerList;
+  return { fields, type: kept[places.type] as string | null };
 }
 
 /** Takes all of `response`, which counts as read from here on; null where its body has to be waited for. */
@@ -110,14 +140,12 @@ export function takeWhole(response: Response): WholeResponse | null {
   return places === null ? null : takeFrom(places, response);
 }
 
-/** The fields of a response. */
-export function fieldsOf(response: Response): Fields {
+/** The fields of a response whose body has to be waited for. */
+export function fieldsOf(response: Response): FieldsAndType {
   const places = placesOfResponse();
-  return places !== null
-    ? (response as unknown as Record<symbol, Inner>)[places.inner].headerList
-    : [
-      ...response.headers,
-    ];
+  return places === null
+    ? { fields: [...response.headers], type: null }
+    : keptFields(places, response);
 }
 
 /** What keeps the body of `response` from being sent; null for nothing. */

@@ -610,3 +610,14 @@ for (const [what, send] of FAILING) {
     assertStringIncludes(log.entries.join("\n"), "no more");
   });
 }
+
+for (const status of [204, 205, 304]) {
+  test(`a stream that is given with ${status}, which has no body, is cancelled`, NET, async () => {
+    const cancelled = Promise.withResolvers<void>();
+    const { body } = await answer((ctx) =>
+      ctx.response(status, new ReadableStream({ cancel: () => cancelled.resolve() }))
+    );
+    await cancelled.promise;
+    assertEquals(body, "");
+  });
+}

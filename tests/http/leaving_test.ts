@@ -111,10 +111,14 @@ function quiet(cancel: () => void): ReadableStream<Uint8Array> {
 }
 
 // Ways to answer with such a stream.
+const EVENTS = { "Content-Type": "text/event-stream" };
 const QUIET: [what: string, answer: (ctx: HTTPContext, body: ReadableStream) => unknown][] = [
-  ["ctx.response()", (ctx, body) => ctx.response(200, body)],
-  ["a Response", (_, body) => new Response(body)],
-  ["a Response that comes later", async (_, body) => new Response(await Promise.resolve(body))],
+  ["ctx.response()", (ctx, body) => ctx.response(200, body, EVENTS)],
+  ["a Response", (_, body) => new Response(body, { headers: EVENTS })],
+  [
+    "a Response that comes later",
+    async (_, body) => new Response(await Promise.resolve(body), { headers: EVENTS }),
+  ],
 ];
 
 for (const [what, answer] of QUIET) {
@@ -135,7 +139,7 @@ for (const [what, answer] of QUIET) {
     await cancelled.promise;
   });
 
-  test(`a stream of ${what} is told that the server stops`, NET, async () => {
+  test(`a stream of events of ${what} is told that the server stops`, NET, async () => {
     const aborted = Promise.withResolvers<unknown>();
     const app = await serving((app) => {
       app.onEvent("GET:/", ({ ctx, signal }) => {
@@ -151,6 +155,22 @@ for (const [what, answer] of QUIET) {
     assertEquals(String(await aborted.promise), "AbortError: The server stops");
   });
 }
+
+test(
+  "a quiet stream is cancelled when its client has left, also where there is no idleTimeout",
+  NET,
+  async () => {
+    const cancelled = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, quiet(cancelled.resolve)));
+    }, { idleTimeout: 0 });
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET);
+    await client.until("a\r\n");
+    client[Symbol.dispose]();
+    await cancelled.promise;
+  },
+);
 
 test("a stream that begins late is sent whole to a client that only half-closed", NET, async () => {
   const go = Promise.withResolvers<void>();

@@ -20,6 +20,43 @@ const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const text = (...chunks: string[]): ReadableStream<Uint8Array<ArrayBuffer>> =>
   ReadableStream.from(chunks).pipeThrough(new TextEncoderStream());
 
+const JSON_TYPE = { headers: { "content-type": "application/json" } };
+
+/** Ways to make a response of a type, each of which Deno keeps in a way of its own. */
+const TYPED: [what: string, make: () => Response | Promise<Response>][] = [
+  ["a text with its type", () => new Response("1", JSON_TYPE)],
+  ["a text with no options", () => new Response("1", {})],
+  ["a text with a status", () => new Response("1", { status: 200 })],
+  [
+    "a text with its type in Headers",
+    () => new Response("1", { headers: new Headers([["Content-Type", "a/b"]]) }),
+  ],
+  ["bytes with their type", () => new Response(Uint8Array.of(1), JSON_TYPE)],
+  ["JSON with no options", () => Response.json([1], {})],
+  ["JSON with a status", () => Response.json([1], { status: 201 })],
+  ["URLSearchParams", () => new Response(new URLSearchParams("a=1"))],
+  ["URLSearchParams with no options", () => new Response(new URLSearchParams("a=1"), {})],
+  ["a copy of a text", () => new Response("1").clone()],
+  [
+    "a text whose body was looked at",
+    () => withLook(new Response("1", JSON_TYPE), ({ body }) => body),
+  ],
+  [
+    "a text whose type was changed",
+    () =>
+      withLook(new Response("1", JSON_TYPE), ({ headers }) => headers.set("content-type", "a/b")),
+  ],
+  [
+    "a text whose type was taken away",
+    () => withLook(new Response("1"), ({ headers }) => headers.delete("content-type")),
+  ],
+];
+
+function withLook(response: Response, look: (response: Response) => unknown): Response {
+  look(response);
+  return response;
+}
+
 function twoCookies(): Response {
   const response = new Response("c");
   response.headers.append("Set-Cookie", "a=1");
@@ -51,6 +88,7 @@ const RESPONSES: Record<string, (request: Request) => Response | Promise<Respons
   },
   "/echo": async (request) => new Response(await request.text()),
   "/pipe": (request) => new Response(request.body),
+  ...Object.fromEntries(TYPED.map(([, make], i) => [`/typed/${i}`, make])),
 };
 
 async function answer(request: Request): Promise<Response> {
@@ -102,6 +140,7 @@ const SAME: [what: string, request: string][] = [
   ["two Set-Cookie fields", request("GET /cookies")],
   ["Connection: close", request("GET /close")],
   ["a redirect", request("GET /redirect")],
+  ...TYPED.map(([what], i): [string, string] => [what, request(`GET /typed/${i}`)]),
   ["a body with Content-Length", request("POST /echo", LENGTH, "abc")],
   ["a body in chunks", request("POST /echo", CHUNKED, "3\r\nabc\r\n0\r\n\r\n")],
   ["a body in chunks that is passed on", request("POST /pipe", CHUNKED, "3\r\nabc\r\n0\r\n\r\n")],
@@ -283,6 +322,43 @@ for (const [what, request, ours, theirs, why] of DIFFERENT) {
   });
 }
 
+test("serve() passes on what fetch() has decoded, as Deno.serve() does", NET, async () => {
+  const zipped = new Response("a".repeat(100)).body!.pipeThrough(new CompressionStream("gzip"));
+  const bytes = await new Response(zipped).bytes();
+  await using origin = Deno.serve(
+    LOCAL,
+    () => new Response(bytes, { headers: { "Content-Encoding": "gzip" } }),
+  );
+  const proxy = (): Promise<Response> => fetch(`http://127.0.0.1:${origin.addr.port}`);
+  await using ours = serve(LOCAL, proxy);
+  await using theirs = Deno.serve(LOCAL, proxy);
+  const ask = async (addr: Deno.NetAddr): Promise<unknown[]> => {
+    const response = await fetch(`http://127.0.0.1:${addr.port}`);
+    return [await response.text(), response.headers.get("content-encoding")];
+  };
+  assertEquals(await ask(ours.addr), ["a".repeat(100), null]);
+  assertEquals(await ask(theirs.addr), await ask(ours.addr));
+});
+
+test(
+  "serve() gives each response its own type, also where more is asked of the exchange",
+  NET,
+  async () => {
+    await using server = serve(LOCAL, (request, info) => {
+      info.completed.catch(() => {});
+      return request.url.endsWith("/json") ? Response.json(1) : new Response("a");
+    });
+    const types: (string | null)[] = [];
+    for (const path of ["/", "/json", "/", "/json"]) {
+      const response = await fetch(`http://127.0.0.1:${server.addr.port}${path}`);
+      await response.body!.cancel();
+      types.push(response.headers.get("content-type"));
+    }
+    const [text, json] = ["text/plain;charset=UTF-8", "application/json"];
+    assertEquals(types, [text, json, text, json]);
+  },
+);
+
 // Where what a connection does is different, and not one answer.
 
 test(
@@ -421,7 +497,10 @@ test(
       using log = new ErrorLog();
       await using server = serve(
         { path },
-        (request) => new Response(new URL(request.url).pathname),
+        (request, { remoteAddr }) => {
+          assertEquals(remoteAddr, { transport: "unix", path });
+          return new Response(new URL(request.url).pathname);
+        },
       );
       assertEquals(server.addr, { transport: "unix", path });
       assertEquals(log.entries, [`Listening on ${path}`]);

@@ -94,7 +94,7 @@ test("HTTPListener.stop() lets a head that has begun come to its end", NET, asyn
   await stopped;
 });
 
-test("HTTPListener.stop() ends streams, those too that begin later", NET, async () => {
+test("HTTPListener.stop() ends streams of events, those too that begin later", NET, async () => {
   const asked = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
   async function* untilAborted(signal: AbortSignal): AsyncGenerator<string> {
@@ -106,11 +106,15 @@ test("HTTPListener.stop() ends streams, those too that begin later", NET, async 
   }
   await using app = await serving((app) => {
     home(app);
-    app.onEvent("GET:/stream", ({ ctx, signal }) => ctx.response(200, untilAborted(signal)));
+    const headers = { "Content-Type": "text/event-stream" };
+    app.onEvent(
+      "GET:/stream",
+      ({ ctx, signal }) => ctx.response(200, untilAborted(signal), headers),
+    );
     app.onEvent("GET:/late", async ({ ctx, signal }) => {
       asked.resolve();
       await goOn.promise;
-      return ctx.response(200, untilAborted(signal));
+      return ctx.response(200, untilAborted(signal), headers);
     });
   });
   using begun = await RawClient.connect(app.addr);
@@ -132,5 +136,31 @@ test("HTTPListener.stop() ends streams, those too that begin later", NET, async 
     client[Symbol.dispose]();
   }
   begun[Symbol.dispose]();
+  await stopped;
+});
+
+test("HTTPListener.stop() lets a stream finish whose source follows the signal", NET, async () => {
+  const goOn = Promise.withResolvers<void>();
+  await using origin = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen(): void {} }, () => {
+    async function* halves(): AsyncGenerator<string> {
+      yield "one ";
+      await goOn.promise;
+      yield "two";
+    }
+    return new Response(ReadableStream.from(halves()).pipeThrough(new TextEncoderStream()));
+  });
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", async ({ ctx, signal }) => {
+      const { body } = await fetch(`http://127.0.0.1:${origin.addr.port}`, { signal });
+      return ctx.response(200, body);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await client.until("one ");
+  const stopped = app.stop();
+  goOn.resolve();
+  await client.until("two\r\n0\r\n\r\n");
+  client[Symbol.dispose]();
   await stopped;
 });

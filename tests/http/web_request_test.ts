@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { type HTTPContext, HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { Unhandled } from "../unhandled.ts";
@@ -21,6 +21,27 @@ async function looked<T>(look: (request: Request) => T | Promise<T>): Promise<T>
   });
   assertEquals(status, 204);
   return found!;
+}
+
+function namesOf(request: Request): string[] {
+  const names: string[] = [];
+  for (const name in request) names.push(name);
+  return names.sort();
+}
+
+/** The type of a copy without one, when its body was read and the real request was made. */
+async function typeAfterReading(): Promise<string | null> {
+  const app = new HTTPListener();
+  let type: string | null = "";
+  app.onEvent(async ({ ctx }) => {
+    const { request } = ctx;
+    await request.text();
+    assertEquals(request.signal.aborted, false);
+    type = request.headers.get("content-type");
+    ctx.response(204);
+  });
+  await app.fetch("/", { method: "POST", body: Uint8Array.of(97) });
+  return type;
 }
 
 const LOOKS: [what: string, look: (request: Request) => unknown, found: unknown][] = [
@@ -69,6 +90,18 @@ const LOOKS: [what: string, look: (request: Request) => unknown, found: unknown]
   ["what it prints", (it) => Deno.inspect(it).includes("http://localhost/a?b=c"), true],
   ["its class's name", (it) => Object.prototype.toString.call(it), "[object Request]"],
   ["its constructor", (it) => it.constructor === Request, true],
+  ["a Proxy of it", (it) => new Proxy(it, {}).text(), "text"],
+  ["what inherits from it", (it) => (Object.create(it) as Request).url, "http://localhost/a?b=c"],
+  ["what can be counted of it", (it) => namesOf(it), namesOf(new Request("http://localhost"))],
+  [
+    "attributes that cannot be set",
+    (it) => {
+      assertThrows(() => Object.assign(it, { signal: 1 }), TypeError);
+      assertThrows(() => Object.assign(it, { url: "" }), TypeError);
+    },
+    undefined,
+  ],
+  ["no type that was not sent", typeAfterReading, null],
 ];
 
 for (const [what, look, found] of LOOKS) {
