@@ -81,8 +81,8 @@ export class Connection implements Receiver, Watched {
   #wait: Wait = "nothing";
   #readDeadline = 0;
   #headDeadline = 0;
-  /** The client was too late with a head or a body: the connection ends. */
-  #timedOut: HTTPError | null = null;
+  /** The client was too late with a body: the connection ends with the answer. */
+  #bodyTimedOut = false;
   /** When the connection became idle, by the clock; 0 while it is not. */
   idleSince = 0;
   /** Its last answer was given: what comes is read and dropped. */
@@ -155,7 +155,7 @@ export class Connection implements Receiver, Watched {
   /** Whether the exchange under way is the last. */
   get isClosing(): boolean {
     const { maxRequestsPerConnection } = this.host.settings;
-    return this.host.isClosing || this.#timedOut !== null ||
+    return this.host.isClosing || this.#bodyTimedOut ||
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
@@ -204,13 +204,13 @@ export class Connection implements Receiver, Watched {
       this.socket.close();
     } else if (this.#wait === "head" && isLate) {
       counters.headerTimeouts++;
-      this.#timedOut = requestTimeout("head");
       this.#waitForNothing();
-      this.#refuse(this.#timedOut);
+      this.#refuse(408, "The head did not come in time");
     } else if (this.#isHandling && this.#bodyReader?.isLate(now)) {
       counters.bodyTimeouts++;
-      this.#timedOut = requestTimeout("body");
-      this.#bodyReader.giveUp(this.#timedOut);
+      this.#bodyTimedOut = true;
+      const cause = new Error("The body did not come in time");
+      this.#bodyReader.giveUp(new HTTPError(408, undefined, { cause }));
     }
     if (this.#quietDeadline !== 0 && now >= this.#quietDeadline) this.#checkQuietStream();
   }
@@ -341,7 +341,8 @@ export class Connection implements Receiver, Watched {
     try {
       event = this.protocol.nextEvent();
     } catch (error) {
-      this.#refuse(error);
+      if (!(error instanceof h11.RemoteProtocolError)) throw error;
+      this.#refuse(error.errorStatusHint, error.message);
       return null;
     }
     if (event === h11.NEED_DATA) return event;
@@ -366,7 +367,7 @@ export class Connection implements Receiver, Watched {
   #startNext(): Promise<void> | void {
     // An answer that had begun before the server stops has not told that the connection ends: the client may
     // have sent another request meanwhile.
-    if (this.#isLast || this.#timedOut !== null) return this.#end();
+    if (this.#isLast || this.#bodyTimedOut) return this.#end();
     this.#bodyReader?.end();
     this.#exchange = null;
     this.protocol.startNextCycle();
@@ -517,7 +518,7 @@ export class Connection implements Receiver, Watched {
     const { protocol, socket } = this;
     // A client that waits for a 100 that it never got may send the body, or not.
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
-      !protocol.theyAreWaitingFor100Continue && !socket.isLost && this.#timedOut === null;
+      !protocol.theyAreWaitingFor100Continue && !socket.isLost && !this.#bodyTimedOut;
     if (!mayGoOn) return this.#end();
     socket.flush();
     const timer = setTimeout(() => this.#end(), LINGER);
@@ -542,14 +543,9 @@ export class Connection implements Receiver, Watched {
       .then(() => this.#over(), this.#over);
   }
 
-  /** Answers what is not HTTP/1.1 with the status that fits, and ends the connection. */
-  #refuse(error: unknown): void {
+  /** Answers what is not a request, or not in time, with the status that fits, and ends the connection. */
+  #refuse(status: number, why: string): void {
     const { protocol, socket } = this;
-    const isTimeout = error === this.#timedOut;
-    if (!(error instanceof h11.RemoteProtocolError) && !isTimeout) throw error;
-    const [status, why] = error instanceof h11.RemoteProtocolError
-      ? [error.errorStatusHint, error.message]
-      : [408, "The head did not come in time"];
     this.host.counters.requests++;
     this.countRefusal(status, why);
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
@@ -581,11 +577,6 @@ export class Connection implements Receiver, Watched {
   #logRefusal(what: string): void {
     this.host.logRefusal(`WARNING: ${formatAddr(this.remoteAddr)} - ${what}`);
   }
-}
-
-function requestTimeout(what: "head" | "body"): HTTPError {
-  const cause = new Error(`The ${what} did not come in time`);
-  return new HTTPError(408, undefined, { cause });
 }
 
 /** Whether a head that cannot be read is that of a HEAD. */
