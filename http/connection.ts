@@ -48,11 +48,11 @@ export interface ConnectionHost {
   /** Who is believed what it says of its client; null for nobody. */
   readonly trustedProxies: TrustedProxies | null;
   /** Has a request answered; returns a promise where that takes time. */
-  handle(exchange: Exchange): void | Promise<void>;
+  readonly handle: (exchange: Exchange) => void | Promise<void>;
+  /** Logs an answer. */
+  readonly logAnswer: (exchange: Exchange) => void;
   /** A connection waits for a request. */
   becameIdle(): void;
-  /** Logs an answer. */
-  logAnswer(exchange: Exchange): void;
   /** A connection has ended. */
   ended(connection: Connection): void;
   /** Logs why a client was not served, in one line. */
@@ -359,6 +359,7 @@ export class Connection implements Receiver, Watched {
   #finish(): boolean {
     const exchange = this.#exchange!;
     exchange.end();
+    this.host.counters.requests++;
     this.host.logAnswer(exchange);
     return exchange.isUpgraded;
   }

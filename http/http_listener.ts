@@ -324,7 +324,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
           return this.#handle(exchange);
         }
         : (exchange) => this.#handle(exchange),
-      logAnswer: lines === null ? null : (exchange) => lines.add(log, exchange),
+      logAnswer: (exchange) => lines?.add(log, exchange),
     });
     this.#server = server;
     this.#counters = server.counters;

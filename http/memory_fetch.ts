@@ -9,7 +9,6 @@ import { TrustedProxies } from "./client_addr.ts";
 import { Clock } from "./clock.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { type Counters, newCounters } from "./counters.ts";
-import type { Exchange } from "./exchange.ts";
 import { MemoryConn } from "./memory_conn.ts";
 import type { Settings } from "./options.ts";
 import { Chunks, knownBody } from "./response_body.ts";
@@ -18,11 +17,7 @@ import { Chunks, knownBody } from "./response_body.ts";
 const READ_SIZE = 16 * 1024;
 
 /** What answers a request. */
-export interface Answering {
-  readonly settings: Settings;
-  /** Has a request answered; returns a promise where that takes time. */
-  handle(exchange: Exchange): void | Promise<void>;
-}
+export type Answering = Pick<ConnectionHost, "settings" | "handle">;
 
 /** Has `request` answered by `host`. @throws As the application's `fetch()`. */
 export async function memoryFetch(host: Answering, request: Request): Promise<Response> {
@@ -46,17 +41,13 @@ class MemoryHost implements ConnectionHost {
   readonly clock: Clock = new StandingClock();
   readonly counters: Counters = newCounters();
   readonly trustedProxies: TrustedProxies | null;
-  readonly #host: Answering;
+  readonly handle: ConnectionHost["handle"];
 
   constructor(host: Answering) {
     const { trustedProxies } = host.settings;
-    this.#host = host;
+    this.handle = host.handle;
     this.settings = { ...host.settings, proxyProtocol: false };
     this.trustedProxies = trustedProxies.length > 0 ? new TrustedProxies(trustedProxies) : null;
-  }
-
-  handle(exchange: Exchange): void | Promise<void> {
-    return this.#host.handle(exchange);
   }
 
   becameIdle(): void {}

@@ -5,7 +5,6 @@ import { Clock, TICK } from "./clock.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { type Counters, newCounters } from "./counters.ts";
-import type { Exchange } from "./exchange.ts";
 import { bind } from "./listen.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
@@ -30,13 +29,7 @@ const OUTAGE_TOLD_EVERY = 10_000;
 const REFUSALS_MAX = 10;
 
 /** What a server needs of the one who answers its requests. */
-export interface ServerHost {
-  readonly settings: Settings;
-  /** Has a request answered; returns a promise where that takes time. */
-  readonly handle: (exchange: Exchange) => void | Promise<void>;
-  /** Logs an answer; null where none is logged. */
-  readonly logAnswer: ((exchange: Exchange) => void) | null;
-}
+export type ServerHost = Pick<ConnectionHost, "settings" | "handle" | "logAnswer">;
 
 /** A socket that is listened on, and its connections. */
 export class Server implements ConnectionHost {
@@ -44,8 +37,8 @@ export class Server implements ConnectionHost {
   readonly clock = new Clock();
   readonly counters: Counters = newCounters();
   readonly trustedProxies: TrustedProxies | null;
-  readonly handle: (exchange: Exchange) => void | Promise<void>;
-  readonly #log: ((exchange: Exchange) => void) | null;
+  readonly handle: ConnectionHost["handle"];
+  readonly logAnswer: ConnectionHost["logAnswer"];
   readonly #listener: Deno.Listener;
   readonly #connections = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
@@ -64,7 +57,7 @@ export class Server implements ConnectionHost {
   constructor(host: ServerHost) {
     this.settings = host.settings;
     this.handle = host.handle;
-    this.#log = host.logAnswer;
+    this.logAnswer = host.logAnswer;
     const { trustedProxies } = host.settings;
     this.trustedProxies = trustedProxies.length > 0 ? new TrustedProxies(trustedProxies) : null;
     this.#listener = bind(host.settings);
@@ -205,11 +198,6 @@ export class Server implements ConnectionHost {
     failures.pause = Math.min(2 * failures.pause, ACCEPT_PAUSE_MAX);
   }
   #endPause = (): void => {};
-
-  logAnswer(exchange: Exchange): void {
-    this.counters.requests++;
-    if (this.#log !== null) this.#log(exchange);
-  }
 
   becameIdle(): void {
     this.#roomMade?.resolve();
