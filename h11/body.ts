@@ -35,6 +35,8 @@ export class BodyReader {
   #remaining = 0;
   #length = 0;
   #part: "size" | "data" | "data end" | "trailers" = "size";
+  /** The size line of this chunk was read, and no data of it yet. */
+  #chunkStarts = false;
   #extensions = 0;
   readonly #how: SectionRules;
 
@@ -82,30 +84,22 @@ export class BodyReader {
 
   #readChunked(buffer: ReceiveBuffer): Data | EndOfMessage | null {
     if (this.#part === "data end" && !this.#readDataEnd(buffer)) return null;
-    let chunkStart = false;
     if (this.#part === "size") {
       const size = this.#readSize(buffer);
       if (size < 0) return null;
       this.#remaining = size;
       this.#part = size === 0 ? "trailers" : "data";
-      chunkStart = true;
+      this.#chunkStarts = true;
     }
-    if (this.#part === "trailers") {
-      return readSection(buffer, parseTrailers, this.#how);
-    }
-    if (buffer.length === 0) {
-      this.#chunkStarts ||= chunkStart;
-      return null;
-    }
-    chunkStart ||= this.#chunkStarts;
+    if (this.#part === "trailers") return readSection(buffer, parseTrailers, this.#how);
+    if (buffer.length === 0) return null;
+    const chunkStart = this.#chunkStarts;
     this.#chunkStarts = false;
     const data = buffer.take(this.#remaining);
     this.#remaining -= data.length;
     if (this.#remaining === 0) this.#part = "data end";
     return new Data({ data, chunkStart, chunkEnd: this.#remaining === 0 });
   }
-  /** The size line of this chunk was read, and no data of it yet. */
-  #chunkStarts = false;
 
   /** Reads the CRLF after a chunk's data; false where more has to come (RFC 9112 7.1). */
   #readDataEnd(buffer: ReceiveBuffer): boolean {
