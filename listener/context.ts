@@ -131,9 +131,7 @@ export class Context {
     dispatcher.notifyDropped(this);
     const events = this.#extras?.events ?? null;
     if (events === null) abortIfRunning(this.#onlyEvent, reason);
-    else {for (const ofRoute of events.values()) {
-        for (const event of ofRoute) abortIfRunning(event, reason);
-      }}
+    else [...events.values()].flat().forEach((event) => abortIfRunning(event, reason));
     this.#onlyEvent = null;
     this.#extras = null;
   }
