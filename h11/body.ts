@@ -23,10 +23,10 @@ const END = new EndOfMessage();
 export type BodyFraming = "content-length" | "chunked" | "close-delimited";
 
 /** Bytes at most of a chunk's size line, with its extensions. */
-export const MAX_CHUNK_LINE_SIZE = 4 * 1024;
+const MAX_CHUNK_LINE_SIZE = 4 * 1024;
 
 /** Bytes at most of all chunk extensions of a message: they carry nothing that anybody reads. */
-export const MAX_CHUNK_EXTENSIONS_SIZE = 16 * 1024;
+const MAX_CHUNK_EXTENSIONS_SIZE = 16 * 1024;
 
 /** Reads one body after the other. */
 export class BodyReader {

@@ -78,7 +78,7 @@ export function isHost(bytes: Uint8Array, start: number, end: number): boolean {
 }
 
 /** `uri-host ":" port`, the target of a CONNECT (RFC 9112 3.2.3). */
-export function isAuthorityForm(
+function isAuthorityForm(
   bytes: Uint8Array,
   start: number,
   end: number,

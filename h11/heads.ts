@@ -29,7 +29,7 @@ const LF = 0x0a, CR = 0x0d, SP = 0x20;
  * A method longer than this is one that nobody implements (RFC 9112 3). Methods in use have at most
  * 17 characters (UPDATEREDIRECTREF).
  */
-export const MAX_METHOD_SIZE = 64;
+const MAX_METHOD_SIZE = 64;
 
 /** How a section is read. */
 export interface SectionRules extends FieldRules {

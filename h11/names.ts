@@ -6,7 +6,7 @@ import { type Area, Piece, writePiece, writeText } from "./output.ts";
 import { decodeLatin1 } from "./text.ts";
 
 /** Lower case of an ASCII letter; every other byte is itself. */
-export const LOWER: Uint8Array = Uint8Array.from(
+const LOWER = Uint8Array.from(
   { length: 256 },
   (_, b) => b >= 0x41 && b <= 0x5a ? b | 0x20 : b,
 );

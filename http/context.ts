@@ -1,9 +1,8 @@
 // HTTPContext: one exchange as a handler sees it.
 
-import type { HeadersInit } from "../h11.ts";
+import type { Headers, HeadersInit } from "../h11.ts";
 import { type AnyListener, Context, type ContextOptions, type Route } from "../listener.ts";
 import { type Exchange, handled, type Upgraded } from "./exchange.ts";
-import type { Headers } from "../h11.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, schemeOf, urlOf } from "./target.ts";
 import type { ResponseBody } from "./response_body.ts";

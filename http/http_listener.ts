@@ -8,9 +8,10 @@ import {
   type EventTask,
   type FoundRoute,
   Listener,
+  PathParamsError,
   type Source,
+  TimeoutError,
 } from "../listener.ts";
-import { PathParamsError, TimeoutError } from "../listener.ts";
 import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { checkPattern } from "./check_pattern.ts";
