@@ -259,7 +259,7 @@ export class Connection implements Receiver, Watched {
   /** Tells why the connection ended, where its client does not know. */
   #reportEnd(error: unknown): void {
     if (!(error instanceof ConnectionLost)) {
-      logError(`Cannot go on with the connection of ${formatAddr(this.remoteAddr)}:`, error);
+      logError(`Cannot go on with the connection of ${this.peer}:`, error);
     } else if (error.cause instanceof Deno.errors.InvalidData) {
       this.#logRefusal(`closed: it does not speak TLS (${error.cause.message})`);
     }
@@ -576,7 +576,7 @@ export class Connection implements Receiver, Watched {
   }
 
   #logRefusal(what: string): void {
-    this.host.logRefusal(`WARNING: ${formatAddr(this.remoteAddr)} - ${what}`);
+    this.host.logRefusal(`WARNING: ${this.peer} - ${what}`);
   }
 }
 

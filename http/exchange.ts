@@ -353,9 +353,8 @@ export class Exchange {
   /** Resolves when the response was written whole; rejects where it could not be. */
   get completed(): Promise<void> {
     const { promise } = this.#extra.completed ??= Promise.withResolvers();
-    promise.catch(() => {});
     if (this.isOver) this.#complete();
-    return promise;
+    return handled(promise);
   }
 
   /** Nothing can be sent any more. */
