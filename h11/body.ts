@@ -31,7 +31,7 @@ const MAX_CHUNK_EXTENSIONS_SIZE = 16 * 1024;
 /** Reads one body after the other. */
 export class BodyReader {
   #framing: BodyFraming = "content-length";
-  /** Bytes still to come: of the body, or of the chunk. */
+  /** Bytes still to come: of the body, or of the chunk; -1 and -2 count those of the CRLF after it. */
   #remaining = 0;
   #length = 0;
   #part: "size" | "data" | "data end" | "trailers" = "size";

@@ -107,7 +107,7 @@ export interface FieldRules {
 }
 
 /**
- * Reads a field section and the empty line that ends it, in bytes that `place` returned.
+ * Reads a field section and the empty line that ends it, in bytes that `place` copied.
  *
  * @param start Where the section begins, with its start line.
  * @param p Where its fields begin.

@@ -113,10 +113,10 @@ export const STATE_TRIGGERED_TRANSITIONS: StateTransitions = {
   IDLE: { CLOSED: { CLIENT: MUST_CLOSE } },
 };
 
-// Moving a state is on the path of every event, so the tables above are compiled when the module is
-// loaded. A connection's whole situation is one number: the server's state in bits 0 to 3, the
-// client's in bits 4 to 7, and what the two share above. An event is a look-up in the table of its
-// trigger, and what moves after it, until nothing moves any more, is another.
+// Moving a state is on the path of every event, so what the tables above say is kept as numbers. A
+// connection's whole situation is one number: the server's state in bits 0 to 3, the client's in bits
+// 4 to 7, and what the two share above. An event is a look-up in the table of its trigger, and what
+// moves after it, until nothing moves any more, is another.
 
 const STATES: readonly State[] = [
   IDLE,

@@ -21,7 +21,7 @@ import type { Route } from "./route.ts";
 
 /** A place in the trie: what may come after the text that led here. */
 class Node {
-  /** Where the literal text that leads here from the node above, its label, stands in the router's `labels`. */
+  /** Where the literal text that leads here from the node above, its label, stands in the router's `#labels`. */
   start: number;
   length: number;
   /** The first code unit of the label; NaN where it is empty. */
