@@ -107,7 +107,7 @@ export class BodyReader implements Receiver {
   }
 
   /** Ends the wait for a part, which rejects with `error`, as what is read of the body after that does. */
-  giveUp(error: HTTPError): void {
+  giveUp(error: HTTPError | ConnectionLost): void {
     this.#failure = error;
     this.#rejectWaiting(() => error);
   }
@@ -277,9 +277,8 @@ export class BodyReader implements Receiver {
   }
 
   lost(error: ConnectionLost): void {
-    this.#failure = error;
     this.#room = null;
-    this.#rejectWaiting(() => error);
+    this.giveUp(error);
   }
 
   /** The protocol has more: gives the one who waits his part, or has him wait on. */
