@@ -28,9 +28,10 @@ export type { Counters } from "./http/counters.ts";
 export type { Upgraded } from "./http/exchange.ts";
 export type { ResponseBody } from "./http/response_body.ts";
 export { HTTPError, type HTTPErrorOptions } from "./http/http_error.ts";
-export { type HTTPErrorHook, HTTPListener, type RequestHook } from "./http/http_listener.ts";
+export { HTTPListener, type RequestHook } from "./http/http_listener.ts";
 export { ListenError } from "./http/listen.ts";
 export type { ServerOptions } from "./http/options.ts";
+export type { HTTPErrorHook } from "./http/outcomes.ts";
 export {
   serve,
   type ServeOptions,

@@ -159,11 +159,6 @@ export class Connection implements Receiver, Watched {
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
-  /** Closes the connection at once, which is idle. */
-  shed(): void {
-    this.socket.close();
-  }
-
   /** The server stops: a stream of events that is under way is to end. */
   stop(): void {
     if (this.#exchange !== null && this.#exchange.sending !== null) this.#exchange.endStream();

@@ -13,7 +13,6 @@ import {
   discardResponse,
   encode,
   isSmall,
-  isStreamed,
   knownBody,
   type ResponseBody,
   SMALL_BYTES,
@@ -148,6 +147,11 @@ export class Exchange {
     return this.status !== 0 || (this.#extras !== null && this.#extras.isTaken);
   }
 
+  /** Whether the response was given whole: nothing is left to wait for. */
+  get isAnswered(): boolean {
+    return this.isResponded && this.sending === null;
+  }
+
   /** The request's body. */
   get body(): RequestBody {
     return this.#body ??= new RequestBody(this);
@@ -208,7 +212,7 @@ export class Exchange {
 
   /** Sends the response. */
   respond(status: number, body: ResponseBody, headers: h11.HeadersInit): void | Promise<void> {
-    if (this.isOver && this.#isTooLate()) return;
+    if (this.isOver && this.#isTooLate()) return discard(body);
     return this.#respond(status, body, headers, "", typeOf(body));
   }
 
@@ -301,7 +305,7 @@ export class Exchange {
       for (const part of protocol.sendWhole(response, bytes)) this.#write(part);
       this.status = status;
       if (!isHead) this.bytes += bytes.length;
-      if (isStreamed(body)) discard(body);
+      discard(body);
       return this.#flush();
     }
 
@@ -312,8 +316,8 @@ export class Exchange {
       return this.sending = handled(this.#sendStream(head, response, parts));
     }
     this.#write(head);
-    if (isStreamed(body)) discard(body);
-    else if (!isHead && bytes!.length > 0) this.#writeData(bytes!);
+    if (isStream) discard(body);
+    else if (!isHead && bytes.length > 0) this.#writeData(bytes);
     this.#write(protocol.send(this.#end(response))!);
     this.#flush();
   }
@@ -341,13 +345,9 @@ export class Exchange {
   async #respondWith(response: Response): Promise<void> {
     const { status, statusText, body } = response;
     const given = fieldsOf(response);
-    try {
-      const known = body === null ? null : await knownBody(body);
-      this.#extra.isTaken = false;
-      await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type);
-    } finally {
-      this.#extra.isTaken = this.status !== 0;
-    }
+    const known = body === null ? null : await knownBody(body);
+    this.#extra.isTaken = false;
+    await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type);
   }
 
   /** Resolves when the response was written whole; rejects where it could not be. */

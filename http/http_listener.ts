@@ -1,34 +1,33 @@
-// HTTPListener: a Listener whose events are requests.
+// HTTPListener: a Listener whose events are requests. How one comes to its handler is here, and what is made of
+// the outcome in outcomes.ts.
 
 import type * as h11 from "../h11.ts";
 import {
   type ContextClass,
   type Event,
   type EventHook,
-  type EventTask,
   type FoundRoute,
   Listener,
   PathParamsError,
   type Source,
-  TimeoutError,
 } from "../listener.ts";
 import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { checkPattern } from "./check_pattern.ts";
 import { bindExchange, exchangeIn, HTTPContext } from "./context.ts";
-import { type Exchange, NoResponse } from "./exchange.ts";
-import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
+import type { Exchange } from "./exchange.ts";
+import { HTTPError } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
+import { type HTTPErrorHook, Outcomes } from "./outcomes.ts";
 import { discardResponse } from "./response_body.ts";
 import { allowed, route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { shown } from "./shown.ts";
 import { isResponse } from "./web_response.ts";
 import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
-import { ConnectionLost } from "./socket.ts";
 
 /**
  * Runs around a request: see {@linkcode HTTPListener.aroundRequest}.
@@ -41,12 +40,6 @@ import { ConnectionLost } from "./socket.ts";
 export type RequestHook<C extends HTTPContext = HTTPContext> = (
   ctx: C,
   next: () => void | Promise<void>,
-) => void | Response | Promise<void | Response>;
-
-/** Makes the response that tells an error: see {@linkcode HTTPListener.onHTTPError}. */
-export type HTTPErrorHook<C extends HTTPContext = HTTPContext> = (
-  error: HTTPError,
-  ctx: C,
 ) => void | Response | Promise<void | Response>;
 
 /**
@@ -74,7 +67,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   #server: Server | null = null;
   #counters: Counters = newCounters();
   #requestHooks: readonly RequestHook<C>[] = [];
-  #errorHooks: readonly HTTPErrorHook<C>[] = [];
+  readonly #outcomes = new Outcomes<C>();
 
   /**
    * Makes a server; it listens from `start()` or `run()` on.
@@ -219,7 +212,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
    */
   onHTTPError(hook: HTTPErrorHook<C>): void {
     checkHook(hook, "onHTTPError");
-    this.#errorHooks = [...this.#errorHooks, hook];
+    this.#outcomes.addErrorHook(hook);
   }
 
   /**
@@ -439,14 +432,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     const who = (): string => `hook of aroundRequest()${hooks[at].name && ` "${hooks[at].name}"`}`;
     try {
       const running = hooks[at](ctx, () => this.#surround(exchange, ctx, hooks, at + 1));
-      if (running !== undefined || !this.#isAnswered(exchange)) {
+      if (running !== undefined || !exchange.isAnswered) {
         return Promise.resolve(running).then(
-          (result) => this.#conclude(exchange, result, who),
-          (error) => this.#fail(exchange, error),
+          (result) => this.#outcomes.conclude(exchange, result, who, HOOK_ADVICE),
+          (error) => this.#outcomes.fail(exchange, error),
         );
       }
     } catch (error) {
-      return this.#fail(exchange, error);
+      return this.#outcomes.fail(exchange, error);
     }
   }
 
@@ -463,11 +456,11 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       const timeout = this.#settings.handlerTimeout || undefined;
       const task = ctx.trigger(found.route, { params, path: exchange, timeout });
       exchange.event = task.event;
-      if (task.status === "fulfilled") return this.#settle(exchange, task);
+      if (task.status === "fulfilled") return this.#outcomes.settle(exchange, task);
       return new Promise((resolve, reject) => {
         task.onSettled(() => {
           try {
-            resolve(this.#settle(exchange, task));
+            resolve(this.#outcomes.settle(exchange, task));
           } catch (error) {
             reject(error);
           }
@@ -477,120 +470,13 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
       const failure = error instanceof PathParamsError
         ? new HTTPError(400, undefined, { cause: error })
         : error;
-      return this.#fail(exchange, failure);
-    }
-  }
-
-  /** Does what is left to do when a handler is over. */
-  #settle(exchange: Exchange, { event, status, reason }: EventTask): void | Promise<void> {
-    if (status === "rejected") return this.#fail(exchange, reason);
-    const { error, result, route } = event;
-    // An error hook took it, and answered nothing.
-    if (error !== undefined && !exchange.isResponded) return this.#fail(exchange, error);
-    if (result === undefined && this.#isAnswered(exchange)) return;
-    return this.#conclude(exchange, result, () => `handler of route "${route.name}"`);
-  }
-
-  /**
-   * Answers with what a handler or a hook returned, or looks whether it has answered.
-   *
-   * @param who Names it, for messages.
-   */
-  #conclude(exchange: Exchange, result: unknown, who: () => string): void | Promise<void> {
-    if (!isResponse(result)) {
-      if (this.#isAnswered(exchange)) return;
-    } else if (exchange.isResponded) {
-      logError(
-        `Cannot answer ${exchange.label} with the Response that the ${who()} returned: ` +
-          "a response was sent before",
-      );
-      discardResponse(result);
-    } else {
-      try {
-        // Most are there already.
-        if (exchange.respondWith(result) === undefined) return;
-      } catch (error) {
-        return this.#fail(exchange, error);
-      }
-    }
-    return this.#finish(exchange, result, who);
-  }
-
-  /** Whether nothing is left to do when a handler or hook is over. */
-  #isAnswered(exchange: Exchange): boolean {
-    return exchange.isResponded && exchange.sending === null;
-  }
-
-  /** Waits for what a handler or hook has begun to send. */
-  async #finish(exchange: Exchange, result: unknown, who: () => string): Promise<void> {
-    try {
-      await exchange.sending;
-    } catch (error) {
-      return this.#fail(exchange, error);
-    }
-    if (exchange.isResponded || exchange.isOver) return;
-    const end = result === undefined
-      ? "ended without a response; call ctx.response()"
-      : `returned ${kindOf(result)}; return a Response, or call ctx.response()`;
-    return this.#fail(exchange, new NoResponse(`the ${who()} ${end}`));
-  }
-
-  /** Answers for a handler that threw, where nothing was sent yet, and logs what is a fault of ours. */
-  #fail(exchange: Exchange, error: unknown): void | Promise<void> {
-    const { event } = exchange;
-    // Each of the hooks around a request comes to know of a stream that failed.
-    const isKnown = error !== undefined && exchange.error === error;
-    exchange.error ??= error;
-    // The event's own timeout aborts its signal with the error it fails with.
-    if (error instanceof TimeoutError && event?.signal.reason === error) {
-      exchange.connection.host.counters.handlerTimeouts++;
-      logError(`Cannot answer ${exchange.label}: ${error.message}`);
-      error = new HTTPError(503, undefined, { cause: error });
-    } else if (error instanceof NoResponse) {
-      logError(`Cannot answer ${exchange.label}: ${error.why}`);
-    } else if (!isKnown && !(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
-      logError(`Cannot answer ${exchange.label}:`, error);
-    }
-    if (exchange.isResponded || exchange.isOver) return;
-    const answer = toHTTPError(error);
-    exchange.dropFieldsOfBody();
-    if (this.#errorHooks.length > 0) return this.#askErrorHooks(exchange, answer);
-    this.#respondToError(exchange, answer, answer.headers);
-  }
-
-  async #askErrorHooks(exchange: Exchange, error: HTTPError): Promise<void> {
-    let { headers } = error;
-    try {
-      exchange.beginFailing(headers);
-      // From here on the exchange has them.
-      headers = [];
-      for (const hook of this.#errorHooks) {
-        const given = await hook(error, exchange.context as C);
-        if (!isResponse(given)) continue;
-        if (exchange.isOver) return discardResponse(given);
-        exchange.endFailing();
-        return await exchange.respondWith(given);
-      }
-    } catch (error) {
-      logError(`Cannot answer ${exchange.label}: a hook of onHTTPError() failed:`, error);
-    }
-    exchange.endFailing();
-    if (!exchange.isResponded && !exchange.isOver) this.#respondToError(exchange, error, headers);
-  }
-
-  #respondToError(
-    exchange: Exchange,
-    { status, message }: HTTPError,
-    headers: h11.HeadersInit,
-  ): void {
-    try {
-      exchange.respond(status, message, headers);
-    } catch (error) {
-      logError(`Cannot answer ${exchange.label} with ${status}:`, error);
-      exchange.respond(500, reasonPhrase(500), []);
+      return this.#outcomes.fail(exchange, failure);
     }
   }
 }
+
+/** What a hook that has not answered may have forgotten. */
+const HOOK_ADVICE = "return or await next(), or call ctx.response()";
 
 /** Calls `then` with `value`, at once where that is no promise. */
 function whenThere<T>(value: unknown, then: (value: unknown) => T): T | PromiseLike<T> {
@@ -610,10 +496,4 @@ function exchangeOfRequest(event: Event<HTTPContext>): Exchange | null {
 function checkHook(hook: unknown, method: string): void {
   if (typeof hook === "function") return;
   throw new TypeError(`Cannot call ${method}(): the hook must be a function, not ${shown(hook)}`);
-}
-
-/** What a value is, for messages: "a string". */
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  return typeof value === "object" ? "an object that is no Response" : `a ${typeof value}`;
 }

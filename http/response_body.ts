@@ -28,13 +28,6 @@ export function isSmall(body: ResponseBody): body is string | Uint8Array {
     : body instanceof Uint8Array && body.length <= SMALL_BYTES;
 }
 
-/** Whether `body` comes part by part. */
-export function isStreamed(
-  body: ResponseBody,
-): body is ReadableStream<Uint8Array | string> | AsyncIterable<Uint8Array | string> {
-  return body !== null && typeof body !== "string" && !(body instanceof Uint8Array);
-}
-
 /** The bytes of `text`, which stay until the next call. */
 export function encode(text: string): Uint8Array {
   const { length } = text;
@@ -67,15 +60,16 @@ export function checkBody(body: unknown): void {
   }
 }
 
-/** Tells the source of a body that nobody reads it. */
-export function discard(body: ReadableStream | AsyncIterable<unknown>): void {
+/** Tells the source of a body that nobody reads it, where it has one. */
+export function discard(body: ResponseBody): void {
+  if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
   if (body instanceof ReadableStream) void body.cancel().catch(() => {});
   else void body[Symbol.asyncIterator]().return?.()?.then(undefined, () => {});
 }
 
 /** Tells the producer of a response that it is not sent. */
 export function discardResponse({ body, bodyUsed }: Response): void {
-  if (body !== null && !bodyUsed) discard(body);
+  if (!bodyUsed) discard(body);
 }
 
 /**

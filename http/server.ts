@@ -169,7 +169,7 @@ export class Server implements ConnectionHost {
     }
     if (oldest === null) return;
     this.counters.shed++;
-    oldest.shed();
+    oldest.socket.close();
   }
 
   /** After a failure to accept, for want of descriptors say: makes room and waits a little. */

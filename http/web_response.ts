@@ -93,8 +93,7 @@ function findPlaces(): Places | null {
       },
     ].every(({ response, says }) => {
       const whole = takeFrom(places, response);
-      const { bodyDecoded } = (response as unknown as Kept)[places.inner] as Inner;
-      return whole !== null && bodyDecoded === false &&
+      return whole !== null && innerOf(places, response).bodyDecoded === false &&
         response.bodyUsed === (whole.body !== null) &&
         JSON.stringify([whole.status, whole.reason, whole.fields, whole.type, whole.body]) === says;
     });
@@ -125,13 +124,16 @@ function takeFrom(places: Places, response: Response): WholeResponse | null {
   return { status, reason, fields, type, body };
 }
 
+function innerOf({ inner }: Places, response: Response): Inner {
+  return (response as unknown as Kept)[inner] as Inner;
+}
+
 function keptFields(places: Places, response: Response): FieldsAndType {
-  const kept = response as unknown as Kept;
-  const { headerList, bodyDecoded } = kept[places.inner] as Inner;
+  const { headerList, bodyDecoded } = innerOf(places, response);
   const fields = bodyDecoded
     ? headerList.filter(([name]) => !OF_ENCODING.has(name.toLowerCase()))
     : headerList;
-  return { fields, type: kept[places.type] as string | null };
+  return { fields, type: (response as unknown as Kept)[places.type] as string | null };
 }
 
 /** Takes all of `response`, which counts as read from here on; null where its body has to be waited for. */
@@ -151,11 +153,9 @@ export function fieldsOf(response: Response): FieldsAndType {
 /** What keeps the body of `response` from being sent; null for nothing. */
 function bodyProblemOf(response: Response): string | null {
   const places = placesOfResponse();
-  const source = places === null
-    ? null
-    : ((response as unknown as Kept)[places.inner] as Inner).body?.streamOrStatic;
-  if (source !== null && !(source instanceof ReadableStream)) {
-    return source?.consumed ? WAS_READ : null;
+  if (places !== null) {
+    const source = innerOf(places, response).body?.streamOrStatic;
+    if (!(source instanceof ReadableStream)) return source?.consumed ? WAS_READ : null;
   }
   if (response.bodyUsed) return WAS_READ;
   return response.body?.locked ? "the body of the Response is locked to another reader" : null;

@@ -109,12 +109,7 @@ export class Dispatcher {
 
   leave(entry: InFlight): void {
     if (entry.place >= 0) this.#takeOut(entry);
-    const { ctx } = entry.event;
-    const count = this.#passing.size > 0 ? this.#passing.get(ctx) : undefined;
-    if (count !== undefined) {
-      this.#passing.set(ctx, count - 1);
-      this.#releaseIfIdle(ctx, count - 1);
-    }
+    if (this.#passing.size > 0) this.#countDown(entry.event.ctx);
     this.checkIdle();
   }
 
@@ -148,17 +143,16 @@ export class Dispatcher {
     try {
       return trigger();
     } finally {
-      const count = this.#passing.get(ctx);
-      // It may have been dropped meanwhile.
-      if (count !== undefined) {
-        this.#passing.set(ctx, count - 1);
-        this.#releaseIfIdle(ctx, count - 1);
-      }
+      this.#countDown(ctx);
     }
   }
 
-  #releaseIfIdle(ctx: Context, count: number): void {
-    if (count > 0) return;
+  /** One thing less keeps `ctx`, if it is a passing one that was not dropped meanwhile. */
+  #countDown(ctx: Context): void {
+    const count = this.#passing.get(ctx);
+    if (count === undefined) return;
+    this.#passing.set(ctx, count - 1);
+    if (count > 1) return;
     this.release(ctx);
     // Who still waits in it waits for nothing.
     this.notifyDropped(ctx);

@@ -621,3 +621,17 @@ for (const status of [204, 205, 304]) {
     assertEquals(body, "");
   });
 }
+
+test("a stream that is given when a 500 was sent is cancelled", NET, async () => {
+  using _errors = new ErrorLog();
+  const isOver = Promise.withResolvers<void>();
+  const cancelled = Promise.withResolvers<void>();
+  const { head } = await answer((ctx) => {
+    isOver.promise.then(() =>
+      ctx.response(200, new ReadableStream({ cancel: () => cancelled.resolve() }))
+    );
+  });
+  assertStringIncludes(head, "500");
+  isOver.resolve();
+  await cancelled.promise;
+});

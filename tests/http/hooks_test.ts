@@ -491,3 +491,17 @@ Deno.test("use() refuses a maker of plugins that was not called", () => {
     "Cannot use a plugin that returns a function: call it first, as in app.use(telemetry())",
   );
 });
+
+test("a hook that does not wait for next() is told to", NET, async () => {
+  using errors = new ErrorLog();
+  const app = new HTTPListener();
+  app.aroundRequest((_, next) => {
+    next();
+  });
+  app.onEvent("GET:/", async ({ ctx }) => ctx.response(200, await Promise.resolve("late")));
+  assertEquals((await app.fetch("/")).status, 500);
+  assertStringIncludes(
+    errors.entries[0],
+    "the hook of aroundRequest() ended without a response; return or await next(), or call ctx.response()",
+  );
+});

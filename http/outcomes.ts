@@ -1,0 +1,150 @@
+// What is made of a request when its handler, or a hook around it, is over: what it returned is sent, what it
+// has begun to send is waited for, and what failed is logged and answered.
+
+import type * as h11 from "../h11.ts";
+import { type EventTask, TimeoutError } from "../listener.ts";
+import type { HTTPContext } from "./context.ts";
+import { type Exchange, NoResponse } from "./exchange.ts";
+import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
+import { logError } from "./log.ts";
+import { discardResponse } from "./response_body.ts";
+import { ConnectionLost } from "./socket.ts";
+import { isResponse } from "./web_response.ts";
+
+/** Makes the response that tells an error: see {@linkcode HTTPListener.onHTTPError}. */
+export type HTTPErrorHook<C extends HTTPContext = HTTPContext> = (
+  error: HTTPError,
+  ctx: C,
+) => void | Response | Promise<void | Response>;
+
+/** Ends the exchanges of a listener. */
+export class Outcomes<C extends HTTPContext> {
+  #hooks: readonly HTTPErrorHook<C>[] = [];
+
+  /** Has `hook` make responses that tell an error, where no earlier one does. */
+  addErrorHook(hook: HTTPErrorHook<C>): void {
+    this.#hooks = [...this.#hooks, hook];
+  }
+
+  /** Does what is left to do when a handler is over. */
+  settle(exchange: Exchange, { event, status, reason }: EventTask): void | Promise<void> {
+    if (status === "rejected") return this.fail(exchange, reason);
+    const { error, result, route } = event;
+    // An error hook took it, and answered nothing.
+    if (error !== undefined && !exchange.isResponded) return this.fail(exchange, error);
+    if (result === undefined && exchange.isAnswered) return;
+    return this.conclude(exchange, result, () => `handler of route "${route.name}"`);
+  }
+
+  /**
+   * Answers with what a handler or a hook returned, or looks whether it has answered.
+   *
+   * @param who Names it, for messages.
+   * @param advice What to do where it has not answered.
+   */
+  conclude(
+    exchange: Exchange,
+    result: unknown,
+    who: () => string,
+    advice = "call ctx.response()",
+  ): void | Promise<void> {
+    if (!isResponse(result)) {
+      if (exchange.isAnswered) return;
+    } else if (exchange.isResponded) {
+      logError(
+        `Cannot answer ${exchange.label} with the Response that the ${who()} returned: ` +
+          "a response was sent before",
+      );
+      discardResponse(result);
+    } else {
+      try {
+        // Most are there already.
+        if (exchange.respondWith(result) === undefined) return;
+      } catch (error) {
+        return this.fail(exchange, error);
+      }
+    }
+    return this.#finish(exchange, result, who, advice);
+  }
+
+  /** Waits for what a handler or hook has begun to send. */
+  async #finish(
+    exchange: Exchange,
+    result: unknown,
+    who: () => string,
+    advice: string,
+  ): Promise<void> {
+    try {
+      await exchange.sending;
+    } catch (error) {
+      return this.fail(exchange, error);
+    }
+    if (exchange.isResponded || exchange.isOver) return;
+    const end = result === undefined
+      ? `ended without a response; ${advice}`
+      : `returned ${kindOf(result)}; return a Response, or ${advice}`;
+    return this.fail(exchange, new NoResponse(`the ${who()} ${end}`));
+  }
+
+  /** Answers for a handler that threw, where nothing was sent yet, and logs what is a fault of ours. */
+  fail(exchange: Exchange, error: unknown): void | Promise<void> {
+    const { event } = exchange;
+    // Each of the hooks around a request comes to know of a stream that failed.
+    const isKnown = error !== undefined && exchange.error === error;
+    exchange.error ??= error;
+    // The event's own timeout aborts its signal with the error it fails with.
+    if (error instanceof TimeoutError && event?.signal.reason === error) {
+      exchange.connection.host.counters.handlerTimeouts++;
+      logError(`Cannot answer ${exchange.label}: ${error.message}`);
+      error = new HTTPError(503, undefined, { cause: error });
+    } else if (error instanceof NoResponse) {
+      logError(`Cannot answer ${exchange.label}: ${error.why}`);
+    } else if (!isKnown && !(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
+      logError(`Cannot answer ${exchange.label}:`, error);
+    }
+    if (exchange.isResponded || exchange.isOver) return;
+    const answer = toHTTPError(error);
+    exchange.dropFieldsOfBody();
+    if (this.#hooks.length > 0) return this.#askErrorHooks(exchange, answer);
+    this.#respondToError(exchange, answer, answer.headers);
+  }
+
+  async #askErrorHooks(exchange: Exchange, error: HTTPError): Promise<void> {
+    let { headers } = error;
+    try {
+      exchange.beginFailing(headers);
+      // From here on the exchange has them.
+      headers = [];
+      for (const hook of this.#hooks) {
+        const given = await hook(error, exchange.context as C);
+        if (!isResponse(given)) continue;
+        if (exchange.isOver) return discardResponse(given);
+        exchange.endFailing();
+        return await exchange.respondWith(given);
+      }
+    } catch (error) {
+      logError(`Cannot answer ${exchange.label}: a hook of onHTTPError() failed:`, error);
+    }
+    exchange.endFailing();
+    if (!exchange.isResponded && !exchange.isOver) this.#respondToError(exchange, error, headers);
+  }
+
+  #respondToError(
+    exchange: Exchange,
+    { status, message }: HTTPError,
+    headers: h11.HeadersInit,
+  ): void {
+    try {
+      exchange.respond(status, message, headers);
+    } catch (error) {
+      logError(`Cannot answer ${exchange.label} with ${status}:`, error);
+      exchange.respond(500, reasonPhrase(500), []);
+    }
+  }
+}
+
+/** What a value is, for messages: "a string". */
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return typeof value === "object" ? "an object that is no Response" : `a ${typeof value}`;
+}
