@@ -124,9 +124,7 @@ export class BodyReader {
     const lf = buffer.nextLineEnd();
     const { bytes, start } = buffer;
     if ((lf < 0 ? buffer.length : lf + 1 - start) > maxSize) {
-      throw new LocalProtocolError(
-        `Cannot read a chunk's size line of over ${maxSize} bytes`,
-      );
+      throw new LocalProtocolError(`Cannot read a chunk's size line of over ${maxSize} bytes`);
     }
     if (lf < 0) return -1;
     const isLenient = this.#how.rules === "lenient";
@@ -195,12 +193,7 @@ function areExtensions(bytes: Uint8Array, p: number, end: number): boolean {
   return true;
 }
 
-function badSize(
-  bytes: Uint8Array,
-  start: number,
-  lf: number,
-  why: string,
-): LocalProtocolError {
+function badSize(bytes: Uint8Array, start: number, lf: number, why: string): LocalProtocolError {
   return new LocalProtocolError(
     `Cannot read chunk size line ${quoteBytes(bytes, start, lf)}: ${why} (RFC 9112 7.1)`,
   );

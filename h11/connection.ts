@@ -215,9 +215,7 @@ export class Connection {
   nextEvent(): Event | typeof NEED_DATA | typeof PAUSED {
     const state = this.theirState;
     if (state === ERROR) {
-      throw new RemoteProtocolError(
-        `Cannot read on: ${this.theirRole} broke the protocol before`,
-      );
+      throw new RemoteProtocolError(`Cannot read on: ${this.theirRole} broke the protocol before`);
     }
     try {
       const event = this.#read(state);
@@ -437,10 +435,7 @@ export class Connection {
         this.#processRequest(role, event);
         break;
       case "InformationalResponse":
-        this.#state.processEvent(
-          role,
-          event.statusCode === 101 ? "101 to Upgrade" : event.type,
-        );
+        this.#state.processEvent(role, event.statusCode === 101 ? "101 to Upgrade" : event.type);
         if (role !== this.ourRole) this.#theirHttpVersion = event.httpVersion;
         // RFC 9110 10.1.1, 15.2: with any other it waits on.
         if (event.statusCode <= 101) this.#clientWaits = false;
@@ -472,10 +467,7 @@ export class Connection {
     // RFC 9110 10.1.1: an expectation in HTTP/1.0 is passed over.
     this.#clientWaits = framing.expectContinue && !isHttp10;
     const bodyFraming = framing.chunked ? "chunked" : "content-length";
-    (isOurs ? this.#writer : this.#reader).begin(
-      bodyFraming,
-      Math.max(framing.contentLength, 0),
-    );
+    (isOurs ? this.#writer : this.#reader).begin(bodyFraming, Math.max(framing.contentLength, 0));
   }
 
   #processResponse(role: Role, event: Response): void {
@@ -645,16 +637,10 @@ function wrongLength(told: number, length: number): LocalProtocolError {
 }
 
 const NO_NAMES: readonly string[] = [];
-const FRAMING_FIELDS: readonly string[] = [
-  "content-length",
-  "transfer-encoding",
-];
+const FRAMING_FIELDS: readonly string[] = ["content-length", "transfer-encoding"];
 
 /** A `Connection` line with the options that `headers` have, and `option` in place of its opposite. */
-function connectionLine(
-  headers: Headers,
-  option: "close" | "keep-alive",
-): string {
+function connectionLine(headers: Headers, option: "close" | "keep-alive"): string {
   const options = headers.getAll("connection").flatMap(listMembers);
   const others = options.filter((other) => other !== "close" && other !== "keep-alive");
   return `\r\nConnection: ${[...others, option].join(", ")}`;
@@ -682,9 +668,7 @@ function statusLine({ statusCode, reason }: Response | InformationalResponse): P
 const statusLines: { reason: string; piece: Piece }[] = [];
 
 function onlyHttp11(version: string): LocalProtocolError {
-  return new LocalProtocolError(
-    `Cannot send HTTP version "${version}": expected "1.1"`,
-  );
+  return new LocalProtocolError(`Cannot send HTTP version "${version}": expected "1.1"`);
 }
 
 function limit(
@@ -695,9 +679,7 @@ function limit(
 ): number {
   const value = options[name] ?? standard;
   if (!Number.isSafeInteger(value) || value < lowest) {
-    throw new RangeError(
-      `Cannot set ${name} to ${value}: must be a whole number >= ${lowest}`,
-    );
+    throw new RangeError(`Cannot set ${name} to ${value}: must be a whole number >= ${lowest}`);
   }
   return value;
 }

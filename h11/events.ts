@@ -217,12 +217,7 @@ export class InformationalResponse implements AnyResponse {
   constructor(init: ResponseInit);
   /** @internal A response that was received, and judged. */
   constructor(fields: ReceivedFields, statusCode: number, reason: string, httpVersion: string);
-  constructor(
-    init: ResponseInit | ReceivedFields,
-    statusCode = 0,
-    reason = "",
-    httpVersion = "",
-  ) {
+  constructor(init: ResponseInit | ReceivedFields, statusCode = 0, reason = "", httpVersion = "") {
     if (init instanceof ReceivedFields) {
       this.statusCode = statusCode;
       this.headers = new Headers(init);
@@ -283,12 +278,7 @@ export class Response implements AnyResponse {
   constructor(init: ResponseInit);
   /** @internal A response that was received, and judged. */
   constructor(fields: ReceivedFields, statusCode: number, reason: string, httpVersion: string);
-  constructor(
-    init: ResponseInit | ReceivedFields,
-    statusCode = 0,
-    reason = "",
-    httpVersion = "",
-  ) {
+  constructor(init: ResponseInit | ReceivedFields, statusCode = 0, reason = "", httpVersion = "") {
     if (init instanceof ReceivedFields) {
       this.statusCode = statusCode;
       this.headers = new Headers(init);
@@ -353,9 +343,7 @@ export class Data {
   /** Takes the bytes as they are. @throws {LocalProtocolError} `data` is not bytes. */
   constructor({ data, chunkStart = false, chunkEnd = false }: DataInit) {
     if (!(data instanceof Uint8Array)) {
-      throw new LocalProtocolError(
-        `Cannot use ${typeof data} as data: expected a Uint8Array`,
-      );
+      throw new LocalProtocolError(`Cannot use ${typeof data} as data: expected a Uint8Array`);
     }
     this.data = data;
     this.chunkStart = chunkStart;
@@ -450,9 +438,7 @@ export function badTarget(
 
 /** A request that needs a Host has none. */
 export function missingHost(): LocalProtocolError {
-  return new LocalProtocolError(
-    "Cannot do without Host: HTTP/1.1 needs one (RFC 9112 3.2)",
-  );
+  return new LocalProtocolError("Cannot do without Host: HTTP/1.1 needs one (RFC 9112 3.2)");
 }
 
 /** A request says twice where it ends. */

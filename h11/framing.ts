@@ -98,12 +98,7 @@ export function framingName(length: number): KnownText {
  * @returns Whether the field says something new: a lenient reader drops an equal Content-Length.
  * @throws {LocalProtocolError} The value is not valid, or not with what came before.
  */
-export function noteField(
-  framing: Framing,
-  name: string,
-  value: string,
-  rules: Rules,
-): boolean {
+export function noteField(framing: Framing, name: string, value: string, rules: Rules): boolean {
   switch (name) {
     case "host": {
       const bytes = encodeLatin1(value);
@@ -163,12 +158,7 @@ export function checkBodyFields(fields: Iterable<readonly [name: string, value: 
 }
 
 /** Takes note of a Host field whose value is `bytes[start, end)`. */
-export function noteHost(
-  framing: Framing,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): void {
+export function noteHost(framing: Framing, bytes: Uint8Array, start: number, end: number): void {
   if (!isHost(bytes, start, end)) {
     throw new LocalProtocolError(
       `Cannot use Host ${quoteBytes(bytes, start, end)}: expected a host with an optional port ` +
@@ -176,9 +166,7 @@ export function noteHost(
     );
   }
   if (++framing.hosts > 1) {
-    throw new LocalProtocolError(
-      "Cannot use two Host fields: expected one (RFC 9112 3.2)",
-    );
+    throw new LocalProtocolError("Cannot use two Host fields: expected one (RFC 9112 3.2)");
   }
 }
 
@@ -189,11 +177,7 @@ export function noteConnectionOption(framing: Framing, option: string): void {
   else if (option === "upgrade") framing.said |= UPGRADE_OPTION;
 }
 
-function noteContentLength(
-  framing: Framing,
-  value: string,
-  rules: Rules,
-): boolean {
+function noteContentLength(framing: Framing, value: string, rules: Rules): boolean {
   // RFC 9110 8.6 lets a recipient take a list of equal values, or refuse it.
   const first = rules === "lenient" ? firstOfEqual(value) : value;
   const length = first === null ? -1 : parseDecimal(first);

@@ -78,11 +78,7 @@ export function isHost(bytes: Uint8Array, start: number, end: number): boolean {
 }
 
 /** `uri-host ":" port`, the target of a CONNECT (RFC 9112 3.2.3). */
-function isAuthorityForm(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): boolean {
+function isAuthorityForm(bytes: Uint8Array, start: number, end: number): boolean {
   const hostEnd = endOfHost(bytes, start, end);
   return hostEnd > start && bytes[hostEnd] === COLON && hostEnd + 1 < end &&
     isPort(bytes, hostEnd + 1, end);
@@ -151,11 +147,7 @@ export function isTargetFor(
 }
 
 /** `scheme "://" host [ ":" port ] ...`, without the userinfo that RFC 9110 4.2.4 forbids. */
-function isAbsoluteForm(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): boolean {
+function isAbsoluteForm(bytes: Uint8Array, start: number, end: number): boolean {
   let p = start;
   while (p < end && SCHEME[bytes[p]] === 1) p++;
   const first = bytes[start] | 0x20;

@@ -46,12 +46,7 @@ export interface RequestRules extends SectionRules {
 }
 
 /** Reads one kind of section that was placed, and takes it; null where it is not complete. */
-type Parser<E, R> = (
-  area: Slab<Uint8Array>,
-  start: number,
-  end: number,
-  how: R,
-) => E | null;
+type Parser<E, R> = (area: Slab<Uint8Array>, start: number, end: number, how: R) => E | null;
 
 /** So many bytes are placed at first: nearly all sections are smaller, and what follows them is not placed. */
 const FIRST_SIZE = 4 * 1024;
@@ -311,13 +306,7 @@ export function parseResponse(
   const statusCode = (bytes[p - 3] - 0x30) * 100 + (bytes[p - 2] - 0x30) * 10 +
     bytes[p - 1] - 0x30;
   if (statusCode < 100) {
-    throw badStartLine(
-      "status",
-      bytes,
-      start,
-      p - 3,
-      "a status of 100 or more",
-    );
+    throw badStartLine("status", bytes, start, p - 3, "a status of 100 or more");
   }
   if (p >= end) return null;
   let isAscii = true;
@@ -383,13 +372,7 @@ function scanUnusualVersion(
     const b = bytes[p + i];
     const isDigit = b >= 0x30 && b <= 0x39;
     if (i === 5 || i === 7 ? !isDigit : b !== VERSION[i]) {
-      throw badStartLine(
-        line,
-        bytes,
-        start,
-        p + i,
-        'a version as in "HTTP/1.1" (RFC 9112 2.3)',
-      );
+      throw badStartLine(line, bytes, start, p + i, 'a version as in "HTTP/1.1" (RFC 9112 2.3)');
     }
   }
   if (bytes[p + 5] !== 0x31) {
@@ -404,13 +387,7 @@ function scanUnusualVersion(
 const VERSION = Uint8Array.from("HTTP/1.1", (c) => c.charCodeAt(0));
 
 /** Reads the CRLF after a start line; -1 where `end` comes first. */
-function scanLineEnd(
-  line: Line,
-  bytes: Uint8Array,
-  start: number,
-  p: number,
-  end: number,
-): number {
+function scanLineEnd(line: Line, bytes: Uint8Array, start: number, p: number, end: number): number {
   if (p >= end) return -1;
   if (bytes[p] !== CR) {
     throw badStartLine(line, bytes, start, p, "CRLF (RFC 9112 2.2)");

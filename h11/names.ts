@@ -12,12 +12,7 @@ const LOWER = Uint8Array.from(
 );
 
 /** `bytes[start, end)` is `name`, which is in lower case, in any case. */
-export function isName(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  name: string,
-): boolean {
+export function isName(bytes: Uint8Array, start: number, end: number, name: string): boolean {
   if (end - start !== name.length) return false;
   for (let i = 0; i < name.length; i++) {
     if (LOWER[bytes[start + i]] !== name.charCodeAt(i)) return false;
@@ -114,11 +109,7 @@ const KNOWN_METHODS = [
 ];
 
 /** The method in `bytes[start, end)`; methods are case-sensitive (RFC 9110 9.1). */
-export function methodName(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): string {
+export function methodName(bytes: Uint8Array, start: number, end: number): string {
   for (let i = 0; i < KNOWN_METHODS.length; i++) {
     const method = KNOWN_METHODS[i];
     if (method.length !== end - start) continue;

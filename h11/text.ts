@@ -5,10 +5,7 @@
 interface Encoding {
   TextDecoder?: new () => { decode(bytes: Uint8Array): string };
   TextEncoder?: new () => {
-    encodeInto(
-      text: string,
-      bytes: Uint8Array,
-    ): { read: number; written: number };
+    encodeInto(text: string, bytes: Uint8Array): { read: number; written: number };
   };
 }
 const { TextDecoder, TextEncoder } = globalThis as Encoding;
@@ -26,11 +23,7 @@ const units: number[][] = [];
 const ENCODE_LOOP_MAX = 48;
 
 /** `bytes[start, end)` as text, one code unit a byte. */
-export function decodeLatin1(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): string {
+export function decodeLatin1(bytes: Uint8Array, start: number, end: number): string {
   const length = end - start;
   if (length <= SHORT_MAX) {
     const codes = units[length] ??= Array(length).fill(0);
@@ -43,11 +36,7 @@ export function decodeLatin1(
 }
 
 /** `decodeLatin1` for bytes that are known to be under 0x80. */
-export function decodeAscii(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): string {
+export function decodeAscii(bytes: Uint8Array, start: number, end: number): string {
   return decoder === null
     ? decodeSlowly(bytes, start, end)
     : decoder.decode(bytes.subarray(start, end));
@@ -96,10 +85,6 @@ const ESCAPES: Record<string, string> = {
 };
 
 /** `bytes[start, end)` in quotes for an error message. */
-export function quoteBytes(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): string {
+export function quoteBytes(bytes: Uint8Array, start: number, end: number): string {
   return quote(decodeLatin1(bytes, start, Math.min(end, start + 65)));
 }

@@ -162,9 +162,7 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
   }
   const { accessLog, trustedProxies } = settings;
   if (!Array.isArray(trustedProxies)) {
-    throw new RangeError(
-      `Cannot set trustedProxies to ${shown(trustedProxies)}: must be an array`,
-    );
+    throw new RangeError(`Cannot set trustedProxies to ${shown(trustedProxies)}: must be an array`);
   }
   // A server makes its own of these when it starts; what they do not take is a mistake here.
   new TrustedProxies(trustedProxies);
