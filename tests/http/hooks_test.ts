@@ -498,8 +498,10 @@ test("a hook that does not wait for next() is told to", NET, async () => {
   app.aroundRequest((_, next) => {
     next();
   });
-  app.onEvent("GET:/", async ({ ctx }) => ctx.response(200, await Promise.resolve("late")));
+  const isAnswered = Promise.withResolvers<void>();
+  app.onEvent("GET:/", () => isAnswered.promise);
   assertEquals((await app.fetch("/")).status, 500);
+  isAnswered.resolve();
   assertStringIncludes(
     errors.entries[0],
     "the hook of aroundRequest() ended without a response; return or await next(), or call ctx.response()",
