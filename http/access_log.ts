@@ -93,7 +93,7 @@ function textOf(thrown: unknown): string {
   try {
     return String(thrown);
   } catch {
-    return "it threw what is no text";
+    return "what it threw cannot be shown as text";
   }
 }
 

@@ -1,4 +1,4 @@
-// The memory that what is written stands in until it is: areas, and those that are used again.
+// The memory that holds outgoing bytes until they are written: areas, and pools that reuse them.
 
 /**
  * Where pieces are put together to be written. Small ones of all connections stand in one area, one after the

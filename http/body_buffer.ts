@@ -35,7 +35,7 @@ export class BodyBuffer {
   /**
    * The bytes of `part` in a buffer that is theirs alone, as a byte stream gives it away.
    *
-   * @param isAll Nothing else is to be read of what was read with it.
+   * @param isAll Nothing else of the same read is left to be read.
    */
   own(part: Uint8Array, isAll: boolean): Uint8Array<ArrayBuffer> {
     const { buffer, length } = this.#bytes;

@@ -57,7 +57,7 @@ export class BodyReader implements Receiver {
     this.#received = part.length;
   }
 
-  /** A body is over that has trailers and no bytes, or none that were not read. */
+  /** The body has ended, and nothing is left to read but its trailers. */
   finish(trailers: h11.Headers): void {
     this.#trailers = trailers;
   }
@@ -88,7 +88,7 @@ export class BodyReader implements Receiver {
   }
 
   /**
-   * Ends the wait for a part. What comes late stands where nobody else has it.
+   * Ends the wait for a part. Bytes that come later go to a buffer that nobody else can see.
    *
    * @param reason Makes the error where somebody waits: that takes longer than all else that a body ends with.
    */

@@ -45,7 +45,7 @@ export interface ConnectionHost {
   readonly settings: Settings;
   readonly clock: Clock;
   readonly counters: Counters;
-  /** Who is believed what it says of its client; null for nobody. */
+  /** The proxies whose word about the client's address is trusted; null for none. */
   readonly trustedProxies: TrustedProxies | null;
   /** Has a request answered; returns a promise where that takes time. */
   readonly handle: (exchange: Exchange) => void | Promise<void>;
@@ -93,7 +93,7 @@ export class Connection implements Receiver, Watched {
   #isLast = false;
   #readsAheadSoon = false;
   #openedAt = 0;
-  /** When a stream must have given something to a client that sends no more; 0 where it does. */
+  /** Until when a stream has to give something to a client that sends no more; 0 for no limit. */
   #quietDeadline = 0;
   /** The stream that is watched for that, and what it had given then. */
   #quietOf: Exchange | null = null;
@@ -111,7 +111,7 @@ export class Connection implements Receiver, Watched {
     });
   }
 
-  /** The address of the one who connected, or whom the PROXY protocol tells. */
+  /** The address of the peer, or the one that the PROXY header gives. */
   get remoteAddr(): Deno.Addr {
     return this.#remoteAddr;
   }
@@ -239,7 +239,7 @@ export class Connection implements Receiver, Watched {
     this.#readProxyHeader().then((isThere) => isThere ? this.#goOn() : this.#over(), this.#over);
   }
 
-  /** Nothing goes on any more, for the reason of `error` where that is no end as it has to be. */
+  /** Ends everything. `error` says why, unless this is a normal end. */
   readonly #over = (error?: unknown): void => {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -445,7 +445,7 @@ export class Connection implements Receiver, Watched {
     // After the last request of a connection nothing of it is read any more.
     const { protocol } = this;
     if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
-    // It must not be over before it is noted down: who waits for it would wait for it for ever.
+    // It must not finish before it is stored in `ahead`: whoever waits would never be woken.
     if (protocol.bufferedSize < READ_AHEAD_MAX) this.ahead = this.#keepReading();
   }
 
@@ -512,7 +512,7 @@ export class Connection implements Receiver, Watched {
   /** Reads and drops what is left of a body; else the connection ends. */
   async #drain(): Promise<void> {
     const { protocol, socket } = this;
-    // A client that waits for a 100 that it never got may send the body, or not.
+    // A client that still waits for 100 (Continue) may or may not send the body.
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
       !protocol.theyAreWaitingFor100Continue && !socket.isLost && !this.#bodyTimedOut;
     if (!mayGoOn) return this.#end();

@@ -322,7 +322,7 @@ export class Exchange {
     this.#flush();
   }
 
-  /** Sends a web response: with its length where that is known, and with no field that it has not. */
+  /** Sends a web response: with its length where that is known, and without a `Content-Type` of our own. */
   respondWith(response: Response): void | Promise<void> {
     if (this.isOver && this.#isTooLate()) return discardResponse(response);
     this.#checkOpen();

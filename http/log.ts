@@ -171,7 +171,7 @@ export class Log {
     if (this.#unwritten.length > 0) return;
     if (this.#dropped > 0) {
       this.#at = this.#end;
-      this.put(`WARNING: lines of the log that were dropped: ${this.#dropped}`);
+      this.put(`WARNING: ${this.#dropped} lines of the log were dropped`);
       this.#endLine();
       this.#dropped = 0;
     }

@@ -24,7 +24,7 @@ const namespace = Deno as unknown as
   & Record<symbol, { core?: Partial<Operations> } | undefined>;
 const core = namespace[namespace.internal ?? Symbol()]?.core;
 
-/** The operations; null where they are not what they were. */
+/** The operations; null where Deno has changed them. */
 export const operations: Operations | null =
   [core?.read, core?.write, core?.refOpPromise, core?.unrefOpPromise].every((it) =>
       typeof it === "function"

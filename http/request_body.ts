@@ -63,7 +63,7 @@ export class RequestBody {
   async readInto(buffer: Uint8Array): Promise<number | null> {
     this.#checkFree();
     if (!(buffer instanceof Uint8Array)) {
-      throw new TypeError("Cannot read the request's body into what is no Uint8Array: give one");
+      throw new TypeError("Cannot read the request's body: the buffer must be a Uint8Array");
     }
     if (buffer.length === 0) {
       throw new TypeError(

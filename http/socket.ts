@@ -59,8 +59,8 @@ export interface Receiver {
 let waiting: Socket[] = [];
 let waitingSince = 0;
 /**
- * Milliseconds that they wait for each other: handlers may take long. It is looked at for the first few, which
- * are all where that is so, and then for every fourth.
+ * Milliseconds that they wait for each other: handlers may take long. The clock is checked for the first few
+ * sockets, which are all of them where handlers are slow, and then for every fourth.
  */
 const WAIT_MAX = 2;
 const LOOK_EVERY = 4;
@@ -116,7 +116,7 @@ export class Socket {
     return this.#isClosed;
   }
 
-  /** Keeps the process alive while the connection is read, which is how it begins, or does not. */
+  /** Sets whether reading the connection keeps the process alive; it does if nothing was set. */
   setRef(isRef: boolean): void {
     this.#isRef = isRef;
     // Those of TLS have none.
@@ -269,7 +269,7 @@ export class Socket {
 
   #writeLarge(bytes: Uint8Array): void {
     let rest = bytes;
-    // Of what clients that take nothing wait for, no more is held than areas are kept.
+    // For clients that take nothing, no more is held than the pool keeps areas.
     if (this.#area !== null && !beginnings.isExhausted) {
       const beginning = bytes.subarray(0, COPIED_BEGINNING);
       this.#gather([beginning], beginning.length, beginnings);

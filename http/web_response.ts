@@ -57,7 +57,7 @@ const OF_ENCODING = new Set(["content-encoding", "content-length", "transfer-enc
 let found: Places | null | undefined = undefined;
 
 /**
- * Where they are; null where they are not what they were. Looked up for the first response: a server that
+ * Where they are; null where Deno has changed them. Looked up for the first response: a server that
  * sends none loads nothing of fetch for it.
  */
 function placesOfResponse(): Places | null {

@@ -76,7 +76,7 @@ export function resolveDependency<T, E extends AnyEvent>(
   dependency: Dependency<T, E>,
 ): Promise<T> {
   if (!(dependency instanceof Dependency)) {
-    throw new TypeError("Cannot use what is no dependency: depends(fn) makes one");
+    throw new TypeError("Cannot use the dependency: it must be one that depends(fn) has made");
   }
   // Another event is that of a handler which the dependency has triggered.
   const usedBy = making?.event === event ? making : null;

@@ -132,7 +132,7 @@ export class Dispatcher {
     this.checkIdle();
   }
 
-  /** Has those look that wait for events to be over. */
+  /** Has whoever waits for events to be over check again. */
   checkIdle(): void {
     if (this.#onLeave.size > 0) { for (const check of this.#onLeave) check(); }
   }

@@ -303,7 +303,7 @@ const REFUSED: [what: string, read: Read, why: string][] = [
   [
     "read() into an array of another kind",
     (ctx) => [ctx.read(new Uint16Array(2) as unknown as Uint8Array)],
-    "into what is no Uint8Array: give one",
+    "body: the buffer must be a Uint8Array",
   ],
 ];
 

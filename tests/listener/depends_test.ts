@@ -166,7 +166,7 @@ Deno.test("depends() refuses what is no function", () => {
 Deno.test("Event.use() refuses what is no dependency", async () => {
   const app = new Listener();
   app.onEvent("go", (event) => event.use((() => 1) as unknown as Dependency<number>));
-  const message = "Cannot use what is no dependency: depends(fn) makes one";
+  const message = "Cannot use the dependency: it must be one that depends(fn) has made";
   await assertRejects(() => app.triggerEvent("go"), TypeError, message);
 });
 
