@@ -6,6 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
+// @ts-types="npm:@types/ws@8"
 import { type WebSocket, WebSocketServer } from "ws";
 import { HTTPError, HTTPListener } from "../mod.ts";
 
@@ -90,6 +91,9 @@ app.startup(() => pinging = setInterval(ping, PING_EVERY));
 app.shutdown(() => {
   clearInterval(pinging);
   for (const client of chat.clients) client.close(1001);
+  // Those that do not answer would keep the process alive for as long as ws waits for them: half a minute.
+  const cut = setTimeout(() => chat.clients.forEach((client) => client.terminate()), 1_000);
+  Deno.unrefTimer(cut as unknown as number);
 });
 
 /** A connection as the stream of Node.js that ws works on. */

@@ -177,11 +177,11 @@ export class Connection implements Receiver, Watched {
   }
   #idleTurns = 0;
 
-  /** Ends the connection at once. */
+  /** Ends the connection at once, also one whose handler speaks another protocol. */
   abort(reason: unknown): void {
     this.#exchange?.event?.abort(reason);
     this.#exchange?.cancel(reason);
-    this.socket.close();
+    this.socket.cut();
   }
 
   /** Looks whether the client has kept what is waited for waiting too long. */

@@ -478,13 +478,23 @@ export class Socket {
     for (const { area } of this.#queue) area?.release();
     this.#area = null;
     this.#queue.length = this.queued = this.writeDeadline = 0;
+    this.#closeConn();
+    this.#drained?.promise.catch(() => {});
+    this.#drained?.reject(this.#lost());
+  }
+
+  /** Closes the connection at once, also where somebody else has it. */
+  cut(): void {
+    if (this.isHandedOver) this.#closeConn();
+    else this.close();
+  }
+
+  #closeConn(): void {
     try {
       this.conn.close();
     } catch {
       // It was closed from outside.
     }
-    this.#drained?.promise.catch(() => {});
-    this.#drained?.reject(this.#lost());
   }
 }
 

@@ -40,6 +40,18 @@ test(
   },
 );
 
+test("examples/websocket_chat.ts ends, though a client does not answer", NEEDS, async () => {
+  let client: RawClient;
+  await whileServing("websocket_chat.ts", async (addr) => {
+    client = await RawClient.connect(addr);
+    await client.send(handshake());
+    await client.until("\r\n\r\n");
+  }, PERMISSIONS);
+  // 1001 (RFC 6455 7.4.1), and no more.
+  assertEquals(await client!.gone(), "\x88\x02\x03\xe9");
+  client![Symbol.dispose]();
+});
+
 test("examples/websocket_chat.ts closes a connection with too long a message", NEEDS, async () => {
   await whileServing("websocket_chat.ts", async (addr) => {
     const [talkative, other] = [await connect(addr), await connect(addr)];

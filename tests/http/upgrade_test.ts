@@ -295,3 +295,17 @@ for (
     assertEquals(outcomes, [outcome]);
   });
 }
+
+test(
+  "stop() closes an upgraded connection whose handler goes on when the grace is over",
+  NET,
+  async () => {
+    using _errors = new ErrorLog();
+    const app = await serving(routes, { shutdownGrace: 0 });
+    using client = await RawClient.connect(app.addr);
+    await client.send(UPGRADE);
+    await client.until("\r\n\r\n");
+    await app.stop();
+    assertEquals(await client.rest(), "");
+  },
+);
