@@ -39,6 +39,7 @@ export class TestClient implements AsyncDisposable {
   readonly #stop: () => Promise<void>;
   // A client of its own: its connections end with it, and no other test has them.
   readonly #http: Deno.HttpClient = Deno.createHttpClient({});
+  readonly #closing = new AbortController();
   #closed: Promise<void> | null = null;
 
   /** @ignore Made by `testClient()`. */
@@ -62,7 +63,8 @@ export class TestClient implements AsyncDisposable {
     }
     // By itself "//a/b" would be the path "/b" of the host "a".
     const url = path.startsWith("/") ? this.url + path : new URL(path, this.url);
-    return fetch(url, { ...rest, headers, client: this.#http });
+    const signals = rest.signal ? [rest.signal, this.#closing.signal] : [this.#closing.signal];
+    return fetch(url, { ...rest, headers, client: this.#http, signal: AbortSignal.any(signals) });
   }
 
   /** Sends GET. */
@@ -95,12 +97,17 @@ export class TestClient implements AsyncDisposable {
     return this.fetch(path, { ...init, method: "DELETE" });
   }
 
-  /** Stops the application, its shutdown callbacks included, and closes the client's connections; once. */
+  /**
+   * Stops the application, its shutdown callbacks included, and closes the client's connections; once. What was not
+   * read of answers is lost.
+   */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
   }
 
   async #close(): Promise<void> {
+    // The application would wait until somebody takes an answer that nobody has read.
+    this.#closing.abort(new DOMException("The client was closed", "AbortError"));
     this.#http.close();
     await this.#stop();
   }

@@ -92,3 +92,12 @@ test("testClient() takes options and applications of whatever context", NET, asy
   await using client = await testClient(app, { maxBodySize: 3 });
   assertEquals((await client.post("/", { body: "1234" })).status, 413);
 });
+
+test("TestClient.close() does not wait for an answer that nobody reads", NET, async () => {
+  const app = new HTTPListener();
+  app.onEvent("GET:/", ({ ctx }) => ctx.response(200, new Uint8Array(16 * 1024 * 1024)));
+  const client = await testClient(app, { shutdownGrace: 2 ** 31 - 1 });
+  const { body } = await client.get("/");
+  await client.close();
+  await assertRejects(() => new Response(body).bytes(), DOMException, "The client was closed");
+});
