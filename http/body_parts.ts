@@ -1,6 +1,7 @@
 // The parts of a response's body, as its producer gives them.
 
 import { Chunks } from "./response_body.ts";
+import { beginTurn } from "./turn.ts";
 
 /** A part, text or bytes. */
 export type Part = Uint8Array | string;
@@ -10,37 +11,6 @@ export type Part = Uint8Array | string;
  * `ReadableStream` 2, one behind two transformers up to 9.
  */
 const TURNS_AT_HAND = 10;
-
-/** Milliseconds in which streams go on before the event loop looks for what has come: all others wait as long. */
-const TURN_MAX = 20;
-
-/** Resolves when the event loop has looked, after a stream went on first. */
-let turn: Promise<void> | null = null;
-let turnBegan = 0;
-
-function beginTurn(): void {
-  turnBegan = performance.now();
-  // With a callback of `setImmediate()` to run the event loop has something to do, and looks only now and then.
-  turn = new Promise((resolve) =>
-    setTimeout(() => {
-      turn = null;
-      resolve();
-    }, 0)
-  );
-}
-
-/**
- * Whether streams have gone on for so long that they must let others go on. A producer that has all at hand and a
- * client that takes it at once would keep them waiting: a write that ends at once does not end the turn.
- */
-export function isTurnLong(): boolean {
-  return turn !== null && performance.now() - turnBegan > TURN_MAX;
-}
-
-/** Waits until the event loop has looked for what has come. */
-export function nextTurn(): Promise<void> | null {
-  return turn;
-}
 
 /** Takes the parts of one body, one after the other. */
 export class BodyParts {
@@ -67,7 +37,7 @@ export class BodyParts {
   async ask(): Promise<boolean> {
     this.#isSettled = this.#hasFailed;
     if (this.#isSettled) return true;
-    if (turn === null) beginTurn();
+    beginTurn();
     try {
       Promise.resolve(this.#producer.next()).then(this.#gave, this.#failed);
     } catch (error) {
@@ -112,7 +82,8 @@ export class BodyParts {
 
   /** Tells the producer that it is given up. One that hangs takes notice when it goes on. */
   cancel(): void {
-    this.#producer.return?.().then(ignore, ignore);
+    // TypeScript has it return a promise, and JavaScript whatever.
+    Promise.try(() => this.#producer.return?.()).catch(ignore);
   }
 }
 

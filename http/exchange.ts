@@ -2,7 +2,7 @@
 
 import * as h11 from "../h11.ts";
 import type { AnyEvent, Context, Route } from "../listener.ts";
-import { BodyParts, isTurnLong, nextTurn } from "./body_parts.ts";
+import { BodyParts } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
 import { reasonPhrase } from "./http_error.ts";
 import { formatAddr, logError } from "./log.ts";
@@ -29,6 +29,7 @@ import {
 } from "./response_head.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf } from "./target.ts";
+import { isTurnLong, nextTurn } from "./turn.ts";
 import { checkResponse, type FieldsAndType, fieldsOf, takeWhole } from "./web_response.ts";
 
 /** What an upgraded connection is handed over as. */

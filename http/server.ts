@@ -8,6 +8,7 @@ import { type Counters, newCounters } from "./counters.ts";
 import { bind } from "./listen.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
+import { look } from "./turn.ts";
 
 /** Milliseconds to wait at most before accepting again after a failure: twice as long each time, up to a bound. */
 const ACCEPT_PAUSE = 5;
@@ -149,9 +150,9 @@ export class Server implements ConnectionHost {
 
   /** Closes the connection that is idle longest; where none is, waits for one to end or become idle. */
   async #makeRoom(): Promise<void> {
-    // One turn of the event loop, in which what has come is read: else those that flood the server with
-    // connections would have all others shed before their requests are looked at.
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    // What has come is read before: else those that flood the server with connections would have all others shed
+    // before their requests are looked at.
+    await look();
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
       this.#shed();

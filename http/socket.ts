@@ -8,6 +8,7 @@ import { Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
 import { logError } from "./log.ts";
 import { operations, ridOf } from "./operations.ts";
+import { haveLooked, lookBeforeRead } from "./turn.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
 const IDLE_BUFFER = 1024;
@@ -22,6 +23,9 @@ const COPY_MAX = 16 * 1024;
  * for that, and waits for the rest (1 MiB from memory: a quarter more responses per second).
  */
 const COPIED_BEGINNING = 64 * 1024;
+
+/** TLS gives what it has decrypted, in parts: one of so many bytes may be followed by another at once. */
+const TLS_PART = 4 * 1024;
 
 /** Bytes of the area for the small pieces of all connections. */
 const AREA = 64 * 1024;
@@ -72,15 +76,18 @@ export class Socket {
   readonly #rid: number;
   readonly #clock: Clock;
   readonly #writeTimeout: number;
+  readonly #isTls: boolean;
   /** When the peer must have taken some of what was written; 0 while nothing waits for it. */
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
   #idleSize = IDLE_BUFFER;
   /** Whether a read of the system is under way. */
   #isReading = false;
+  /** The last read has left something, perhaps: the next one ends at once. */
+  #mayHaveMore = false;
   /** What it reads into. */
   #into: Uint8Array = this.#buffer;
-  /** Its operation, or that of the last read. */
+  /** Its operation, or that of the last read; null before it begins. */
   #operation: Promise<number | null> | null = null;
   /** Who is told what it brings, where that was not promised. */
   #receiver: Receiver | null = null;
@@ -107,6 +114,7 @@ export class Socket {
   constructor(conn: Deno.Conn, clock: Clock, writeTimeout: number) {
     this.conn = conn;
     this.#rid = ridOf(conn);
+    this.#isTls = "handshake" in conn;
     this.#clock = clock;
     this.#writeTimeout = writeTimeout;
   }
@@ -127,15 +135,23 @@ export class Socket {
   }
 
   #refOperation(): void {
-    if (this.#rid < 0) return;
-    if (this.#isRef) operations!.refOpPromise(this.#operation!);
-    else operations!.unrefOpPromise(this.#operation!);
+    if (this.#rid < 0 || this.#operation === null) return;
+    if (this.#isRef) operations!.refOpPromise(this.#operation);
+    else operations!.unrefOpPromise(this.#operation);
   }
 
   /** Begins a read. */
   #read(into: Uint8Array): void {
     this.#isReading = true;
     this.#into = into;
+    const look = this.#mayHaveMore ? lookBeforeRead() : null;
+    if (look === null) return this.#beginOperation();
+    this.#operation = null;
+    look.then(() => this.#beginOperation());
+  }
+
+  #beginOperation(): void {
+    const into = this.#into;
     const operation = this.#rid < 0 ? this.conn.read(into) : operations!.read(this.#rid, into);
     this.#operation = operation;
     if (!this.#isRef) this.#refOperation();
@@ -146,6 +162,8 @@ export class Socket {
     this.#isReading = false;
     const count = result ?? 0;
     const into = this.#into;
+    if (!this.#mayHaveMore) haveLooked();
+    this.#mayHaveMore = count === into.length || (this.#isTls && count >= TLS_PART);
     if (into.length < count) {
       this.close();
       return this.#cannotRead(transferred(TRANSFERRED_READ));

@@ -1,6 +1,7 @@
 // The programs of ../soak in short: what they take minutes for, in seconds.
 
 import { assert, assertEquals } from "@std/assert";
+import { latin1, RawClient } from "../http/raw_client.ts";
 import { test } from "../needs.ts";
 import { fuzzConnections } from "../soak/connection_fuzz.ts";
 import { idleConnections } from "../soak/idle_connections.ts";
@@ -53,6 +54,51 @@ test(
 );
 
 test(
+  "a client that sends bodies as fast as they are read does not keep others waiting",
+  PROCESS,
+  async () => {
+    await using server = await ServerProcess.start();
+    const conn = await Deno.connect(server);
+    const chunks = "1\r\na\r\n".repeat(100_000);
+    const upload = latin1(
+      `POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`,
+    );
+    const flooding = (async () => {
+      for (;;) await writeAll(conn, upload);
+    })().catch(() => {});
+    const area = new Uint8Array(1024 * 1024);
+    const answered = (async () => {
+      while (await conn.read(area) !== null);
+    })().catch(() => {});
+    for (let i = 0; i < 10; i++) {
+      const { took } = await server.ask();
+      assert(took < 1_000, `it took ${took} ms`);
+    }
+    conn.close();
+    await Promise.all([flooding, answered]);
+  },
+);
+
+test(
+  "a burst of requests past maxConnections is answered, each in its turn",
+  PROCESS,
+  async () => {
+    await using server = await ServerProcess.start({ maxConnections: 10 });
+    const clients: RawClient[] = [];
+    for (let i = 0; i < 30; i++) {
+      const client = await RawClient.connect(server);
+      await client.send("GET /wait/100 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+      clients.push(client);
+    }
+    const statuses = await Promise.all(clients.map(async (client) => {
+      using answered = client;
+      return (await answered.response()).status;
+    }));
+    assertEquals(statuses, Array(30).fill(200));
+  },
+);
+
+test(
   "clients that leave at every byte, and 2,000 that reset at once, leave nothing behind",
   { ...PROCESS, programs: ["/bin/sh", PYTHON] },
   async () => {
@@ -84,3 +130,7 @@ test("an idle connection holds less than 7 KiB in the heap", PROCESS, async () =
   const { heap } = await idleConnections(500, 1_000);
   assert(heap < 7 * 1024, `${Math.round(heap)} bytes`);
 });
+
+async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+}

@@ -1,0 +1,63 @@
+// How long the event loop has not looked at what has come over other connections. A read of what is there already
+// ends at once, and so does a write that the client takes: neither ends the turn, and a client that sends or takes
+// fast enough would keep all others waiting.
+
+/** Milliseconds that connections are served before the event loop looks for what else has come. */
+const TURN_MAX = 20;
+
+/** Resolves when the event loop has looked. */
+export function look(): Promise<void> {
+  // With a callback of `setImmediate()` to run the event loop has something to do, and looks only now and then.
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+// --- Streams that are sent: each part may be at hand, and taken at once ------------------------------
+
+/** Resolves after a stream went on first in this turn; null before. */
+let turn: Promise<void> | null = null;
+let turnBegan = 0;
+
+/** A stream goes on. */
+export function beginTurn(): void {
+  if (turn !== null) return;
+  turnBegan = performance.now();
+  turn = look();
+  turn.then(() => turn = null);
+}
+
+/** Whether streams have gone on for so long that they must let others go on. */
+export function isTurnLong(): boolean {
+  return turn !== null && performance.now() - turnBegan > TURN_MAX;
+}
+
+/** Waits until the event loop has looked. */
+export function nextTurn(): Promise<void> | null {
+  return turn;
+}
+
+// --- Reads: what they bring may be there already -----------------------------------------------------
+//
+// That is so where the one before took all that there was room for. Others wait, and the loop looks meanwhile.
+
+/** When the loop looked, or a read first began after it whose bytes may be there; 0 for none. */
+let since = 0;
+let lookBeforeReads: Promise<void> | null = null;
+
+/** A read had to wait for what it has brought. */
+export function haveLooked(): void {
+  since = 0;
+}
+
+/** A read begins whose bytes may be there. @returns What it has to wait for, where nobody has looked for long. */
+export function lookBeforeRead(): Promise<void> | null {
+  if (lookBeforeReads !== null) return lookBeforeReads;
+  const now = Date.now();
+  if (since === 0) since = now;
+  if (now - since <= TURN_MAX) return null;
+  lookBeforeReads = look();
+  lookBeforeReads.then(() => {
+    lookBeforeReads = null;
+    since = Date.now();
+  });
+  return lookBeforeReads;
+}
