@@ -514,14 +514,17 @@ export class Exchange {
     this.connection.socket.flushSoon();
   }
 
-  /** Whether the handler is over, and was answered for: its client has got a 500 already. */
+  /** Whether the handler did not answer in time, and was answered for, or has nobody to answer any more. */
   #isTooLate(): boolean {
-    if (!(this.error instanceof NoResponse)) return false;
-    logError(
-      `Cannot answer ${this.label} any more: its handler ended before, without a response; ` +
-        "await or return what leads to ctx.response()",
-    );
-    return true;
+    const why = this.error instanceof NoResponse
+      ? "its handler ended before, without a response; await or return what leads to ctx.response()"
+      : this.event?.isTimedOut
+      ? "handlerTimeout was over before; event.signal tells when"
+      : this.status === 0
+      ? "its connection was closed before; event.signal tells when"
+      : null;
+    if (why !== null) logError(`Cannot answer ${this.label} any more: ${why}`);
+    return why !== null;
   }
 
   #checkOpen(): void {

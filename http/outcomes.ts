@@ -2,7 +2,7 @@
 // has begun to send is waited for, and what failed is logged and answered.
 
 import type * as h11 from "../h11.ts";
-import { type EventTask, TimeoutError } from "../listener.ts";
+import type { EventTask, TimeoutError } from "../listener.ts";
 import type { HTTPContext } from "./context.ts";
 import { type Exchange, NoResponse } from "./exchange.ts";
 import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
@@ -92,10 +92,9 @@ export class Outcomes<C extends HTTPContext> {
     // Each of the hooks around a request comes to know of a stream that failed.
     const isKnown = error !== undefined && exchange.error === error;
     exchange.error ??= error;
-    // The event's own timeout aborts its signal with the error it fails with.
-    if (error instanceof TimeoutError && event?.signal.reason === error) {
+    if (event !== null && event.isTimedOut && event.error === error) {
       exchange.connection.host.counters.handlerTimeouts++;
-      logError(`Cannot answer ${exchange.label}: ${error.message}`);
+      logError(`Cannot answer ${exchange.label}: ${(error as TimeoutError).message}`);
       error = new HTTPError(503, undefined, { cause: error });
     } else if (error instanceof NoResponse) {
       logError(`Cannot answer ${exchange.label}: ${error.why}`);

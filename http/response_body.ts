@@ -63,8 +63,8 @@ export function checkBody(body: unknown): void {
 /** Tells the source of a body that nobody reads it, where it has one. */
 export function discard(body: ResponseBody): void {
   if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
-  if (body instanceof ReadableStream) void body.cancel().catch(() => {});
-  else void body[Symbol.asyncIterator]().return?.()?.then(undefined, () => {});
+  if (body instanceof ReadableStream) void body.cancel().catch(ignore);
+  else void Promise.try(() => body[Symbol.asyncIterator]().return?.()).catch(ignore);
 }
 
 /** Tells the producer of a response that it is not sent. */

@@ -128,7 +128,7 @@ export class Dispatcher {
       this.#takeOut(entry);
       entry.place = GIVEN_UP;
     }
-    for (const { event } of left) event.abort(reason);
+    for (const { event } of left) giveUp(event, reason);
     this.checkIdle();
   }
 
@@ -208,6 +208,13 @@ export class Dispatcher {
       }
     });
   }
+}
+
+/** Aborts an event that nobody waits for any more, not for its timeout either: `event.ts` says how. */
+let giveUp: (event: AnyEvent, reason: unknown) => void;
+
+export function setGiveUp(how: typeof giveUp): void {
+  giveUp = how;
 }
 
 /** The dispatcher of a listener: `listener.ts` says how, which alone sees it. */

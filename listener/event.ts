@@ -18,6 +18,7 @@ import {
   dispatcherOf,
   type Hooks,
   type InFlight,
+  setGiveUp,
 } from "./dispatcher.ts";
 import {
   contextDropped,
@@ -42,6 +43,7 @@ class Extras {
   abort: { reason: unknown } | null = null;
   timeout: number | undefined = undefined;
   timer: ReturnType<typeof setTimeout> | undefined = undefined;
+  isTimedOut = false;
 }
 
 /** What an event is made with. */
@@ -111,6 +113,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
 
   static {
     runEvent = (event) => event.#run();
+    setGiveUp((event, reason) => {
+      event.abort(reason);
+      event.#clearTimer();
+    });
   }
 
   /** @ignore Made by `Context.newEvent()`. */
@@ -161,6 +167,11 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   /** Whether the event is done: those who wait for it have been woken. */
   get isDone(): boolean {
     return this.#isDone;
+  }
+
+  /** Whether the event failed as its own `timeout` was over: `error` is a {@linkcode TimeoutError}. */
+  get isTimedOut(): boolean {
+    return this.#extras !== null && this.#extras.isTimedOut;
   }
 
   /** Whether the event is done when its handler and the after hooks are over. */
@@ -307,6 +318,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
       this.#extra.timer = setTimeout(() => {
         const message = `Cannot finish ${describe(this)}: not over after ${timeout} ms`;
         const error = new TimeoutError(message);
+        this.#extra.isTimedOut = true;
         this.abort(error);
         this.#fail(task, dispatcher, dispatcher.hooks, error);
       }, timeout);

@@ -331,3 +331,63 @@ test("handlerTimeout answers 503 and aborts the event's signal", NET, async () =
   await client.send(GET);
   assertEquals((await client.response()).body, "Welcome!");
 });
+
+test(
+  "handlerTimeout answers 503 to a client that has closed its sending half, too",
+  NET,
+  async () => {
+    using log = new ErrorLog();
+    const hasLeft = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ signal }) => {
+        signal.addEventListener("abort", () => hasLeft.resolve());
+        return new Promise(() => {});
+      });
+    }, { handlerTimeout: 200 });
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET);
+    await client.closeWrite();
+    await hasLeft.promise;
+    assertEquals((await client.response()).status, 503);
+    assertEquals(app.counters.handlerTimeouts, 1);
+    assertEquals(log.entries.length, 1);
+  },
+);
+
+test("an answer after handlerTimeout is logged, and fails nothing", NET, async () => {
+  using log = new ErrorLog();
+  const late = Promise.withResolvers<unknown>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx, signal }) =>
+      new Promise<void>((resolve) => {
+        signal.addEventListener("abort", () =>
+          setTimeout(() => {
+            late.resolve(ctx.response(200, "late"));
+            resolve();
+          }));
+      }));
+  }, { handlerTimeout: 1 });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  assertEquals((await client.response()).status, 503);
+  assertEquals(await late.promise, undefined);
+  assertEquals(
+    log.entries.at(-1),
+    'Cannot answer "GET /" any more: handlerTimeout was over before; event.signal tells when',
+  );
+});
+
+// The tests themselves fail where a timer is left.
+test("stop() leaves no handlerTimeout of a handler that it gives up", NET, async () => {
+  const isAsked = Promise.withResolvers<void>();
+  const app = await serving((app) => {
+    app.onEvent("GET:/", () => {
+      isAsked.resolve();
+      return new Promise(() => {});
+    });
+  }, { handlerTimeout: HOUR, shutdownGrace: 0 });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await isAsked.promise;
+  await app.stop();
+});
