@@ -53,7 +53,7 @@ export interface ConnectionHost {
   readonly logAnswer: (exchange: Exchange) => void;
   /** A connection waits for a request. */
   becameIdle(): void;
-  /** A connection has ended. */
+  /** A connection has ended; its handler may go on, and then it is told again. */
   ended(connection: Connection): void;
   /** Logs why a client was not served, in one line. */
   logRefusal(line: string): void;
@@ -487,6 +487,9 @@ export class Connection implements Receiver, Watched {
       if (socket.isHandedOver) return;
       const reason = this.#clientLeft();
       if (this.#isHandling) this.#exchange!.cancel(reason);
+      // A handler that goes on keeps no descriptor, and no place of another client.
+      socket.close();
+      this.host.ended(this);
     } finally {
       this.ahead = this.#reading = null;
     }

@@ -27,7 +27,13 @@ import { allowed, route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { shown } from "./shown.ts";
 import { isResponse } from "./web_response.ts";
-import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "./workers.ts";
+import {
+  CANNOT_LISTEN,
+  isWorker,
+  onSupervisorStop,
+  superviseWorkers,
+  workerCommand,
+} from "./workers.ts";
 
 /**
  * Runs around a request: see {@linkcode HTTPListener.aroundRequest}.
@@ -358,7 +364,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
     } catch (error) {
       if (!(error instanceof ListenError)) throw error;
       logError(`ERROR: ${error.message}`);
-      Deno.exit(1);
+      Deno.exit(isWorker() ? CANNOT_LISTEN : 1);
     } finally {
       unwatch();
     }

@@ -132,8 +132,8 @@ export class Server implements ConnectionHost {
   }
 
   ended(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return;
     const address = addressOf(connection.socket.conn);
-    this.#connections.delete(connection);
     this.counters.open--;
     const left = this.#perAddress.get(address)! - 1;
     if (left === 0) this.#perAddress.delete(address);

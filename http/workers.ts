@@ -13,6 +13,9 @@ const SUPERVISOR = "TINY_LISTENER_SUPERVISOR";
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 type Signal = keyof typeof SIGNALS;
 
+/** The exit status of a worker that cannot listen on its address: others could not either. */
+export const CANNOT_LISTEN = 78;
+
 /** What is supervised: options of {@linkcode superviseWorkers}. */
 export interface SupervisorOptions {
   /** The program of a worker, and its arguments. */
@@ -27,7 +30,7 @@ export interface SupervisorOptions {
  * For programs that supervise others; a server that is to run in several processes has the option `workers`.
  *
  * Runs workers until SIGINT or SIGTERM; one that ends before, in whatever way, is started again after a
- * while. They get the signal as the end of their standard input, and all the time they take; a second
+ * while. Where the first ones end with status 78, as they do that cannot listen on their address, all end. They get the signal as the end of their standard input, and all the time they take; a second
  * signal kills them.
  *
  * @example
@@ -96,26 +99,36 @@ class Supervisor {
     const backoff = new Backoff();
     const { signal } = this.#stop;
     let life = this.#live(worker);
-    for (;;) {
+    for (let isFirst = true;; isFirst = false) {
       const startedAt = performance.now();
-      const end = await life;
+      const { how, code } = await life;
       if (signal.aborted) return;
+      // One that is started for another may find the address free again.
+      if (isFirst && code === CANNOT_LISTEN) return this.#giveUp();
       const delay = backoff.next(performance.now() - startedAt);
-      this.#options.log(`WARNING: ${end}; starting another in ${delay} ms`);
+      this.#options.log(`WARNING: ${how}; starting another in ${delay} ms`);
       await pause(delay, signal);
       if (signal.aborted) return;
-      life = this.#live().catch((error) => error.message);
+      life = this.#live().catch((error) => ({ how: error.message, code: 1 }));
     }
   }
 
-  /** Waits for the end of a worker, a new one if not given. @returns How it ended. */
-  async #live(worker = this.#start()): Promise<string> {
+  /** Waits for the end of a worker, a new one if not given. @returns How it ended, and with which status. */
+  async #live(worker = this.#start()): Promise<{ how: string; code: number }> {
     const { success, signal, code } = await worker.status;
     this.#running.delete(worker);
     // By these signals it ends before it listens to them: that is clean, too.
     const isClean = success || signal !== null && signal in SIGNALS;
     if (this.#stop.signal.aborted && !isClean) this.#status ||= 1;
-    return `worker ${worker.pid} ended ${signal === null ? `with status ${code}` : `by ${signal}`}`;
+    const how = signal === null ? `with status ${code}` : `by ${signal}`;
+    return { how: `worker ${worker.pid} ended ${how}`, code };
+  }
+
+  /** Ends with the others: none can do what it is for. */
+  #giveUp(): void {
+    this.#status = 1;
+    this.#stop.abort();
+    for (const worker of this.#running) askToEnd(worker);
   }
 
   #onSignal(signal: Signal): void {
@@ -124,8 +137,7 @@ class Supervisor {
     if (isSecond) this.#status = 128 + SIGNALS[signal];
     for (const worker of this.#running) {
       if (isSecond) kill(worker);
-      // A worker that has just ended has closed it already.
-      else worker.stdin.close().catch(() => {});
+      else askToEnd(worker);
     }
   }
 }
@@ -158,6 +170,11 @@ function onSignal(signal: Signal, listener: () => void): () => void {
     // Windows has no SIGTERM.
     return () => {};
   }
+}
+
+function askToEnd(worker: Deno.ChildProcess): void {
+  // A worker that has just ended has closed it already.
+  worker.stdin.close().catch(() => {});
 }
 
 function kill(worker: Deno.ChildProcess): void {

@@ -255,6 +255,37 @@ test("maxConnections sheds a connection that becomes idle while another waits", 
   assertEquals(await busy.rest(), "");
 });
 
+test(
+  "maxConnections gives the place of a client that has reset its connection to another",
+  { permissions: ["net", "run"] },
+  async () => {
+    const goOn = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      routes(app);
+      app.onEvent("GET:/hints", async ({ ctx }) => {
+        ctx.informational(103, { Link: "</style.css>" });
+        await goOn.promise;
+        ctx.response(200);
+      });
+    }, { maxConnections: 1, shutdownGrace: 0 });
+    // The system resets the connections of a process that is killed, where bytes were not read.
+    await using client = new Program(
+      "eval",
+      `const conn = await Deno.connect({ port: ${app.addr.port} });
+      await conn.write(new TextEncoder().encode(${JSON.stringify(GET.replace("/", "/hints"))}));
+      await conn.read(new Uint8Array(1));
+      console.log("reading");
+      await new Promise(() => setInterval(() => {}, 1_000));`,
+    );
+    await client.nextLine();
+    client.signal("SIGKILL");
+    using next = await RawClient.connect(app.addr);
+    assertEquals(await ask(next), "Welcome!");
+    assertEquals(app.counters.open, 1);
+    goOn.resolve();
+  },
+);
+
 test("maxConnections has a new connection wait for one that ends", NET, async () => {
   let slow!: ReturnType<typeof routes>;
   await using app = await serving((app) => slow = routes(app), {

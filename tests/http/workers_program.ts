@@ -26,6 +26,7 @@ function work(): void {
     if (behaviour !== "hangs") clearInterval(going);
   });
   if (behaviour === "crashes") Deno.exit(1);
+  if (behaviour === "cannot listen") Deno.exit(78);
   if (behaviour === "unwatches") {
     clearInterval(going);
     unwatch();

@@ -79,6 +79,15 @@ test("superviseWorkers() waits longer each time a worker dies at once", RUN, asy
   }
 });
 
+test(
+  "superviseWorkers() ends with status 1 where its first workers cannot listen",
+  RUN,
+  async () => {
+    const { code, stdout } = await run(...SUPERVISE, "cannot listen", "2");
+    assertEquals([code, stdout], [1, "all ended\n"]);
+  },
+);
+
 test("superviseWorkers() tries again where a worker cannot be started", {
   permissions: ["read", "run", "write"],
 }, async () => {
