@@ -21,7 +21,10 @@ export interface AccessLogEntry {
   readonly httpVersion: string;
   /** The response's status. */
   readonly status: number;
-  /** How many bytes of the response's body were sent, without framing. */
+  /**
+   * How many bytes of the response's body were sent, without framing. A body that was there whole counts when it is
+   * handed to the system, also where its client does not take all of it.
+   */
   readonly bytes: number;
   /** Milliseconds from the request's head to the end of the response. */
   readonly duration: number;

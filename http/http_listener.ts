@@ -3,7 +3,9 @@
 
 import type * as h11 from "../h11.ts";
 import {
+  type BuiltinConverters,
   type ContextClass,
+  type Converter,
   type Event,
   type EventHook,
   type FoundRoute,
@@ -68,7 +70,8 @@ export type RequestHook<C extends HTTPContext = HTTPContext> = (
  * assertEquals(await response.text(), "Hello, bob!");
  * ```
  */
-export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<C> {
+export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConverters>
+  extends Listener<C, T> {
   readonly #settings: Settings;
   #server: Server | null = null;
   #counters: Counters = newCounters();
@@ -138,6 +141,39 @@ export class HTTPListener<C extends HTTPContext = HTTPContext> extends Listener<
   /** What the server has counted since it began to listen the last time. */
   get counters(): Readonly<Counters> {
     return this.#counters;
+  }
+
+  /**
+   * As {@linkcode Listener.setContextClass}.
+   *
+   * ```ts
+   * import { HTTPContext, HTTPListener } from "@tiny/listener/http";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class AppContext extends HTTPContext {
+   *   user = "nobody";
+   * }
+   *
+   * const app = new HTTPListener().setContextClass(AppContext);
+   * app.beforeEvent(({ ctx }) => {
+   *   ctx.user = ctx.headers.get("x-user") ?? ctx.user;
+   * });
+   * app.onEvent("GET:/", ({ ctx }) => ctx.response(200, ctx.user));
+   * assertEquals(await (await app.fetch("/")).text(), "nobody");
+   * ```
+   */
+  override setContextClass<D extends C>(cls: ContextClass<D>): HTTPListener<D, T> & this {
+    return super.setContextClass(cls) as unknown as HTTPListener<D, T> & this;
+  }
+
+  /** As {@linkcode Listener.addConverter}. */
+  override addConverter<N extends string, V>(
+    name: N,
+    converter: Converter<V>,
+  ): HTTPListener<C, T & { [K in N]: V }> & this {
+    return super.addConverter(name, converter) as unknown as
+      & HTTPListener<C, T & { [K in N]: V }>
+      & this;
   }
 
   /** Sets options anew, for a command line: of effect when the server starts next. */

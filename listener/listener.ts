@@ -125,10 +125,26 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     return this.#contexts;
   }
 
-  /** Makes the contexts of this listener instances of `cls`, a subclass of `Context`. */
-  setContextClass(cls: ContextClass<C>): this {
+  /**
+   * Makes the contexts of this listener instances of `cls`, a subclass of `Context`. Their type is known to what is
+   * registered on the listener returned, which is this one.
+   *
+   * ```ts
+   * import { Context, Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Session extends Context {
+   *   greetings = 0;
+   * }
+   *
+   * const app = new Listener().setContextClass(Session);
+   * app.onEvent("hello", ({ ctx }) => ++ctx.greetings);
+   * assertEquals(await app.triggerEvent("hello"), 1);
+   * ```
+   */
+  setContextClass<D extends C>(cls: ContextClass<D>): Listener<D, T> & this {
     this.#ContextClass = cls;
-    return this;
+    return this as unknown as Listener<D, T> & this;
   }
 
   /**
@@ -498,13 +514,19 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
 
   // --- Life -------------------------------------------------------------------------------------
 
-  /** Runs `hook` when the listener starts, before it listens. */
+  /**
+   * Runs `hook` when the listener starts, before it listens: one after the other, in the order of registration. Where
+   * one throws, those that follow are not run, nor are the `shutdown()` callbacks.
+   */
   startup(hook: LifecycleHook): void {
     errors.checkFunction(hook, "Cannot call startup(): the hook");
     this.#lifecycle.startup.push(hook);
   }
 
-  /** Runs `hook` when the listener stops, after its events are over; also where another one throws. */
+  /**
+   * Runs `hook` when the listener stops, after its events are over: in the order of registration, also where another
+   * one throws, and where `listen()` has failed.
+   */
   shutdown(hook: LifecycleHook): void {
     errors.checkFunction(hook, "Cannot call shutdown(): the hook");
     this.#lifecycle.shutdown.push(hook);

@@ -21,8 +21,7 @@ export function createApp({ users, adminToken }: Parts): HTTPListener {
   app.onEvent("GET:/users", () => Response.json(users.all()));
 
   app.onEvent("GET:/users/<id:int>", ({ ctx, params }) => {
-    const user = users.get(params.id);
-    if (user === null) ctx.throw404(`No user has the id ${params.id}`);
+    const user = users.get(params.id) ?? ctx.throw404(`No user has the id ${params.id}`);
     return Response.json(user);
   });
 

@@ -2,6 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import {
+  type BuiltinConverters,
+  Context,
   depends,
   type Event,
   type Handler,
@@ -148,4 +150,36 @@ Deno.test("what a client sends is unknown until it was checked", () => {
     // @ts-expect-error an object is no body
     ctx.response(200, { a: 1 });
   });
+});
+
+Deno.test("HTTPListener.setContextClass() tells the class to all that is registered after", async () => {
+  const app = new HTTPListener({ accessLog: false }).setContextClass(AppContext);
+  app.aroundRequest((ctx, next) => {
+    ctx.user = "alice";
+    return next();
+  });
+  app.onEvent("GET:/", ({ ctx }) => {
+    true satisfies Same<typeof ctx, AppContext>;
+    return ctx.response(200, ctx.requireUser());
+  });
+  // @ts-expect-error it is no context of requests
+  app.setContextClass(Context);
+  app.setContextClass(AppContext);
+  assertEquals(await (await app.fetch("/")).text(), "alice");
+});
+
+Deno.test("routes in a function of their own know the converters of the application", async () => {
+  type Converters = BuiltinConverters & { date: Date };
+  function addRoutes(app: HTTPListener<AppContext, Converters>): void {
+    app.onEvent("GET:/<day:date>/<n:int>", ({ ctx, params }) => {
+      true satisfies Same<typeof params, { day: Date; n: number }>;
+      return ctx.response(200, `${params.day.getUTCFullYear()} ${params.n} ${ctx.user}`);
+    });
+  }
+  const app = new HTTPListener()
+    .setContextClass(AppContext)
+    .addConverter("date", { regex: /\d+-\d+-\d+/, parse: (text) => new Date(text) });
+  addRoutes(app);
+  app.use(inspector()).use(telemetry());
+  assertEquals(await (await app.fetch("/2026-11-29/1")).text(), "2026 1 null");
 });
