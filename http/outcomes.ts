@@ -28,12 +28,16 @@ export class Outcomes<C extends HTTPContext> {
 
   /** Does what is left to do when a handler is over. */
   settle(exchange: Exchange, { event, status, reason }: EventTask): void | Promise<void> {
-    if (status === "rejected") return this.fail(exchange, reason);
     const { error, result, route } = event;
+    const hasFailed = status === "rejected" || error !== undefined;
+    // It is that of a handler whose after hook has failed.
+    if (hasFailed && isResponse(result)) discardResponse(result);
+    if (status === "rejected") return this.fail(exchange, reason);
     // An error hook took it, and answered nothing.
-    if (error !== undefined && !exchange.isResponded) return this.fail(exchange, error);
-    if (result === undefined && exchange.isAnswered) return;
-    return this.conclude(exchange, result, () => `handler of route "${route.name}"`);
+    if (hasFailed && !exchange.isResponded) return this.fail(exchange, error);
+    const given = hasFailed ? undefined : result;
+    if (given === undefined && exchange.isAnswered) return;
+    return this.conclude(exchange, given, () => `handler of route "${route.name}"`);
   }
 
   /**

@@ -44,6 +44,8 @@ class Extras {
   timeout: number | undefined = undefined;
   timer: ReturnType<typeof setTimeout> | undefined = undefined;
   isTimedOut = false;
+  /** It failed before it was done, and so has no result for those who wait. */
+  hasFailed = false;
 }
 
 /** What an event is made with. */
@@ -115,7 +117,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     runEvent = (event) => event.#run();
     setGiveUp((event, reason) => {
       event.abort(reason);
-      event.#clearTimer();
+      const timer = event.#extras?.timer;
+      if (timer !== undefined) unref(timer);
     });
   }
 
@@ -203,10 +206,18 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
       );
     }
     this.result = result;
+    this.#becomeDone(dispatcherOf(this.listener));
+  }
+
+  #becomeDone(dispatcher: Dispatcher): void {
     this.#isDone = true;
-    const dispatcher = dispatcherOf(this.listener);
     dispatcher.notifyDone(this);
     if (this.#phase === "over") this.#leave(dispatcher);
+  }
+
+  /** What those get who wait for the event. */
+  get #outcome(): unknown {
+    return this.#extras !== null && this.#extras.hasFailed ? undefined : this.result;
   }
 
   /**
@@ -233,7 +244,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    */
   waitUntilDone(timeout?: number): Promise<unknown> {
     const { ctx } = this;
-    if (this.#isDone) return Promise.resolve(this.result);
+    if (this.#isDone) return Promise.resolve(this.#outcome);
     if (!ctx.isAlive) return handled(Promise.reject(contextDropped(ctx.cid)));
     const detail = (): string => `Cannot wait for ${describe(this)}: not done`;
     try {
@@ -241,12 +252,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
         { timeout, describe: detail },
         ({ resolve, reject }) =>
           dispatcherOf(ctx.listener).watch(ctx, {
-            done: (event) => event === this && resolve(this.result),
+            done: (event) => event === this && resolve(this.#outcome),
             dropped: () => reject(contextDropped(ctx.cid)),
           }),
       );
     } catch (error) {
-      return Promise.reject(error);
+      return handled(Promise.reject(error));
     }
   }
 
@@ -278,7 +289,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     const events = (): Event[] => ctx.events.get(route) ?? [];
     const done = new Set(events().filter((event) => event.isDone).slice(0, n));
     const results = (): unknown[] =>
-      events().filter((event) => done.has(event)).map((event) => event.result);
+      events().filter((event) => done.has(event)).map((event) => event.#outcome);
     if (done.size === n) return Promise.resolve(results());
     const detail = (): string => `Cannot wait for ${n} events of ${quote(name)}: ${done.size} done`;
     return wait<unknown[]>(
@@ -389,7 +400,6 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#phase = "failing";
     this.#clearTimer();
     this.error = error;
-    if (!this.#isDone) this.result = undefined;
     const takers = hooks.onError.filter(({ type }) => error instanceof type);
     const failure = takers.length > 0 ? null : { error };
     this.#runErrorHooks(task, dispatcher, takers.map(({ handle }) => handle), failure);
@@ -432,7 +442,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#clearTimer();
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) this.#leave(dispatcher);
-    else if (this.autoDone || failed) this.done();
+    else if (failed) {
+      this.#extra.hasFailed = true;
+      this.#becomeDone(dispatcher);
+    } else if (this.autoDone) this.#becomeDone(dispatcher);
     dispatcher.notifyOver(this);
   }
 
@@ -458,6 +471,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
       }
     }
   }
+}
+
+/** Lets the process end before `timer`. */
+function unref(timer: ReturnType<typeof setTimeout>): void {
+  if (typeof timer === "object") (timer as { unref?(): void }).unref?.();
+  else globalThis.Deno?.unrefTimer(timer);
 }
 
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {

@@ -273,7 +273,7 @@ function throwAll(errors: unknown[]): void {
   const all = errors.splice(0);
   if (all.length === 1) throw all[0];
   if (all.length > 1) {
-    throw new AggregateError(all, `Cannot stop cleanly: ${all.length} callbacks failed`);
+    throw new AggregateError(all, `Cannot stop cleanly: ${all.length} errors`);
   }
 }
 

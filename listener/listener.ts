@@ -558,6 +558,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * those that have not are aborted, and the shutdown callbacks run. Has no effect on one that was not
    * started.
    *
+   * It rejects with what the source has failed with by itself, or its `close()` or `abort()` or a shutdown callback;
+   * with an `AggregateError` where these are several.
+   *
    * A handler that calls it before its first `await` is not waited for, so it can await it; one that
    * calls it later can too, but is waited for as long as the grace. The same is so of startup callbacks. A shutdown
    * callback may call it, and `start()`, before its first `await`; one that awaits them later waits for itself.

@@ -507,3 +507,28 @@ test("a hook that does not wait for next() is told to", NET, async () => {
     "the hook of aroundRequest() ended without a response; return or await next(), or call ctx.response()",
   );
 });
+
+for (
+  const [what, answer] of [["nobody", undefined], ["an error hook", new Response("sorry")]] as const
+) {
+  test(
+    `a stream that a handler returned is cancelled where an after hook fails and ${what} answers`,
+    NET,
+    async () => {
+      using _errors = new ErrorLog();
+      const cancelled = Promise.withResolvers<void>();
+      const app = new HTTPListener();
+      app.afterEvent(() => {
+        throw new Error("no");
+      });
+      app.onError(Error, () => answer);
+      app.onEvent(
+        "GET:/",
+        () => new Response(new ReadableStream({ cancel: () => cancelled.resolve() })),
+      );
+      const response = await app.fetch("/");
+      assertEquals(await response.text(), answer === undefined ? "Internal Server Error" : "sorry");
+      await cancelled.promise;
+    },
+  );
+}

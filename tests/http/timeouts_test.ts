@@ -4,10 +4,12 @@ import type { Exchange } from "../../http/exchange.ts";
 import type { HTTPListener, ServerOptions } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { ByHand } from "./by_hand.ts";
+import { run } from "../program.ts";
 import { RawClient } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const RUN = { permissions: ["run"] } as const;
 const HEAD_PART = "GET / HTTP/1.1\r\nHo";
 const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
 const SECOND = 1_000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE;
@@ -377,17 +379,25 @@ test("an answer after handlerTimeout is logged, and fails nothing", NET, async (
   );
 });
 
-// The tests themselves fail where a timer is left.
-test("stop() leaves no handlerTimeout of a handler that it gives up", NET, async () => {
-  const isAsked = Promise.withResolvers<void>();
-  const app = await serving((app) => {
-    app.onEvent("GET:/", () => {
-      isAsked.resolve();
-      return new Promise(() => {});
-    });
-  }, { handlerTimeout: HOUR, shutdownGrace: 0 });
-  using client = await RawClient.connect(app.addr);
-  await client.send(GET);
-  await isAsked.promise;
-  await app.stop();
-});
+test(
+  "a handler that stop() gave up keeps no process alive until its handlerTimeout",
+  RUN,
+  async () => {
+    const program = `
+    import { HTTPListener } from ${JSON.stringify(import.meta.resolve("../../http_context.ts"))};
+    const options = { port: 0, accessLog: false, handlerTimeout: ${HOUR}, shutdownGrace: 0 };
+    const app = new HTTPListener(options);
+    const isAsked = Promise.withResolvers();
+    app.onEvent("GET:/", () => { isAsked.resolve(); return new Promise(() => {}); });
+    await app.start();
+    const conn = await Deno.connect(app.addr);
+    await conn.write(new TextEncoder().encode("GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"));
+    await isAsked.promise;
+    await app.stop();
+    conn.close();
+    console.log("stopped");
+  `;
+    const { code, stdout, stderr } = await run("eval", "--config", "deno.json", program);
+    assertEquals([code, stdout, stderr], [0, "stopped\n", ""]);
+  },
+);

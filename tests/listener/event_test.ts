@@ -242,7 +242,10 @@ Deno.test("what a handler's thenable fulfils with is waited for, and only its fi
       reject(new Error("too late"));
     },
   }));
+  const seen: unknown[] = [];
+  app.afterEvent(({ result }) => seen.push(result));
   assertEquals(await app.triggerEvent("go"), 1);
+  assertEquals(seen, [1]);
 });
 
 Deno.test("Event.waitEventDone() refuses a name no route has, and n below 1", async () => {
@@ -312,7 +315,9 @@ Deno.test("Event timeout goes through the error hooks, and what comes later has 
   assertEquals([task.event.result, errors], [undefined, ["TimeoutError"]]);
 });
 
-Deno.test("Event timeout leaves no timer where the event ends in time", async () => {
+Deno.test("Event timeout leaves no timer where the event ends in time", {
+  sanitizeOps: true,
+}, async () => {
   const { app, jobs } = workshop();
   app.triggerEvent("other x", { timeout: 1e6 });
   const task = app.triggerEvent("work a", { timeout: 1e6 });

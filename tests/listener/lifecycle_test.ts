@@ -15,6 +15,7 @@ import {
   ListenerNotFound,
   type ListenerOptions,
   type Source,
+  TimeoutError,
 } from "../../listener.ts";
 import { type Needs, test } from "../needs.ts";
 import { Program, run } from "../program.ts";
@@ -271,6 +272,31 @@ Deno.test("stop() rejects with what the source has failed with by itself", async
   assertEquals(app.log.slice(2), ["close", "shutdown"]);
 });
 
+Deno.test("stop() does not reject with what the source fails with when it is closed", async () => {
+  class Failing extends Listener {
+    override listen(): Source {
+      const { promise, reject } = Promise.withResolvers<void>();
+      return { finished: promise, close: () => reject(new Error("closed")) };
+    }
+  }
+  const app = new Failing();
+  await app.start();
+  await app.stop();
+});
+
+Deno.test("an event that stop() gave up is over when its timeout is", async () => {
+  const app = new Listener({ shutdownGrace: 0 });
+  app.onEvent("stuck", () => new Promise(() => {}));
+  await app.start();
+  const task = app.triggerEvent("stuck", { timeout: 20 });
+  await app.stop();
+  // It keeps no process alive by itself.
+  const going = setInterval(() => {}, 1_000);
+  await assertRejects(() => task, TimeoutError);
+  clearInterval(going);
+  assertEquals(app.ctxs.size, 0);
+});
+
 Deno.test("stop() takes back a start() that waits for the end of the stop() before", async () => {
   const app = new App();
   await app.start();
@@ -295,7 +321,7 @@ Deno.test("stop() runs every shutdown callback and rejects with what they threw"
     throw new TypeError("two");
   });
   await app.start();
-  await assertRejects(() => app.stop(), AggregateError, "2 callbacks failed");
+  await assertRejects(() => app.stop(), AggregateError, "2 errors");
 });
 
 Deno.test("stop() rejects where a shutdown callback throws undefined", async () => {
