@@ -40,6 +40,8 @@ export class TestClient implements AsyncDisposable {
   // A client of its own: its connections end with it, and no other test has them.
   readonly #http: Deno.HttpClient = Deno.createHttpClient({});
   readonly #closing = new AbortController();
+  /** Requests that are not answered yet. */
+  readonly #pending = new Set<Promise<Response>>();
   #closed: Promise<void> | null = null;
 
   /** @ignore Made by `testClient()`. */
@@ -64,7 +66,12 @@ export class TestClient implements AsyncDisposable {
     // By itself "//a/b" would be the path "/b" of the host "a".
     const url = path.startsWith("/") ? this.url + path : new URL(path, this.url);
     const signals = rest.signal ? [rest.signal, this.#closing.signal] : [this.#closing.signal];
-    return fetch(url, { ...rest, headers, client: this.#http, signal: AbortSignal.any(signals) });
+    const signal = AbortSignal.any(signals);
+    const response = fetch(url, { ...rest, headers, client: this.#http, signal });
+    const settled = (): unknown => this.#pending.delete(response);
+    this.#pending.add(response);
+    response.then(settled, settled);
+    return response;
   }
 
   /** Sends GET. */
@@ -98,18 +105,23 @@ export class TestClient implements AsyncDisposable {
   }
 
   /**
-   * Stops the application, its shutdown callbacks included, and closes the client's connections; once. What was not
-   * read of answers is lost.
+   * Stops the application, its shutdown callbacks included, and closes the client's connections; once. Requests under
+   * way are answered, if that does not take longer than the grace. What was not read of answers is lost.
    */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
   }
 
   async #close(): Promise<void> {
-    // The application would wait until somebody takes an answer that nobody has read.
-    this.#closing.abort(new DOMException("The client was closed", "AbortError"));
-    this.#http.close();
-    await this.#stop();
+    const stopping = this.#stop();
+    try {
+      await Promise.race([stopping, Promise.allSettled(this.#pending)]);
+    } finally {
+      // The application would wait until somebody takes what nobody has read of an answer.
+      this.#closing.abort(new DOMException("The client was closed", "AbortError"));
+      this.#http.close();
+    }
+    await stopping;
   }
 
   /** The same at the end of an `await using` block. */

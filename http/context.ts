@@ -133,7 +133,7 @@ export class HTTPContext extends Context {
       const { request, connection } = this.#bound;
       const url = urlOf(request, request.headers.get("host"), connection.socket.conn);
       if (url === null) throw new HTTPError(400);
-      this.#request = webRequest(method, url, new ContextSource(this, method, url));
+      this.#request = webRequest(new ContextSource(this, method, url));
     }
     return this.#request;
   }
@@ -445,18 +445,21 @@ const END_SIZE = 1024;
 
 /** What a context's web request is made from. */
 class ContextSource implements RequestSource {
+  readonly method: string;
+  readonly url: string;
+  headers: globalThis.Headers | null = null;
+  isRead = false;
+  request: Request | null = null;
   readonly #ctx: HTTPContext;
-  readonly #method: string;
-  readonly #url: string;
 
   constructor(ctx: HTTPContext, method: string, url: string) {
     this.#ctx = ctx;
-    this.#method = method;
-    this.#url = url;
+    this.method = method;
+    this.url = url;
   }
 
   get hasBody(): boolean {
-    return this.#method !== "GET" && this.#method !== "HEAD";
+    return this.method !== "GET" && this.method !== "HEAD";
   }
 
   fields(): [string, string][] {
@@ -480,7 +483,7 @@ class ContextSource implements RequestSource {
     const signal = ctx.events.values().next().value?.[0].signal;
     // A text would have a type.
     const body = isRead ? new Uint8Array(0) : this.hasBody ? ctx.body : null;
-    const request = new Request(this.#url, { method: this.#method, headers, body, signal });
+    const request = new Request(this.url, { method: this.method, headers, body, signal });
     if (isRead) void request.text();
     return request;
   }

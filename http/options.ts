@@ -64,7 +64,8 @@ export interface ServerOptions {
   handlerTimeout?: number;
   /**
    * Connections open at a time, 10,000 if not given. Over it the one that is idle longest is closed; where
-   * none is, new ones wait to be accepted.
+   * none is, new ones wait to be accepted. One that its client has reset is not open, though its handler may go on:
+   * `handlerTimeout` ends that, and `event.signal` tells it.
    */
   maxConnections?: number;
   /** Connections open at a time from one address; off if not given: one more is closed. */

@@ -24,8 +24,8 @@ const COPY_MAX = 16 * 1024;
  */
 const COPIED_BEGINNING = 64 * 1024;
 
-/** TLS gives what it has decrypted, in parts: one of so many bytes may be followed by another at once. */
-const TLS_PART = 4 * 1024;
+/** Milliseconds after which a read over TLS has had to wait: it may end at once whatever the one before has left. */
+const TLS_WAIT = 2;
 
 /** Bytes of the area for the small pieces of all connections. */
 const AREA = 64 * 1024;
@@ -85,6 +85,8 @@ export class Socket {
   #isReading = false;
   /** The last read has left something, perhaps: the next one ends at once. */
   #mayHaveMore = false;
+  /** When the last read over TLS began. */
+  #readBegan = 0;
   /** What it reads into. */
   #into: Uint8Array = this.#buffer;
   /** Its operation, or that of the last read; null before it begins. */
@@ -152,6 +154,7 @@ export class Socket {
 
   #beginOperation(): void {
     const into = this.#into;
+    if (this.#isTls) this.#readBegan = Date.now();
     const operation = this.#rid < 0 ? this.conn.read(into) : operations!.read(this.#rid, into);
     this.#operation = operation;
     if (!this.#isRef) this.#refOperation();
@@ -162,8 +165,9 @@ export class Socket {
     this.#isReading = false;
     const count = result ?? 0;
     const into = this.#into;
-    if (!this.#mayHaveMore) haveLooked();
-    this.#mayHaveMore = count === into.length || (this.#isTls && count >= TLS_PART);
+    const hasWaited = this.#isTls ? Date.now() - this.#readBegan >= TLS_WAIT : !this.#mayHaveMore;
+    if (hasWaited) haveLooked();
+    this.#mayHaveMore = this.#isTls || count === into.length;
     if (into.length < count) {
       this.close();
       return this.#cannotRead(transferred(TRANSFERRED_READ));

@@ -8,8 +8,18 @@
 import { handled } from "./exchange.ts";
 import { readTwice } from "./request_body.ts";
 
-/** What a web request is made from. */
+/** What a web request is made from, and what has become of it. */
 export interface RequestSource {
+  /** As the real request has it: upper case where `Request` normalizes it. */
+  readonly method: string;
+  /** As the real request has it: normalized. */
+  readonly url: string;
+  /** Its `Headers`, once somebody has asked for them. */
+  headers: Headers | null;
+  /** Its body was read, without the real request. */
+  isRead: boolean;
+  /** The real request, once there is one. */
+  request: Request | null;
   /** The fields, as `Headers` takes them. */
   fields(): [name: string, value: string][];
   /** Whether there is a body: a `Request` with GET or HEAD has none. */
@@ -35,46 +45,36 @@ export interface RequestSource {
 const decoder = new TextDecoder();
 const NO_BYTES = new Uint8Array(0);
 
-// What a lazy request has stands under symbols, as Deno has it: a Proxy of a request, and an object that inherits
-// from one, come to it, as they do not to private fields.
-const METHOD = Symbol("method");
-const URL_TEXT = Symbol("url");
+/**
+ * Where a lazy request has its source: under a symbol, as Deno has what is its own. A Proxy of a request, and an
+ * object that inherits from one, come to it, as they do not to private fields.
+ */
 const SOURCE = Symbol("source");
-const HEADERS = Symbol("headers");
-const IS_READ = Symbol("is read");
-const REQUEST = Symbol("request");
 
 /** A request that is made when more is asked of it than small exchanges ask. */
 class LazyRequest {
-  readonly [METHOD]: string;
-  readonly [URL_TEXT]: string;
   readonly [SOURCE]: RequestSource;
-  [HEADERS]: Headers | null = null;
-  [IS_READ] = false;
-  [REQUEST]: Request | null = null;
 
-  constructor(method: string, url: string, source: RequestSource) {
-    this[METHOD] = method;
-    this[URL_TEXT] = url;
+  constructor(source: RequestSource) {
     this[SOURCE] = source;
   }
 
   get method(): string {
-    return this[METHOD];
+    return this[SOURCE].method;
   }
 
   get url(): string {
-    return this[URL_TEXT];
+    return this[SOURCE].url;
   }
 
   get headers(): Headers {
-    const request = this[REQUEST];
-    if (this[HEADERS] === null && request !== null) return request.headers;
-    return this[HEADERS] ??= new Headers(this[SOURCE].fields());
+    const source = this[SOURCE];
+    if (source.headers === null && source.request !== null) return source.request.headers;
+    return source.headers ??= new Headers(source.fields());
   }
 
   get bodyUsed(): boolean {
-    return this[IS_READ] || real(this).bodyUsed;
+    return this[SOURCE].isRead || real(this).bodyUsed;
   }
 
   bytes(): Promise<Uint8Array<ArrayBuffer>> {
@@ -103,26 +103,22 @@ class LazyRequest {
 }
 
 /** The real request of a lazy one. */
-function real(request: LazyRequest): Request {
-  return request[REQUEST] ??= request[SOURCE].make(
-    request[HEADERS] ?? request[SOURCE].fields(),
-    request[IS_READ],
-  );
+function real({ [SOURCE]: source }: LazyRequest): Request {
+  return source.request ??= source.make(source.headers ?? source.fields(), source.isRead);
 }
 
 /** What `convert` makes of the body; it is done with the bytes when it returns. */
 function read<T>(
-  lazy: LazyRequest,
+  { [SOURCE]: source }: LazyRequest,
   convert: (whole: Uint8Array<ArrayBuffer>) => T | Promise<T>,
 ): Promise<T> {
   try {
-    const source = lazy[SOURCE];
     if (!source.hasBody) return handled(Promise.resolve(convert(NO_BYTES)));
-    const request = lazy[REQUEST];
-    if (lazy[IS_READ] || request?.bodyUsed) throw readTwice();
+    const { request } = source;
+    if (source.isRead || request?.bodyUsed) throw readTwice();
     const whole = request === null ? source.takeBody() : null;
     const reading = whole === null ? source.readBody(request?.body ?? null) : null;
-    lazy[IS_READ] = true;
+    source.isRead = true;
     return handled(reading?.then(convert) ?? Promise.resolve(convert(whole!)));
   } catch (error) {
     return handled(Promise.reject(error));
@@ -138,9 +134,11 @@ function typed({ headers }: LazyRequest): ResponseInit {
 function delegate(of: object): void {
   for (const key of Reflect.ownKeys(of)) {
     const { value, set, enumerable } = Object.getOwnPropertyDescriptor(of, key)!;
-    const isMethod = key !== "constructor" && typeof value === "function";
+    const isMethod = typeof value === "function";
     const isAccessor = value === undefined;
-    const descriptor = key !== "constructor" && Object.hasOwn(LazyRequest.prototype, key)
+    const descriptor = key === "constructor"
+      ? { value }
+      : Object.hasOwn(LazyRequest.prototype, key)
       ? {}
       : isMethod
       ? {
@@ -178,7 +176,12 @@ function prepare(): boolean {
     delegate(new Request("http://localhost/"));
     Object.setPrototypeOf(LazyRequest.prototype, Request.prototype);
     const url = "http://localhost/a";
-    const lazy = new LazyRequest("POST", url, {
+    const lazy = new LazyRequest({
+      method: "POST",
+      url,
+      headers: null,
+      isRead: false,
+      request: null,
       fields: () => [["a", "b"]],
       hasBody: false,
       takeBody: () => null,
@@ -195,15 +198,10 @@ function prepare(): boolean {
 /** Found out for the first request: a server that makes none loads nothing of fetch for it. */
 let isTaken: boolean | null = null;
 
-/**
- * The web request of `source`, made late where that works.
- *
- * @param method As the real request has it: upper case where `Request` normalizes it.
- * @param url As the real request has it: normalized.
- */
-export function webRequest(method: string, url: string, source: RequestSource): Request {
+/** The web request of `source`, made late where that works. */
+export function webRequest(source: RequestSource): Request {
   isTaken ??= prepare();
   return isTaken
-    ? new LazyRequest(method, url, source) as unknown as Request
+    ? new LazyRequest(source) as unknown as Request
     : source.make(source.fields(), false);
 }

@@ -101,3 +101,21 @@ test("TestClient.close() does not wait for an answer that nobody reads", NET, as
   await client.close();
   await assertRejects(() => new Response(body).bytes(), DOMException, "The client was closed");
 });
+
+test("TestClient.close() has requests under way answered", NET, async () => {
+  const asked = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const app = new HTTPListener();
+  app.onEvent("GET:/", async ({ ctx }) => {
+    asked.resolve();
+    await goOn.promise;
+    ctx.response(204);
+  });
+  const client = await testClient(app);
+  const answering = client.get("/");
+  await asked.promise;
+  const closing = client.close();
+  goOn.resolve();
+  assertEquals((await answering).status, 204);
+  await closing;
+});

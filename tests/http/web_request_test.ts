@@ -92,6 +92,12 @@ const LOOKS: [what: string, look: (request: Request) => unknown, found: unknown]
   ["its constructor", (it) => it.constructor === Request, true],
   ["a Proxy of it", (it) => new Proxy(it, {}).text(), "text"],
   ["what inherits from it", (it) => (Object.create(it) as Request).url, "http://localhost/a?b=c"],
+  [
+    "what inherits from it having read its body",
+    (it) => (Object.create(it) as Request).text().then(() => it.bodyUsed),
+    true,
+  ],
+  ["what it inherits from", (it) => Object.getPrototypeOf(it).constructor === Request, true],
   ["what can be counted of it", (it) => namesOf(it), namesOf(new Request("http://localhost"))],
   [
     "attributes that cannot be set",
