@@ -8,6 +8,7 @@ import { Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
 import { logError } from "./log.ts";
 import { operations, ridOf } from "./operations.ts";
+import { schemeOf } from "./target.ts";
 import { haveLooked, lookBeforeRead } from "./turn.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
@@ -116,7 +117,7 @@ export class Socket {
   constructor(conn: Deno.Conn, clock: Clock, writeTimeout: number) {
     this.conn = conn;
     this.#rid = ridOf(conn);
-    this.#isTls = "handshake" in conn;
+    this.#isTls = schemeOf(conn) === "https";
     this.#clock = clock;
     this.#writeTimeout = writeTimeout;
   }

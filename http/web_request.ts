@@ -133,35 +133,35 @@ function typed({ headers }: LazyRequest): ResponseInit {
 
 function delegate(of: object): void {
   for (const key of Reflect.ownKeys(of)) {
-    const { value, set, enumerable } = Object.getOwnPropertyDescriptor(of, key)!;
-    const isMethod = typeof value === "function";
-    const isAccessor = value === undefined;
-    const descriptor = key === "constructor"
-      ? { value }
-      : Object.hasOwn(LazyRequest.prototype, key)
-      ? {}
-      : isMethod
-      ? {
-        value(this: LazyRequest, ...args: unknown[]): unknown {
-          return Reflect.apply(value, real(this), args);
-        },
-      }
-      : {
-        get(this: LazyRequest): unknown {
-          return Reflect.get(real(this), key);
-        },
-        set: isAccessor && set === undefined
-          ? undefined
-          : function (this: LazyRequest, to: unknown): void {
-            Reflect.set(real(this), key, to);
-          },
-      };
+    const descriptor = Object.getOwnPropertyDescriptor(of, key)!;
     Object.defineProperty(LazyRequest.prototype, key, {
       configurable: true,
-      enumerable,
-      ...descriptor,
+      enumerable: descriptor.enumerable,
+      ...delegated(key, descriptor),
     });
   }
+}
+
+/** How a lazy request has a property of the real one: nothing is changed of what it has itself. */
+function delegated(key: PropertyKey, { value, get, set }: PropertyDescriptor): PropertyDescriptor {
+  if (key === "constructor") return { value };
+  if (Object.hasOwn(LazyRequest.prototype, key)) return {};
+  if (typeof value === "function") {
+    return {
+      value(this: LazyRequest, ...args: unknown[]): unknown {
+        return Reflect.apply(value, real(this), args);
+      },
+    };
+  }
+  const isReadOnly = get !== undefined && set === undefined;
+  return {
+    get(this: LazyRequest): unknown {
+      return Reflect.get(real(this), key);
+    },
+    set: isReadOnly ? undefined : function (this: LazyRequest, to: unknown): void {
+      Reflect.set(real(this), key, to);
+    },
+  };
 }
 
 /**

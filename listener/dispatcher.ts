@@ -210,7 +210,7 @@ export class Dispatcher {
   }
 }
 
-/** Aborts an event that nobody waits for any more, not for its timeout either: `event.ts` says how. */
+/** Aborts an event that nobody waits for any more; its timeout keeps no process alive. `event.ts` says how. */
 let giveUp: (event: AnyEvent, reason: unknown) => void;
 
 export function setGiveUp(how: typeof giveUp): void {

@@ -442,10 +442,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#clearTimer();
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) this.#leave(dispatcher);
-    else if (failed) {
-      this.#extra.hasFailed = true;
+    else if (failed || this.autoDone) {
+      if (failed) this.#extra.hasFailed = true;
       this.#becomeDone(dispatcher);
-    } else if (this.autoDone) this.#becomeDone(dispatcher);
+    }
     dispatcher.notifyOver(this);
   }
 
