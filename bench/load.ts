@@ -1,19 +1,16 @@
 // The load: wrk, which sends the bytes of a case over 64 connections, as fast as they are answered.
 
 import { type Case, requestOf } from "./cases.ts";
-import { outputOf } from "./command.ts";
 
 /** Connections that are open at a time. */
 export const CONNECTIONS = 64;
 
 /** What wrk has seen. */
-export interface Load {
+export interface LoadReport {
   /** Answers. */
   requests: number;
-  /** Seconds it took. */
-  seconds: number;
-  /** Milliseconds in which 99 of 100 answers had come. */
-  p99: number;
+  /** Milliseconds in which 99 of 100 answers had come; null where the load could be paused. */
+  p99: number | null;
   /** What went wrong: 4xx and 5xx answers, failed connections; null where nothing did. */
   failure: string | null;
 }
@@ -21,35 +18,85 @@ export interface Load {
 /** As `done()` prints it. */
 interface Report {
   requests: number;
-  duration: number;
-  p99: number;
+  p99: number | null;
   errors: Record<"connect" | "read" | "write" | "status" | "timeout", number>;
 }
 
-/** Loads a server for so many seconds. */
-export async function load(it: Case, port: number, seconds: number): Promise<Load> {
-  const script = await Deno.makeTempFile({ prefix: "bench-", suffix: ".lua" });
-  try {
-    await Deno.writeTextFile(script, lua(it, port));
+/** Seconds that a load goes on at most, if nobody ends it. */
+const LONGEST = 3600;
+
+/** A load under way; `await using` kills what is left of it. */
+export class Load implements AsyncDisposable {
+  readonly #script: string;
+  readonly #wrk: Deno.ChildProcess;
+  readonly #output: Promise<Deno.CommandOutput>;
+
+  /** Begins to send, for so many seconds; if not given, until `end()`. */
+  constructor(it: Case, port: number, seconds?: number) {
+    this.#script = Deno.makeTempFileSync({ prefix: "bench-", suffix: ".lua" });
+    Deno.writeTextFileSync(this.#script, lua(it, port, seconds !== undefined));
     const url = `${it.isTls ? "https" : "http"}://127.0.0.1:${port}/`;
-    const output = await outputOf([
-      ...["wrk", "-t1", `-c${CONNECTIONS}`, `-d${seconds}s`, "--timeout", "10s", "-s", script, url],
-    ]);
+    this.#wrk = new Deno.Command("wrk", {
+      args: [
+        ...["-t1", `-c${CONNECTIONS}`, `-d${seconds ?? LONGEST}s`, "--timeout", "10s"],
+        ...["-s", this.#script, url],
+      ],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#output = this.#wrk.output();
+  }
+
+  /** Sends nothing, and reads nothing, until `resume()`. */
+  pause(): void {
+    this.#wrk.kill("SIGSTOP");
+  }
+
+  /** Goes on after `pause()`. */
+  resume(): void {
+    this.#wrk.kill("SIGCONT");
+  }
+
+  /** Ends it, and tells what it has seen. */
+  end(): Promise<LoadReport> {
+    this.#wrk.kill("SIGINT");
+    return this.report();
+  }
+
+  /** Waits for its own end, and tells what it has seen. */
+  async report(): Promise<LoadReport> {
+    const { stdout, stderr } = await this.#output;
+    const decoder = new TextDecoder();
+    const output = decoder.decode(stdout) + decoder.decode(stderr);
     const line = /^report (.*)$/m.exec(output)?.[1];
     if (line === undefined) throw new Error(`Cannot read what wrk prints: ${output}`);
     return read(JSON.parse(line));
-  } finally {
-    await Deno.remove(script);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#wrk.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#output;
+    await Deno.remove(this.#script);
   }
 }
 
-function read({ requests, duration, p99, errors }: Report): Load {
+/** Loads a server for so many seconds without a pause. */
+export async function load(it: Case, port: number, seconds: number): Promise<LoadReport> {
+  await using load = new Load(it, port, seconds);
+  return await load.report();
+}
+
+function read({ requests, p99, errors }: Report): LoadReport {
   const failures = Object.entries(errors).filter(([, count]) => count > 0);
   if (requests === 0) failures.push(["answers", 0]);
   return {
     requests,
-    seconds: duration / 1e6,
-    p99: p99 / 1e3,
+    p99: p99 === null ? null : p99 / 1e3,
     failure: failures.map(([kind, count]) => `${kind}: ${count}`).join(", ") || null,
   };
 }
@@ -58,7 +105,7 @@ function read({ requests, duration, p99, errors }: Report): Load {
  * The script: wrk asks `wrk.format()` once for what it sends, and counts the requests in it; where there is a
  * `request()`, it asks that each time.
  */
-function lua(it: Case, port: number): string {
+function lua(it: Case, port: number, hasP99: boolean): string {
   const requests = [it.head, ...it.others ?? []].map((head) =>
     quote(requestOf({ ...it, head }, `127.0.0.1:${port}`))
   );
@@ -73,13 +120,13 @@ if #requests > 1 then
     return requests[turn]
   end
 end
-${P99}
+${hasP99 ? P99 : NO_P99}
 function done(summary, latency)
   local e = summary.errors
   print(string.format(
-    'report {"requests":%d,"duration":%d,"p99":%d,' ..
+    'report {"requests":%d,"p99":%s,' ..
     '"errors":{"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}}',
-    summary.requests, summary.duration, p99(summary, latency),
+    summary.requests, p99(summary, latency),
     e.connect, e.read, e.write, e.status, e.timeout))
 end
 `;
@@ -109,6 +156,12 @@ function p99(summary, latency)
     if wanted <= 0 then return time end
   end
   return 0
+end
+`;
+
+const NO_P99 = `
+function p99()
+  return "null"
 end
 `;
 

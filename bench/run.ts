@@ -1,5 +1,5 @@
-// The benchmark: starts each server as a process of its own, checks its answers, loads it with wrk, and
-// compares it with Deno.serve in the same round.
+// The benchmark: starts each server as a process of its own, checks its answers, loads all with wrk in turns,
+// and compares them with Deno.serve.
 //
 //     deno task bench                    all of it, written to RESULTS.md
 //     deno task bench --cases get,pipelined --peers deno_serve,listener --rounds 3 --seconds 2
@@ -17,11 +17,14 @@ import { caseTable, startupTable } from "./report.ts";
 import type { Measurement, Round } from "./results.ts";
 import { Server } from "./server.ts";
 import { newResults, write } from "./store.ts";
+import { Contestant, takeTurns } from "./turns.ts";
 
 /** The name, beside those of the cases, under which start-up is measured. */
 const STARTUP = "startup";
 /** Starts that are timed in a round: they differ more than loads do. */
 const STARTS = 4;
+/** Seconds of a load without a pause, which tells how long answers take. */
+const UNINTERRUPTED = 1;
 const CASE_NAMES = [...CASES.map(({ name }) => name), STARTUP];
 const PEER_NAMES = PEERS.map(({ name }) => name);
 
@@ -32,8 +35,8 @@ Usage: deno task bench [options]
 Options:
   --cases <names>     Only these, separated by commas: ${CASE_NAMES.join(", ")}
   --peers <names>     Only these: ${PEER_NAMES.join(", ")}
-  --rounds <number>   Rounds in which each peer is measured once; 5 if not given
-  --seconds <number>  Seconds that a peer is measured in a round; 3 if not given
+  --rounds <number>   Rounds, each with new processes; 5 if not given
+  --seconds <number>  Seconds that a peer is measured in a round, in many short turns; 3 if not given
   --warmup <number>   Seconds of load before it is measured; 1 if not given
   --write             Write RESULTS.md, results.json and results.svg though not all was measured: what is
                       measured replaces what is there of the same cases
@@ -114,21 +117,39 @@ async function measureCase(
 ): Promise<Round<Measurement>[]> {
   const rounds: Round<Measurement>[] = [];
   for (let i = 1; i <= bench.rounds; i++) {
-    const round: Round<Measurement> = {};
-    for (const peer of peers) {
-      if (!takesPart(peer, it)) continue;
-      progress(`${it.name}, round ${i} of ${bench.rounds}: ${peer.name}`);
-      try {
-        round[peer.name] = await measure(peer, it, bench);
-      } catch (cause) {
-        const { message } = cause as Error;
-        throw new Error(`Cannot measure ${peer.name} in ${it.name}: ${message}`, { cause });
-      }
-    }
-    rounds.push(round);
+    const title = `${it.name}, round ${i} of ${bench.rounds}`;
+    rounds.push(
+      await measureRound(it, peers.filter((peer) => takesPart(peer, it)), bench, title),
+    );
   }
   progress("");
   return rounds;
+}
+
+/** Starts all peers and warms them up, one after the other; then they take turns. */
+async function measureRound(
+  it: Case,
+  peers: readonly Peer[],
+  bench: Bench,
+  title: string,
+): Promise<Round<Measurement>> {
+  await using stack = new AsyncDisposableStack();
+  const contestants: Contestant[] = [];
+  for (const peer of peers) {
+    progress(`${title}: ${peer.name}`);
+    try {
+      const server = stack.use(await start(peer, it, bench));
+      await checkAnswer(it, server.port, await Deno.readTextFile(bench.tls.cert));
+      if (bench.warmup > 0) await load(it, server.port, bench.warmup);
+      const { p99 } = await load(it, server.port, UNINTERRUPTED);
+      contestants.push(stack.use(new Contestant(peer.name, it, server, p99!)));
+    } catch (cause) {
+      const { message } = cause as Error;
+      throw new Error(`Cannot measure ${peer.name} in ${it.name}: ${message}`, { cause });
+    }
+  }
+  progress(`${title}: taking turns`);
+  return await takeTurns(contestants, bench.seconds);
 }
 
 /** Milliseconds from the start of a process to the end of its first answer. */
@@ -154,21 +175,6 @@ async function measureStartup(peers: readonly Peer[], bench: Bench): Promise<Rou
 
 function start(peer: Peer, it: Case, { commands, tls }: Bench): Promise<Server> {
   return Server.start(commands.get(peer.name)!, programOptions(peer, it, tls));
-}
-
-async function measure(peer: Peer, it: Case, bench: Bench): Promise<Measurement> {
-  await using server = await start(peer, it, bench);
-  await checkAnswer(it, server.port, await Deno.readTextFile(bench.tls.cert));
-  if (bench.warmup > 0) await load(it, server.port, bench.warmup);
-  const before = server.cpuTime();
-  const { requests, seconds: elapsed, p99, failure } = await load(it, server.port, bench.seconds);
-  return {
-    rps: requests / elapsed,
-    cpu: (server.cpuTime() - before) / Math.max(requests, 1) * 1e6,
-    p99,
-    memory: server.peakMemory(),
-    failure,
-  };
 }
 
 function progress(text: string): void {

@@ -16,6 +16,8 @@ export class Server implements AsyncDisposable {
   #status: Deno.CommandStatus | null = null;
   readonly #deadline = performance.now() + DEADLINE;
   #port = 0;
+  /** The processes that `pause()` has stopped. */
+  #paused: number[] = [];
 
   private constructor(command: string[], options: ProgramOptions) {
     this.#output = Deno.makeTempFileSync({ prefix: "bench-", suffix: ".log" });
@@ -68,6 +70,18 @@ export class Server implements AsyncDisposable {
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
   }
 
+  /** Stops all its processes until `resume()`. */
+  pause(): void {
+    this.#paused = processes(this.#child.pid);
+    for (const pid of this.#paused) Deno.kill(pid, "SIGSTOP");
+  }
+
+  /** Lets it run again after `pause()`. */
+  resume(): void {
+    for (const pid of this.#paused) Deno.kill(pid, "SIGCONT");
+    this.#paused = [];
+  }
+
   /** Seconds of CPU time that it has used: of all its threads, and of its children. */
   cpuTime(): number {
     return sum(processes(this.#child.pid).map(cpuTicks)) / TICKS;
@@ -87,6 +101,7 @@ export class Server implements AsyncDisposable {
       }
     };
     kill("SIGTERM");
+    this.resume();
     const timer = setTimeout(() => kill("SIGKILL"), DEADLINE);
     await this.#child.status;
     clearTimeout(timer);
