@@ -17,6 +17,8 @@ interface Operations {
   refOpPromise(operation: Promise<unknown>): void;
   /** It does not. */
   unrefOpPromise(operation: Promise<unknown>): void;
+  /** Under what symbol an operation has its number that did not end at once. */
+  promiseIdSymbol: symbol;
 }
 
 const namespace = Deno as unknown as
@@ -28,9 +30,14 @@ const core = namespace[namespace.internal ?? Symbol()]?.core;
 export const operations: Operations | null =
   [core?.read, core?.write, core?.refOpPromise, core?.unrefOpPromise].every((it) =>
       typeof it === "function"
-    )
+    ) && typeof core?.promiseIdSymbol === "symbol"
     ? core as Operations
     : null;
+
+/** Whether an operation has ended at once: nothing else was looked at since it began. */
+export function hasEnded(operation: Promise<unknown>): boolean {
+  return !(operations!.promiseIdSymbol in operation);
+}
 
 /** Under what symbol a connection has its number. */
 let ridSymbol: symbol | undefined;

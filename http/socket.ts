@@ -7,8 +7,7 @@
 import { Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
 import { logError } from "./log.ts";
-import { operations, ridOf } from "./operations.ts";
-import { schemeOf } from "./target.ts";
+import { hasEnded, operations, ridOf } from "./operations.ts";
 import { haveLooked, lookBeforeRead } from "./turn.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
@@ -24,9 +23,6 @@ const COPY_MAX = 16 * 1024;
  * for that, and waits for the rest (1 MiB from memory: a quarter more responses per second).
  */
 const COPIED_BEGINNING = 64 * 1024;
-
-/** Milliseconds after which a read over TLS has had to wait: it may end at once whatever the one before has left. */
-const TLS_WAIT = 2;
 
 /** Bytes of the area for the small pieces of all connections. */
 const AREA = 64 * 1024;
@@ -77,17 +73,16 @@ export class Socket {
   readonly #rid: number;
   readonly #clock: Clock;
   readonly #writeTimeout: number;
-  readonly #isTls: boolean;
   /** When the peer must have taken some of what was written; 0 while nothing waits for it. */
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
   #idleSize = IDLE_BUFFER;
   /** Whether a read of the system is under way. */
   #isReading = false;
-  /** The last read has left something, perhaps: the next one ends at once. */
-  #mayHaveMore = false;
-  /** When the last read over TLS began. */
-  #readBegan = 0;
+  /** The last read, or the one under way, has ended at once: the next one may, too. */
+  #isAtOnce = false;
+  /** The last read has taken all that it had room for: the next one may end at once. */
+  #isFilled = false;
   /** What it reads into. */
   #into: Uint8Array = this.#buffer;
   /** Its operation, or that of the last read; null before it begins. */
@@ -117,7 +112,6 @@ export class Socket {
   constructor(conn: Deno.Conn, clock: Clock, writeTimeout: number) {
     this.conn = conn;
     this.#rid = ridOf(conn);
-    this.#isTls = schemeOf(conn) === "https";
     this.#clock = clock;
     this.#writeTimeout = writeTimeout;
   }
@@ -147,7 +141,7 @@ export class Socket {
   #read(into: Uint8Array): void {
     this.#isReading = true;
     this.#into = into;
-    const look = this.#mayHaveMore ? lookBeforeRead() : null;
+    const look = this.#isAtOnce || this.#isFilled ? lookBeforeRead() : null;
     if (look === null) return this.#beginOperation();
     this.#operation = null;
     look.then(() => this.#beginOperation());
@@ -155,9 +149,9 @@ export class Socket {
 
   #beginOperation(): void {
     const into = this.#into;
-    if (this.#isTls) this.#readBegan = Date.now();
     const operation = this.#rid < 0 ? this.conn.read(into) : operations!.read(this.#rid, into);
     this.#operation = operation;
+    if (this.#rid >= 0) this.#isAtOnce = hasEnded(operation);
     if (!this.#isRef) this.#refOperation();
     operation.then(this.#took, this.#cannotRead);
   }
@@ -166,9 +160,8 @@ export class Socket {
     this.#isReading = false;
     const count = result ?? 0;
     const into = this.#into;
-    const hasWaited = this.#isTls ? Date.now() - this.#readBegan >= TLS_WAIT : !this.#mayHaveMore;
-    if (hasWaited) haveLooked();
-    this.#mayHaveMore = this.#isTls || count === into.length;
+    if (!this.#isAtOnce && !this.#isFilled) haveLooked();
+    this.#isFilled = count === into.length;
     if (into.length < count) {
       this.close();
       return this.#cannotRead(transferred(TRANSFERRED_READ));

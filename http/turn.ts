@@ -37,7 +37,7 @@ export function nextTurn(): Promise<void> | null {
 
 // --- Reads: what they bring may be there already -----------------------------------------------------
 //
-// That is so where the one before took all that there was room for. Others wait, and the loop looks meanwhile.
+// That is likely where the one before has ended at once. Others wait, and the loop looks meanwhile.
 
 /** When the loop looked, or a read first began after it whose bytes may be there; 0 for none. */
 let since = 0;
