@@ -1,11 +1,12 @@
-// Who the client is when proxies stand in between: what they say of it in Forwarded (RFC 7239) or
-// X-Forwarded-For, as far as they are trusted.
+// Who the client is when proxies stand in between, and what it speaks: what they say of it in Forwarded (RFC
+// 7239), or X-Forwarded-For and X-Forwarded-Proto, as far as they are trusted.
 //
 // Every proxy appends the address that it was called from, so only the end of a list is known to be true: it
 // is read from the right, and only on the word of a proxy that is trusted itself. What is left of that
 // anybody may have written.
 
 import { type IPAddress, isInRange, netAddr, parseIP } from "./ip_address.ts";
+import type { Scheme } from "./target.ts";
 
 /** No chain of proxies is this long: a list that goes on is there to keep us busy. */
 const MAX_PROXIES = 32;
@@ -44,25 +45,45 @@ export class TrustedProxies {
    */
   clientAddr(peer: Deno.Addr, headers: Fields): Deno.Addr {
     if (!this.#trustsPeer(peer)) return peer;
+    const node = this.#client(headers)?.node ?? null;
+    return node === null ? peer : netAddr(node.ip, node.port);
+  }
+
+  /**
+   * The scheme that the client speaks with the proxy that tells its address, as that proxy says; null where
+   * none that is trusted says so.
+   */
+  clientScheme(peer: Deno.Addr, headers: Fields): Scheme | null {
+    if (!this.#trustsPeer(peer)) return null;
+    const client = this.#client(headers);
+    if (client === null) return null;
+    const { node, hops } = client;
+    const told = headers.getAll("x-forwarded-proto").join().split(",");
+    // Most proxies set it, and append nothing: then it has fewer elements than the list of addresses.
+    const scheme = (node?.scheme ?? told.at(-hops) ?? told[0]).trim().toLowerCase();
+    return scheme === "http" || scheme === "https" ? scheme : null;
+  }
+
+  /** The client, and how many proxies have told; null where the two fields do not say the same. */
+  #client(headers: Fields): { node: Node | null; hops: number } | null {
     const forwarded = headers.getAll("forwarded");
     const xForwardedFor = headers.getAll("x-forwarded-for");
     const client = this.#walk(nodesFromRight(forwarded, FORWARDED));
     const other = this.#walk(nodesFromRight(xForwardedFor, X_FORWARDED_FOR));
-    const isSame = client?.ip.text === other?.ip.text;
-    if (!isSame && forwarded.length > 0 && xForwardedFor.length > 0) return peer;
-    const node = client ?? other;
-    return node === null ? peer : netAddr(node.ip, node.port);
+    const isSame = client.node?.ip.text === other.node?.ip.text;
+    if (!isSame && forwarded.length > 0 && xForwardedFor.length > 0) return null;
+    return client.node !== null ? client : other;
   }
 
-  /** The first that is not trusted, else the last; null where there is none. */
-  #walk(nodes: Iterable<Node>): Node | null {
+  /** The first that is not trusted, else the last. */
+  #walk(nodes: Iterable<Node>): { node: Node | null; hops: number } {
     let last: Node | null = null;
-    let count = 0;
+    let hops = 0;
     for (const node of nodes) {
       last = node;
-      if (!this.#trusts(node.ip) || ++count === MAX_PROXIES) break;
+      if (++hops === MAX_PROXIES || !this.#trusts(node.ip)) break;
     }
-    return last;
+    return { node: last, hops: Math.max(hops, 1) };
   }
 
   #trusts(ip: IPAddress): boolean {
@@ -96,10 +117,11 @@ function parseRange(text: string): [network: IPAddress, bits: number] {
   );
 }
 
-/** Whom a proxy was called from. */
+/** Whom a proxy was called from, and in what scheme, where that is told with it. */
 interface Node {
   ip: IPAddress;
   port: number;
+  scheme?: string;
 }
 
 /** What a field consists of, between commas. */
@@ -108,6 +130,8 @@ interface Format {
   readonly element: RegExp;
   /** Whom an element names; empty where it names nobody. */
   node(element: string): string;
+  /** The scheme that an element tells. */
+  scheme?(element: string): string | undefined;
 }
 
 // RFC 9110 5.6.2, 5.6.4; RFC 7239 4. Not in that grammar, but sent: an address with a colon outside of
@@ -119,11 +143,17 @@ const EACH_PAIR = new RegExp(PAIR, "g");
 
 const FORWARDED: Format = {
   element: new RegExp(`^[ \\t]*${PAIR}(?:[ \\t]*;[ \\t]*${PAIR})*[ \\t]*$`),
-  node(element: string): string {
-    const named = element.match(EACH_PAIR)!.filter((pair) => /^for=/i.test(pair));
-    return named.length === 1 ? named[0].slice("for=".length) : "";
-  },
+  node: (element: string): string => valueOf("for", element) ?? "",
+  scheme: (element: string): string | undefined => valueOf("proto", element)?.replaceAll('"', ""),
 };
+
+/** What an element of Forwarded says, where it says that once. */
+function valueOf(name: string, element: string): string | undefined {
+  const pairs = element.match(EACH_PAIR)!.filter((pair) =>
+    pair.toLowerCase().startsWith(`${name}=`)
+  );
+  return pairs.length === 1 ? pairs[0].slice(name.length + 1) : undefined;
+}
 
 const X_FORWARDED_FOR: Format = {
   element: /^[^,]*$/,
@@ -145,7 +175,7 @@ function* nodesFromRight(lines: readonly string[], format: Format): Generator<No
       } while (comma >= 0 && !isWhole);
       const node = isWhole ? parseNode(format.node(element)) : null;
       if (node === null) return;
-      yield node;
+      yield { ...node, scheme: format.scheme?.(element) };
     }
   }
 }

@@ -4,7 +4,7 @@ import type { Headers, HeadersInit } from "../h11.ts";
 import { type AnyListener, Context, type ContextOptions, type Route } from "../listener.ts";
 import { type Exchange, handled, type Upgraded } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
-import { pathOf, queryOf, schemeOf, urlOf } from "./target.ts";
+import { pathOf, queryOf, urlOf } from "./target.ts";
 import type { ResponseBody } from "./response_body.ts";
 import { NO_HEADERS } from "./response_head.ts";
 import { type RequestSource, webRequest } from "./web_request.ts";
@@ -76,7 +76,7 @@ export class HTTPContext extends Context {
     return this.#bound.request.target;
   }
 
-  /** The path in the target, not decoded: what routes match. */
+  /** The path in the target, not decoded, without dot segments ("/a/../b" is "/b"): what routes match. */
   get path(): string {
     return pathOf(this.target);
   }
@@ -91,9 +91,12 @@ export class HTTPContext extends Context {
     return this.#bound.request.headers;
   }
 
-  /** Whether the connection speaks TLS; a proxy in front may speak another one with the client. */
+  /**
+   * Whether the client speaks TLS: what `Forwarded` or `X-Forwarded-Proto` say, where they come from one of
+   * `trustedProxies`, else what the connection speaks.
+   */
   get scheme(): "http" | "https" {
-    return schemeOf(this.#bound.connection.socket.conn);
+    return this.#bound.scheme;
   }
 
   /** The request's version, "1.1" or "1.0". */
@@ -130,8 +133,8 @@ export class HTTPContext extends Context {
     if (this.#request === null) {
       const method = webMethod(this.method);
       if (method === null) throw new HTTPError(501);
-      const { request, connection } = this.#bound;
-      const url = urlOf(request, request.headers.get("host"), connection.socket.conn);
+      const { request, scheme } = this.#bound;
+      const url = urlOf(request, request.headers.get("host"), scheme, this.localAddr);
       if (url === null) throw new HTTPError(400);
       this.#request = webRequest(new ContextSource(this, method, url));
     }

@@ -28,7 +28,7 @@ import {
   typeAlone,
 } from "./response_head.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
-import { pathOf } from "./target.ts";
+import { pathOf, type Scheme, schemeOf } from "./target.ts";
 import { isTurnLong, nextTurn } from "./turn.ts";
 import { checkResponse, type FieldsAndType, fieldsOf, takeWhole } from "./web_response.ts";
 
@@ -72,6 +72,8 @@ class Extras {
   added: AddedFields | null = null;
   /** A response was given that is not sent yet. */
   isTaken = false;
+  /** What is left of the response is not waited for. */
+  isGivenUp = false;
   /** It has failed, and hooks make the response that tells so. */
   isFailing = false;
   completed: PromiseWithResolvers<void> | null = null;
@@ -133,6 +135,12 @@ export class Exchange {
     return this.#extra.remoteAddr ??= trustedProxies.clientAddr(remoteAddr, this.request.headers);
   }
 
+  /** The scheme that the client speaks, as far as the proxies that tell it are trusted. */
+  get scheme(): Scheme {
+    const { remoteAddr, socket, host: { trustedProxies } } = this.connection;
+    return trustedProxies?.clientScheme(remoteAddr, this.request.headers) ?? schemeOf(socket.conn);
+  }
+
   get #extra(): Extras {
     return this.#extras ??= new Extras();
   }
@@ -148,9 +156,14 @@ export class Exchange {
     return this.status !== 0 || (this.#extras !== null && this.#extras.isTaken);
   }
 
-  /** Whether the response was given whole: nothing is left to wait for. */
+  /** Whether nothing is left to wait for: the response was given whole, or is given up. */
   get isAnswered(): boolean {
-    return this.isResponded && this.sending === null;
+    return this.isResponded && (this.sending === null || this.#extra.isGivenUp);
+  }
+
+  /** Has nobody wait for what is left of the response: the handler has failed after it had begun. */
+  giveUp(): void {
+    this.#extra.isGivenUp = true;
   }
 
   /** The request's body. */

@@ -11,6 +11,7 @@ import {
   type FoundRoute,
   Listener,
   PathParamsError,
+  type RouteOptions,
   type Source,
 } from "../listener.ts";
 import { lineFormat } from "./access_log.ts";
@@ -22,7 +23,13 @@ import { HTTPError } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
-import { resolveOptions, type ServerOptions, type Settings } from "./options.ts";
+import {
+  checkRouteOptions,
+  limitOf,
+  resolveOptions,
+  type ServerOptions,
+  type Settings,
+} from "./options.ts";
 import { type HTTPErrorHook, Outcomes } from "./outcomes.ts";
 import { discardResponse } from "./response_body.ts";
 import { allowed, route } from "./routing.ts";
@@ -436,8 +443,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /** Refuses what is meant for requests, and matches none: "GET /" or "GET:/:id". */
-  protected override checkPattern(pattern: string): void {
+  protected override checkRoute(pattern: string, options: RouteOptions): void {
     checkPattern(pattern);
+    checkRouteOptions(pattern, options);
   }
 
   /** Params are percent-decoded one by one, after the route has matched. */
@@ -495,7 +503,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       }
       const { params } = found;
       exchange.route = found.route;
-      const timeout = this.#settings.handlerTimeout || undefined;
+      const timeout = limitOf(found.route, this.#settings, "handlerTimeout") || undefined;
       const task = ctx.trigger(found.route, { params, path: exchange, timeout });
       exchange.event = task.event;
       if (task.status === "fulfilled") return this.#outcomes.settle(exchange, task);

@@ -1,6 +1,7 @@
 // Options of the server and the limits they stand for.
 // The only place for these numbers. Sizes in bytes, times in milliseconds; 0 switches a limit off.
 
+import type { Route, RouteOptions } from "../listener.ts";
 import { type AccessLogChoice, lineFormat } from "./access_log.ts";
 import { TrustedProxies } from "./client_addr.ts";
 import { shown } from "./shown.ts";
@@ -40,7 +41,8 @@ export interface ServerOptions {
   /**
    * Bytes of a body at most for `bytes()`, `text()`, `json()`, `formData()` and the like, of a context or its web
    * `Request`, 16 MiB if not given: 413 (RFC 9110 15.5.14). A body that is read as a stream, by `read()`, or of a
-   * copy of the `Request`, has no limit.
+   * copy of the `Request`, has no limit. A route may have its own, as in
+   * `onEvent("POST:/photo", { maxBodySize: 64 * 1024 * 1024 }, ...)`.
    */
   maxBodySize?: number;
   /**
@@ -60,7 +62,10 @@ export interface ServerOptions {
   bodyTimeout?: number;
   /** Milliseconds without progress while bytes wait to be sent, 30,000 if not given: it is cut. */
   writeTimeout?: number;
-  /** Milliseconds that a handler may take; off if not given: 503 (RFC 9110 15.6.4). */
+  /**
+   * Milliseconds that a handler may take; off if not given: 503 (RFC 9110 15.6.4). A route may have its own, as in
+   * `onEvent("GET:/ticks", { handlerTimeout: 0 }, ...)`.
+   */
   handlerTimeout?: number;
   /**
    * Connections open at a time, 10,000 if not given. Over it the one that is idle longest is closed; where
@@ -151,15 +156,8 @@ const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: numbe
 export function resolveOptions(options: ServerOptions, standard: Settings = DEFAULTS): Settings {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const settings: Settings = { ...standard, ...Object.fromEntries(given) };
-  for (const [name, [lowest, highest, unit]] of Object.entries(RANGES)) {
-    const value = settings[name as keyof Settings];
-    if (!Number.isInteger(value) || Number(value) < lowest || Number(value) > highest) {
-      const hint = typeof value === "string" ? "; Number(...) makes one" : "";
-      throw new RangeError(
-        `Cannot set ${name} to ${shown(value)}: must be a whole number from ${lowest} to ` +
-          `${highest}${unit}${hint}`,
-      );
-    }
+  for (const name of Object.keys(RANGES) as (keyof Settings)[]) {
+    checkNumber(name, settings[name], `Cannot set ${name}`);
   }
   const { accessLog, trustedProxies } = settings;
   if (!Array.isArray(trustedProxies)) {
@@ -172,4 +170,39 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
     throw new TypeError("Cannot speak TLS with only one of cert and key: both are needed, in PEM");
   }
   return settings;
+}
+
+/** @throws {RangeError} `value` is no number that the option called `name` takes. */
+function checkNumber(name: keyof Settings, value: unknown, action: string): void {
+  const [lowest, highest, unit] = RANGES[name]!;
+  if (Number.isInteger(value) && Number(value) >= lowest && Number(value) <= highest) return;
+  const hint = typeof value === "string" ? "; Number(...) makes one" : "";
+  throw new RangeError(
+    `${action} to ${
+      shown(value)
+    }: must be a whole number from ${lowest} to ${highest}${unit}${hint}`,
+  );
+}
+
+/** What a route may set for itself. */
+export type RouteLimit = "handlerTimeout" | "maxBodySize";
+const ROUTE_LIMITS: readonly RouteLimit[] = ["handlerTimeout", "maxBodySize"];
+
+/**
+ * Checks the options of a route.
+ *
+ * @throws {RangeError} The value of a limit is not one that it takes.
+ */
+export function checkRouteOptions(pattern: string, options: RouteOptions): void {
+  for (const name of ROUTE_LIMITS) {
+    const value = options[name];
+    if (value !== undefined) {
+      checkNumber(name, value, `Cannot add route "${pattern}": ${name} is set`);
+    }
+  }
+}
+
+/** The limit of a route: its own, or else that of all. */
+export function limitOf(route: Route | null, settings: Settings, name: RouteLimit): number {
+  return route?.options[name] as number | undefined ?? settings[name];
 }

@@ -105,7 +105,7 @@ export class Outcomes<C extends HTTPContext> {
     } else if (!isKnown && !(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
       logError(`Cannot answer ${exchange.label}:`, error);
     }
-    if (exchange.isResponded || exchange.isOver) return;
+    if (exchange.isResponded || exchange.isOver) return exchange.giveUp();
     const answer = toHTTPError(error);
     exchange.dropFieldsOfBody();
     if (this.#hooks.length > 0) return this.#askErrorHooks(exchange, answer);

@@ -4,6 +4,7 @@ import type { Headers } from "../h11.ts";
 import type { BodyReader, View } from "./body_reader.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
+import { limitOf } from "./options.ts";
 
 /** Bytes at first of what a body is collected in: a client may say that it sends more, and not send it. */
 const COLLECTED = 64 * 1024;
@@ -138,7 +139,8 @@ export class RequestBody {
 
   /** @throws {HTTPError} 413: `length` is over what the buffering readers take. */
   checkSize(length: number): void {
-    const { counters, settings: { maxBodySize } } = this.#exchange.connection.host;
+    const { route, connection: { host: { counters, settings } } } = this.#exchange;
+    const maxBodySize = limitOf(route, settings, "maxBodySize");
     if (maxBodySize === 0 || length <= maxBodySize) return;
     counters.bodiesTooLarge++;
     throw new HTTPError(413);

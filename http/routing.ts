@@ -3,7 +3,7 @@
 import type { FoundRoute } from "../listener.ts";
 import type { Request } from "../h11.ts";
 import { HTTPError } from "./http_error.ts";
-import { pathOf } from "./target.ts";
+import { isDot, pathOf } from "./target.ts";
 
 /** What is asked of a listener to find a route. */
 export interface Routes {
@@ -41,7 +41,11 @@ function find(routes: Routes, method: string, request: Request): FoundRoute | nu
   const length = request.targetInto(units);
   if (length <= 0 || units[0] !== SLASH) return routes.findRoute(head + pathOf(request.target));
   let end = 0;
-  while (end < length && units[end] !== QUESTION_MARK) end++;
+  for (; end < length && units[end] !== QUESTION_MARK; end++) {
+    if (units[end] === SLASH && isDot(units, end + 1)) {
+      return routes.findRoute(head + pathOf(request.target));
+    }
+  }
   return routes.findRouteOf(head, units, 0, end);
 }
 

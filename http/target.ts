@@ -12,12 +12,28 @@ function pathStart(target: string): number {
   return end < 0 ? target.length : authority + 3 + end;
 }
 
-/** The path, without the query. */
+/** The path, without the query and without dot segments. */
 export function pathOf(target: string): string {
   const query = target.indexOf("?");
   const start = pathStart(target);
-  if (query < 0 && start === 0) return target;
-  return target.slice(start, query < 0 ? undefined : query) || "/";
+  const path = query < 0 && start === 0
+    ? target
+    : target.slice(start, query < 0 ? undefined : query) || "/";
+  return /\/(?:\.|%2e)/i.test(path) ? withoutDotSegments(path) : path;
+}
+
+/** A path that begins with a slash, as the URL of the request has it (RFC 3986 5.2.4; "%2e" is a dot: 6.2.2.2). */
+function withoutDotSegments(path: string): string {
+  const kept: string[] = [];
+  const segments = path.split("/");
+  segments.forEach((segment, i) => {
+    const dots = segment.replaceAll(/%2e/gi, ".");
+    if (dots !== "." && dots !== "..") return kept.push(segment);
+    if (dots === ".." && kept.length > 1) kept.pop();
+    // The last one leaves its slash.
+    if (i === segments.length - 1) kept.push("");
+  });
+  return kept.join("/");
 }
 
 /** The query, without its question mark. */
@@ -26,8 +42,11 @@ export function queryOf(target: string): string {
   return query < 0 ? "" : target.slice(query + 1);
 }
 
+/** The scheme of a request: that of HTTP, or of HTTP over TLS. */
+export type Scheme = "http" | "https";
+
 /** The scheme of what comes over a connection. */
-export function schemeOf(conn: Deno.Conn): "http" | "https" {
+export function schemeOf(conn: Deno.Conn): Scheme {
   return "handshake" in conn ? "https" : "http";
 }
 
@@ -35,16 +54,20 @@ export function schemeOf(conn: Deno.Conn): "http" | "https" {
 export type Target = Pick<Request, "target" | "targetInto">;
 
 /** The URL that was asked for (RFC 9110 7.1), normalized; null where target and Host make none. */
-export function urlOf(request: Target, host: string | null, conn: Deno.Conn): string | null {
-  const scheme = schemeOf(conn);
+export function urlOf(
+  request: Target,
+  host: string | null,
+  scheme: Scheme,
+  localAddr: Deno.Addr,
+): string | null {
   const length = request.targetInto(units);
   if (host !== null && isNormal(length)) {
     const origin = originOf(scheme, host);
     if (origin !== null) return joined(origin, request, length);
   }
-  const { target } = request;
+  // The URL parser takes a backslash for a slash: it is none (RFC 3986 3.3).
+  const target = request.target.replaceAll("\\", "%5C");
   if (pathStart(target) > 0) return URL.parse(target)?.href ?? null;
-  const { localAddr } = conn;
   const local = "hostname" in localAddr ? formatAddr(localAddr) : "localhost";
   const path = target.startsWith("/") ? target : "/";
   return URL.parse(`${scheme}://${host ?? local}${path}`)?.href ?? null;
@@ -80,12 +103,13 @@ function isNormal(length: number): boolean {
     if (unit === QUESTION_MARK) table = IN_QUERY;
     if (table[unit] !== 1) return false;
     // Segments that begin with a dot may be dot segments (URL 4.1).
-    if (unit === SLASH && table === IN_PATH && i + 1 < length && isDot(i + 1)) return false;
+    if (unit === SLASH && table === IN_PATH && i + 1 < length && isDot(units, i + 1)) return false;
   }
   return true;
 }
 
-function isDot(at: number): boolean {
+/** Whether a segment of a path begins with a dot at `at`, as dot segments do. */
+export function isDot(units: Uint16Array, at: number): boolean {
   return units[at] === DOT ||
     (units[at] === 0x25 && units[at + 1] === 0x32 && (units[at + 2] | 0x20) === 0x65);
 }

@@ -236,7 +236,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * ```
    *
    * @throws {RouteError} The converter of a param is not known, a param name is used twice, or
-   * {@linkcode Listener.checkPattern} refuses the pattern.
+   * {@linkcode Listener.checkRoute} refuses the pattern.
    * @throws {EventAlreadyExists} A route of that name is there.
    * @throws {TypeError} An argument is of another type.
    */
@@ -251,7 +251,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   onEvent(handler: Handler<C, { _: string }>): Route;
   onEvent(...args: OnEventArguments): Route {
     const { pattern, options, handler } = readArguments(args);
-    this.checkPattern(pattern);
+    this.checkRoute(pattern, options);
     const parts = compileParts(pattern, this.#converters);
     const route = new Route(pattern, handler, options, { order: this.#order + 1, parts });
     if (this.#routes.has(route.name)) {
@@ -268,10 +268,11 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Called for each pattern that is registered; to be overridden by listeners whose paths have a form, to
-   * refuse what none of them can match. Throws a {@linkcode RouteError}, with `Cannot add route "...": ...`.
+   * Called for each route that is registered; to be overridden by listeners whose paths have a form, to refuse
+   * patterns that none of them can match, or that know options of their own. Throws a
+   * {@linkcode RouteError}, with `Cannot add route "...": ...`.
    */
-  protected checkPattern(_pattern: string): void {}
+  protected checkRoute(_pattern: string, _options: RouteOptions): void {}
 
   /** The same as {@linkcode Listener.onEvent}. */
   addOnEventHook<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;

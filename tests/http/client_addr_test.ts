@@ -12,11 +12,14 @@ function tcp(hostname: string, port = 1024): Deno.NetAddr {
 
 /** The client of a request from `peer` with the field lines `fields`. */
 function clientOf(peer: Deno.Addr, fields: readonly string[], proxies = PROXIES): string {
-  const pairs = fields.map((line): [string, string] => {
+  return formatAddr(proxies.clientAddr(peer, headersOf(fields)));
+}
+
+function headersOf(fields: readonly string[]): h11.Headers {
+  return new h11.Headers(fields.map((line): [string, string] => {
     const colon = line.indexOf(": ");
     return [line.slice(0, colon), line.slice(colon + 2)];
-  });
-  return formatAddr(proxies.clientAddr(peer, new h11.Headers(pairs)));
+  }));
 }
 
 // What proxies say of a request from 10.0.0.1, and the client that it is from.
@@ -55,6 +58,43 @@ const CLIENTS: [what: string, fields: string[], client: string][] = [
     "192.0.2.1",
   ],
 ];
+
+// As above, and the scheme that the client speaks.
+const SCHEMES: [what: string, fields: string[], scheme: "http" | "https" | null][] = [
+  ["no field", [], null],
+  ["X-Forwarded-Proto", ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"], "https"],
+  ["no address", ["X-Forwarded-Proto: HTTPS"], "https"],
+  [
+    "one element for each address",
+    ["X-Forwarded-For: 192.0.2.1, 10.1.1.1", "X-Forwarded-Proto: https, http"],
+    "https",
+  ],
+  [
+    "one element for all addresses",
+    ["X-Forwarded-For: 192.0.2.1, 10.1.1.1", "X-Forwarded-Proto: https"],
+    "https",
+  ],
+  [
+    "what the client made up",
+    ["X-Forwarded-For: 192.0.2.9, 192.0.2.1", "X-Forwarded-Proto: https, http"],
+    "http",
+  ],
+  ["Forwarded", ['Forwarded: for=192.0.2.9;proto=http, for=192.0.2.1;Proto="https"'], "https"],
+  ["Forwarded, without it", ["Forwarded: for=192.0.2.1", "X-Forwarded-Proto: https"], "https"],
+  ["another scheme", ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: gopher"], null],
+  [
+    "two fields that do not say the same",
+    ["Forwarded: for=192.0.2.1;proto=https", "X-Forwarded-For: 192.0.2.2"],
+    null,
+  ],
+];
+
+for (const [what, fields, scheme] of SCHEMES) {
+  Deno.test(`TrustedProxies.clientScheme() is told by ${what}: ${scheme}`, () => {
+    assertEquals(PROXIES.clientScheme(tcp("10.0.0.1"), headersOf(fields)), scheme);
+    assertEquals(PROXIES.clientScheme(tcp("192.0.2.3"), headersOf(fields)), null);
+  });
+}
 
 for (const [what, fields, client] of CLIENTS) {
   Deno.test(`TrustedProxies.clientAddr() finds the client behind ${what}`, () => {

@@ -1,5 +1,6 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { type HTTPContext, HTTPError, HTTPListener } from "../../http_context.ts";
+import type { Handler } from "../../listener.ts";
 import { test } from "../needs.ts";
 import { RawClient } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
@@ -86,6 +87,34 @@ test("aroundRequest() hooks see a stream fail that was being sent", NET, async (
   await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   assertEquals(await ended.promise, "200 3 RangeError: broken");
 });
+
+// A handler that fails when its response has begun, and one that does not end in time.
+const LATE_FAILURES: [what: string, handler: Handler<HTTPContext>][] = [
+  ["has failed", ({ ctx }) => {
+    ctx.response(200, endless());
+    throw new Error("late");
+  }],
+  ["has timed out", ({ ctx }) => ctx.response(200, endless())],
+];
+
+/** A part, and no end. */
+async function* endless(): AsyncGenerator<string> {
+  yield "part";
+  await new Promise(() => {});
+}
+
+for (const [what, handler] of LATE_FAILURES) {
+  test(`a response is cut whose handler ${what}, with a hook around it too`, NET, async () => {
+    using _ = new ErrorLog();
+    await using app = await serving((app) => {
+      app.aroundRequest((_, next) => next());
+      app.onEvent("GET:/", handler);
+    }, { handlerTimeout: 50 });
+    using client = await RawClient.connect(app.addr);
+    await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert(!(await client.gone()).endsWith("0\r\n\r\n"));
+  });
+}
 
 test(
   "aroundRequest() hooks nest in the order of registration, around all other hooks",

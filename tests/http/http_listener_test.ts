@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { type HTTPContext, HTTPError, HTTPListener } from "../../http_context.ts";
-import { type AnyEvent, depends } from "../../listener.ts";
+import { type AnyEvent, depends, type Handler } from "../../listener.ts";
 import { test } from "../needs.ts";
 import { Program } from "../program.ts";
 import { RawClient, type RawResponse } from "./raw_client.ts";
@@ -424,5 +424,50 @@ test(
     assertEquals(await client.rest(), "");
     client[Symbol.dispose]();
     assertEquals(await program.end(), { code: 0, stdout: "", stderr: "" });
+  },
+);
+
+Deno.test("a route may have a maxBodySize of its own", async () => {
+  const app = new HTTPListener({ maxBodySize: 2 });
+  const echo: Handler<HTTPContext> = async ({ ctx }) => ctx.response(200, await ctx.text());
+  app.onEvent("POST:/", { name: "small" }, echo);
+  app.onEvent("POST:/large", { name: "large", maxBodySize: 4 }, echo);
+  for (
+    const [path, body, status] of [["/", "123", 413], ["/large", "1234", 200], [
+      "/large",
+      "12345",
+      413,
+    ]]
+  ) {
+    assertEquals((await app.fetch(`${path}`, { method: "POST", body: `${body}` })).status, status);
+  }
+  assertThrows(
+    () => app.onEvent("POST:/none", { maxBodySize: -1 }, echo),
+    RangeError,
+    'Cannot add route "POST:/none": maxBodySize is set to -1: must be a whole number from 0 to',
+  );
+});
+
+test("what a trusted proxy says is the scheme of a context and of its Request", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, `${ctx.scheme} ${ctx.request.url}`));
+  }, { trustedProxies: ["127.0.0.1"] });
+  using client = await RawClient.connect(app.addr);
+  await client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\r\n");
+  assertEquals((await client.response()).body, "https https://a/");
+});
+
+test(
+  "routes, ctx.path and the URL of ctx.request are of one path, whatever the target",
+  NET,
+  async () => {
+    await using app = await serving((app) => {
+      app.onEvent("GET:/admin", ({ ctx }) => ctx.response(200, `${ctx.path} ${ctx.request.url}`));
+    });
+    using client = await RawClient.connect(app.addr);
+    for (const target of ["/admin", "/x/../admin", "/x/%2E./admin", "http://a/./admin"]) {
+      await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      assertEquals((await client.response()).body, "/admin http://a/admin", target);
+    }
   },
 );

@@ -1,10 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { Request } from "../../h11.ts";
-import { urlOf } from "../../http/target.ts";
+import { pathOf, urlOf } from "../../http/target.ts";
+import { Random } from "../h11/random.ts";
 
-const CONN = {
-  localAddr: { transport: "tcp", hostname: "127.0.0.1", port: 8000 },
-} as Deno.Conn;
+const LOCAL: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 8000 };
 
 function requestFor(target: string): Request {
   const method = target === "*" ? "OPTIONS" : "GET";
@@ -77,8 +76,10 @@ const TARGETS = [
 Deno.test("a request's URL is the one that the URL parser makes of its host and target", () => {
   for (const host of HOSTS) {
     for (const target of TARGETS) {
-      const expected = URL.parse(`http://${host}${target}`)?.href ?? null;
-      assertEquals(urlOf(requestFor(target), host, CONN), expected, `${host} ${target}`);
+      // A backslash is none of the characters of a URL (RFC 3986 2), and no slash.
+      const url = `http://${host}${target.replaceAll("\\", "%5C")}`;
+      const expected = URL.parse(url)?.href ?? null;
+      assertEquals(urlOf(requestFor(target), host, "http", LOCAL), expected, `${host} ${target}`);
     }
   }
 });
@@ -92,5 +93,14 @@ const ELSE: [what: string, target: string, host: string | null, url: string | nu
 
 for (const [what, target, host, url] of ELSE) {
   Deno.test(`a request's URL: ${what}`, () =>
-    assertEquals(urlOf(requestFor(target), host, CONN), url));
+    assertEquals(urlOf(requestFor(target), host, "http", LOCAL), url));
 }
+
+Deno.test("a path has no dot segments, as that of the request's URL", () => {
+  const random = new Random(7);
+  const pieces = ["a", "/", "/", ".", "..", "%2e", "%2E", "%2f", "b"];
+  for (let i = 0; i < 20_000; i++) {
+    const path = `/${Array.from({ length: random.below(9) }, () => random.pick(pieces)).join("")}`;
+    assertEquals(pathOf(`${path}?/../c`), new URL(`http://a${path}`).pathname, path);
+  }
+});

@@ -334,6 +334,19 @@ test("handlerTimeout answers 503 and aborts the event's signal", NET, async () =
   assertEquals((await client.response()).body, "Welcome!");
 });
 
+test("a route may have a handlerTimeout of its own", NET, async () => {
+  using _ = new ErrorLog();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/short", { handlerTimeout: 1 }, () => new Promise(() => {}));
+    app.onEvent("GET:/long", { handlerTimeout: 0 }, async ({ ctx, signal }) => {
+      await app.fetch("/short");
+      return ctx.response(200, `${signal.aborted}`);
+    });
+  }, { handlerTimeout: HOUR });
+  assertEquals((await app.fetch("/short")).status, 503);
+  assertEquals(await (await app.fetch("/long")).text(), "false");
+});
+
 test(
   "handlerTimeout answers 503 to a client that has closed its sending half, too",
   NET,

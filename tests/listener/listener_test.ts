@@ -10,6 +10,7 @@ import {
   Listener,
   PathParamsError,
   RouteError,
+  type RouteOptions,
 } from "../../listener.ts";
 
 Deno.test("onEvent() names a route by option, else by function, else by pattern", () => {
@@ -155,10 +156,10 @@ for (const [what, register, message] of NOT_TAKEN) {
   });
 }
 
-Deno.test("checkPattern() is asked for each pattern, and refuses what it throws for", () => {
+Deno.test("checkRoute() is asked for each route, and refuses what it throws for", () => {
   class Shouting extends Listener {
-    protected override checkPattern(pattern: string): void {
-      if (!pattern.endsWith("!")) {
+    protected override checkRoute(pattern: string, { quiet }: RouteOptions): void {
+      if (!pattern.endsWith("!") && !quiet) {
         throw new RouteError(`Cannot add route "${pattern}": must end in !`);
       }
     }
@@ -170,7 +171,8 @@ Deno.test("checkPattern() is asked for each pattern, and refuses what it throws 
     'Cannot add route "go": must end in !',
   );
   assertEquals(app.onEvent("go!", () => {}).pattern, "go!");
-  assertEquals(app.routes.size, 1);
+  assertEquals(app.onEvent("go", { quiet: true }, () => {}).pattern, "go");
+  assertEquals(app.routes.size, 2);
 });
 
 Deno.test("onEvent() with a handler alone catches what no earlier route takes", async () => {
