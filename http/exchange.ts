@@ -323,12 +323,13 @@ export class Exchange {
       return this.#flush();
     }
 
+    // Its producer may throw, and that can still become a 500.
+    const parts = isStream && !isHead && !hasNoBody
+      ? new BodyParts(body as AsyncIterable<Uint8Array>)
+      : null;
     const head = protocol.send(response)!;
     this.status = status;
-    if (isStream && !isHead && !hasNoBody) {
-      const parts = body as AsyncIterable<Uint8Array>;
-      return this.sending = handled(this.#sendStream(head, response, parts));
-    }
+    if (parts !== null) return this.sending = handled(this.#sendStream(head, response, parts));
     this.#write(head);
     if (isStream) discard(body);
     else if (!isHead && bytes.length > 0) this.#writeData(bytes);
@@ -361,7 +362,12 @@ export class Exchange {
     const given = fieldsOf(response);
     const known = body === null ? null : await knownBody(body);
     this.#extra.isTaken = false;
-    await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type);
+    try {
+      await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type);
+    } catch (error) {
+      discard(known);
+      throw error;
+    }
   }
 
   /** Resolves when the response was written whole; rejects where it could not be. */
@@ -417,11 +423,11 @@ export class Exchange {
   async #sendStream(
     head: Uint8Array,
     response: h11.Response,
-    body: AsyncIterable<Uint8Array | string>,
+    parts: BodyParts,
   ): Promise<void> {
     const { protocol, socket } = this.connection;
     const extra = this.#extra;
-    const parts = extra.parts = new BodyParts(body);
+    extra.parts = parts;
     extra.isEventStream = isEventStream(response);
     if (extra.lost !== null) parts.abandon(extra.lost);
     if (this.connection.host.isClosing) {

@@ -79,7 +79,7 @@ export type RequestHook<C extends HTTPContext = HTTPContext> = (
  */
 export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConverters>
   extends Listener<C, T> {
-  readonly #settings: Settings;
+  #settings: Settings;
   #server: Server | null = null;
   #counters: Counters = newCounters();
   #requestHooks: readonly RequestHook<C>[] = [];
@@ -185,7 +185,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
 
   /** Sets options anew, for a command line: of effect when the server starts next. */
   configure(options: ServerOptions): void {
-    Object.assign(this.#settings, resolveOptions(options, this.#settings));
+    this.#settings = resolveOptions(options, this.#settings);
+    this.setShutdownGrace(this.#settings.shutdownGrace);
   }
 
   /**
@@ -375,7 +376,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       log.line(`INFO: Tiny-listener HTTP server running on ${formatAddr(server.addr)}`);
     }
     return {
-      finished: server.serve().finally(() => this.#server = null),
+      finished: server.serve().finally(() => {
+        if (this.#server === server) this.#server = null;
+      }),
       close: () => server.close(),
       abort: (reason) => server.abort(reason),
     };
@@ -465,7 +468,12 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
 
   /** Has a request answered; returns a promise where that takes time. */
   #handle(exchange: Exchange): void | Promise<void> {
-    const ctx = this.newCtx();
+    let ctx: C;
+    try {
+      ctx = this.newCtx();
+    } catch (error) {
+      return this.#outcomes.fail(exchange, error);
+    }
     bindExchange(ctx, exchange);
     const hooks = this.#requestHooks;
     return hooks.length === 0 ? this.#answer(exchange, ctx) : this.#surround(exchange, ctx, hooks);
@@ -503,7 +511,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       }
       const { params } = found;
       exchange.route = found.route;
-      const timeout = limitOf(found.route, this.#settings, "handlerTimeout") || undefined;
+      const { settings } = exchange.connection.host;
+      const timeout = limitOf(found.route, settings, "handlerTimeout") || undefined;
       const task = ctx.trigger(found.route, { params, path: exchange, timeout });
       exchange.event = task.event;
       if (task.status === "fulfilled") return this.#outcomes.settle(exchange, task);

@@ -53,6 +53,7 @@ export class Server implements ConnectionHost {
   #isRef = true;
   #isListening = true;
   isClosing = false;
+  #isAborted = false;
 
   /** @throws {ListenError} It cannot listen on its address. */
   constructor(host: ServerHost) {
@@ -84,6 +85,18 @@ export class Server implements ConnectionHost {
 
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
   async serve(): Promise<void> {
+    await (this.#accepting = this.#acceptAll());
+    await this.#emptied;
+    // Handlers that go on when they are told to end are not waited for.
+    if (this.#connections.size > 0) {
+      await Promise.race([this.#allEnded.promise, this.#aborted.promise]);
+    }
+    clearInterval(this.#turns);
+    await log.flush();
+  }
+  #accepting: Promise<void> | null = null;
+
+  async #acceptAll(): Promise<void> {
     while (this.#isListening) {
       let conn: Deno.Conn;
       try {
@@ -97,16 +110,10 @@ export class Server implements ConnectionHost {
       if (!this.#hasRoom()) await this.#makeRoom();
       this.#serveOne(conn);
     }
-    await this.#emptied;
-    // Handlers that go on when they are told to end are not waited for.
-    if (this.#connections.size > 0) {
-      await Promise.race([this.#allEnded.promise, this.#aborted.promise]);
-    }
-    clearInterval(this.#turns);
-    await log.flush();
   }
 
   #serveOne(conn: Deno.Conn): void {
+    if (this.#isAborted) return conn.close();
     const { counters, settings } = this;
     const { remoteAddr } = conn;
     const address = addressOf(conn);
@@ -123,8 +130,7 @@ export class Server implements ConnectionHost {
     }
     this.#perAddress.set(address, fromAddress);
     counters.open++;
-    // What is written is complete, so there is nothing to wait for before it is sent.
-    if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay();
+    noDelay(conn);
     const connection = new Connection(this, conn);
     if (!this.#isRef) connection.socket.setRef(false);
     this.#connections.add(connection);
@@ -223,8 +229,12 @@ export class Server implements ConnectionHost {
     this.#refusals.count = 0;
   }
 
-  /** Accepts no more; connections end when they have answered what is under way. */
-  close(): void {
+  /**
+   * Accepts no more; connections end when they have answered what is under way.
+   *
+   * @returns Resolves when it does not listen any more.
+   */
+  close(): Promise<void> {
     this.isClosing = true;
     this.#roomMade?.resolve();
     this.#tellMissedRefusals();
@@ -237,6 +247,8 @@ export class Server implements ConnectionHost {
       for (const connection of this.#connections) connection.countTurn(isBusy);
     }, TURN);
     this.#emptied = this.#emptyBacklog();
+    // The system has the address back when the last `accept()` has ended.
+    return this.#emptied.then(() => this.#accepting!);
   }
 
   /** Accepts those who wait for it: for all they know they are connected, and a close would reset them. */
@@ -265,6 +277,7 @@ export class Server implements ConnectionHost {
 
   /** Ends all connections at once. */
   abort(reason: unknown): void {
+    this.#isAborted = true;
     this.#stopListening();
     for (const connection of this.#connections) connection.abort(reason);
     this.#aborted.resolve();
@@ -279,6 +292,15 @@ function hasLeft(error: unknown): boolean {
   const { NotConnected, ConnectionAborted, ConnectionReset } = Deno.errors;
   return error instanceof NotConnected || error instanceof ConnectionAborted ||
     error instanceof ConnectionReset;
+}
+
+/** What is written is complete, so there is nothing to wait for before it is sent. */
+function noDelay(conn: Deno.Conn): void {
+  try {
+    if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay();
+  } catch {
+    // macOS says EINVAL where the client has left; that is told by the first read.
+  }
 }
 
 /** Where a connection comes from, for counting. */

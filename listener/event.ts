@@ -320,8 +320,9 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   #run(): EventTask {
     const task = new EventTask(this);
     const dispatcher = dispatcherOf(this.listener);
+    const { hooks } = dispatcher;
     this.#phase = "running";
-    this.#advance(task, dispatcher, dispatcher.hooks, 0);
+    this.#advance(task, dispatcher, hooks, 0);
     // Only what is left to wait for needs a timer and a place among the events in flight.
     if (this.running || !this.#isDone) this.#inFlight = dispatcher.enter(this);
     const timeout = this.#extras?.timeout;
@@ -331,7 +332,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
         const error = new TimeoutError(message);
         this.#extra.isTimedOut = true;
         this.abort(error);
-        this.#fail(task, dispatcher, dispatcher.hooks, error);
+        this.#fail(task, dispatcher, hooks, error);
       }, timeout);
     }
     return task;

@@ -56,7 +56,8 @@ export class Lifecycle {
   readonly shutdown: LifecycleHook[] = [];
   readonly #listener: AnyListener;
   readonly #dispatcher: Dispatcher;
-  readonly #grace: number | undefined;
+  /** Milliseconds that events in flight have to finish; undefined for no limit. */
+  grace: number | undefined;
   #starting: Promise<void> | null = null;
   /** Settles when the startup callbacks are over, before listen() is called. */
   #startingUp: Promise<void> | null = null;
@@ -81,7 +82,7 @@ export class Lifecycle {
   constructor(listener: AnyListener, dispatcher: Dispatcher, grace: number | undefined) {
     this.#listener = listener;
     this.#dispatcher = dispatcher;
-    this.#grace = grace;
+    this.grace = grace;
   }
 
   start(): Promise<void> {
@@ -206,7 +207,7 @@ export class Lifecycle {
     const hasCaller = new Promise<void>((resolve) => this.#onCaller = resolve);
     this.#rest = null;
     try {
-      if (!this.#isUp && await inTime(succeeds(startingUp), this.#grace) === false) return;
+      if (!this.#isUp && await inTime(succeeds(startingUp), this.grace) === false) return;
       const errors = this.#failures;
       const source = this.#source === null ? null : new Ending(this.#source, errors);
       // It may wait for the callers, as the answer of a request does.
@@ -238,7 +239,7 @@ export class Lifecycle {
   ): Promise<boolean> {
     const { run } = this.#dispatcher;
     const all = Promise.all([this.#dispatcher.idle(counts, run), ended]);
-    if (await inTime(all, this.#grace) !== undefined) return true;
+    if (await inTime(all, this.grace) !== undefined) return true;
     this.#dispatcher.giveUp(counts, run, graceIsOver());
     return false;
   }

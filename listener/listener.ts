@@ -93,6 +93,11 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     this.#lifecycle = new Lifecycle(this, this.#dispatcher, grace);
   }
 
+  /** Sets {@linkcode ListenerOptions.shutdownGrace} anew. @throws {RangeError} It is no number of milliseconds. */
+  protected setShutdownGrace(milliseconds: number): void {
+    this.#lifecycle.grace = checkTimeout(milliseconds, "shutdownGrace");
+  }
+
   // --- The source -------------------------------------------------------------------------------
 
   /**
