@@ -34,20 +34,19 @@ const IN_PATH: readonly [mistake: RegExp, what: string][] = [
 ];
 
 const OF_METHOD = RegExp(`^${METHOD}:(/.*)$`, "s");
-const WORD = "[A-Za-z_][A-Za-z0-9_]*";
-const PARAM = RegExp(`<${WORD}(?::${WORD})?>|\\{${WORD}(?::${WORD})?\\}`, "g");
 
 /**
  * Checks a pattern of an HTTP application.
  *
+ * @param text The pattern with a letter in place of each param.
  * @throws {RouteError} It is meant for requests, and none can match it.
  */
-export function checkPattern(pattern: string): void {
+export function checkPattern(pattern: string, text: string): void {
   const refuse = (table: typeof IN_PATTERN, text: string): void => {
     const found = table.find(([mistake]) => mistake.test(text));
     if (found !== undefined) throw new RouteError(`Cannot add route "${pattern}": ${found[1]}`);
   };
   refuse(IN_PATTERN, pattern);
-  const path = OF_METHOD.exec(pattern)?.[1];
-  if (path !== undefined) refuse(IN_PATH, path.replace(PARAM, "x"));
+  const path = OF_METHOD.exec(text)?.[1];
+  if (path !== undefined) refuse(IN_PATH, path);
 }

@@ -1,7 +1,7 @@
 // HTTPContext: one exchange as a handler sees it.
 
 import type { Headers, HeadersInit } from "../h11.ts";
-import { type AnyListener, Context, type ContextOptions, type Route } from "../listener.ts";
+import { Context, type Route } from "../listener.ts";
 import { type Exchange, handled, type Upgraded } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, urlOf } from "./target.ts";
@@ -50,11 +50,6 @@ export class HTTPContext extends Context {
     };
     exchangeOf = (ctx) => ctx.#bound;
     exchangeIn = (ctx) => ctx.#exchange;
-  }
-
-  /** Made by the listener for each request. */
-  constructor(listener: AnyListener, options?: ContextOptions) {
-    super(listener, options);
   }
 
   get #bound(): Exchange {

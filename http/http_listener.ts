@@ -360,14 +360,13 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   override listen(): Source {
     const settings = this.#settings;
     const lines = lineFormat(settings.accessLog);
+    const isTimed = lines?.isTimed === true;
     const server = new Server({
       settings,
-      handle: lines?.isTimed
-        ? (exchange) => {
-          exchange.startedAt = performance.now();
-          return this.#handle(exchange);
-        }
-        : (exchange) => this.#handle(exchange),
+      handle: (exchange) => {
+        if (isTimed) exchange.startedAt = performance.now();
+        return this.#handle(exchange);
+      },
       logAnswer: (exchange) => lines?.add(log, exchange),
     });
     this.#server = server;
@@ -446,8 +445,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /** Refuses what is meant for requests, and matches none: "GET /" or "GET:/:id". */
-  protected override checkRoute(pattern: string, options: RouteOptions): void {
-    checkPattern(pattern);
+  protected override checkRoute(pattern: string, path: string, options: RouteOptions): void {
+    checkPattern(pattern, path);
     checkRouteOptions(pattern, options);
   }
 

@@ -108,7 +108,9 @@ export class Outcomes<C extends HTTPContext> {
     if (exchange.isResponded || exchange.isOver) return exchange.giveUp();
     const answer = toHTTPError(error);
     exchange.dropFieldsOfBody();
-    if (this.#hooks.length > 0 && exchange.context !== null) return this.#askErrorHooks(exchange, answer);
+    if (this.#hooks.length > 0 && exchange.context !== null) {
+      return this.#askErrorHooks(exchange, answer);
+    }
     this.#respondToError(exchange, answer, answer.headers);
   }
 

@@ -58,15 +58,15 @@ const TINY_MAX = 6;
 const SHORT_MAX = 64;
 const short: number[][] = [];
 
-/** How the router finds out where a param that starts at `at` may end. */
+/**
+ * How the router finds out where a param that starts at `at` may end.
+ *
+ * Those of the built-in converters are regular: whatever a start reaches at or beyond `other + min`, with `other` a
+ * start behind it that took text, `other` reaches too. It lets the router try each end only once.
+ */
 export interface Scanner {
   /** The least length of the text. */
   readonly min: number;
-  /**
-   * `true` where this holds: whatever a start reaches at or beyond `other + min`, with `other` a
-   * start behind it that took text, `other` reaches too. It lets the router try each end only once.
-   */
-  readonly regular: boolean;
   /** Whether the text can go on with this code unit: where not, it ends there or never. */
   holds(code: number): boolean;
   /** The farthest end, at most `stop`; below `at + min` where there is none. */
@@ -134,7 +134,6 @@ function digitsEnd(path: Codes, at: number, stop: number): number {
 
 const STR: Scanner = {
   min: 1,
-  regular: true,
   holds: (code): boolean => code !== SLASH,
   reach(path, at, stop): number {
     while (at < stop && path[at] !== SLASH) at++;
@@ -146,7 +145,6 @@ const STR: Scanner = {
 
 const INT: Scanner = {
   min: 1,
-  regular: true,
   holds: isDigit,
   reach: digitsEnd,
   accepts: null,
@@ -155,7 +153,6 @@ const INT: Scanner = {
 
 const FLOAT: Scanner = {
   min: 1,
-  regular: true,
   holds: (code): boolean => isDigit(code) || code === DOT,
   reach(path, at, stop): number {
     const dot = digitsEnd(path, at, stop);
@@ -169,7 +166,6 @@ const FLOAT: Scanner = {
 
 const PATH: Scanner = {
   min: 0,
-  regular: true,
   holds: (): boolean => true,
   reach: (_path, _at, stop): number => stop,
   accepts: null,
@@ -180,7 +176,6 @@ const UUID_LENGTH = 36;
 const UUID_HYPHENS = [8, 13, 18, 23];
 const UUID: Scanner = {
   min: UUID_LENGTH,
-  regular: true,
   holds: (): boolean => false,
   reach(path, at, stop): number {
     if (at + UUID_LENGTH > stop) return -1;
@@ -248,7 +243,6 @@ export function makeConverter(name: string, converter: Converter): NamedConverte
   checkFunction(converter.parse, `${action}: parse`);
   const scanner: Scanner = {
     min: 0,
-    regular: false,
     holds: (): boolean => true,
     reach: (_path, _at, stop): number => stop,
     accepts: null,

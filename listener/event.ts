@@ -247,18 +247,14 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     if (this.#isDone) return Promise.resolve(this.#outcome);
     if (!ctx.isAlive) return handled(Promise.reject(contextDropped(ctx.cid)));
     const detail = (): string => `Cannot wait for ${describe(this)}: not done`;
-    try {
-      return wait(
-        { timeout, describe: detail },
-        ({ resolve, reject }) =>
-          dispatcherOf(ctx.listener).watch(ctx, {
-            done: (event) => event === this && resolve(this.#outcome),
-            dropped: () => reject(contextDropped(ctx.cid)),
-          }),
-      );
-    } catch (error) {
-      return handled(Promise.reject(error));
-    }
+    return wait(
+      { timeout, describe: detail },
+      ({ resolve, reject }) =>
+        dispatcherOf(ctx.listener).watch(ctx, {
+          done: (event) => event === this && resolve(this.#outcome),
+          dropped: () => reject(contextDropped(ctx.cid)),
+        }),
+    );
   }
 
   /**
@@ -272,14 +268,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @throws {ContextNotFound} The context was dropped.
    */
   waitEventDone(name: string, options: WaitEventDoneOptions = {}): Promise<unknown[]> {
-    try {
-      return this.#waitEventDone(name, options);
-    } catch (error) {
-      return handled(Promise.reject(error));
-    }
+    return handled(this.#waitEventDone(name, options));
   }
 
-  #waitEventDone(name: string, { n = 1, timeout }: WaitEventDoneOptions): Promise<unknown[]> {
+  async #waitEventDone(name: string, { n = 1, timeout }: WaitEventDoneOptions): Promise<unknown[]> {
     const { ctx } = this;
     const route = ctx.listener.getRoute(name);
     if (!Number.isInteger(n) || n < 1) {
@@ -290,9 +282,9 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     const done = new Set(events().filter((event) => event.isDone).slice(0, n));
     const results = (): unknown[] =>
       events().filter((event) => done.has(event)).map((event) => event.#outcome);
-    if (done.size === n) return Promise.resolve(results());
+    if (done.size === n) return results();
     const detail = (): string => `Cannot wait for ${n} events of ${quote(name)}: ${done.size} done`;
-    return wait<unknown[]>(
+    return await wait<unknown[]>(
       { signal: this.signal, timeout, describe: detail },
       ({ resolve, reject }) =>
         dispatcherOf(ctx.listener).watch(ctx, {

@@ -256,9 +256,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   onEvent(handler: Handler<C, { _: string }>): Route;
   onEvent(...args: OnEventArguments): Route {
     const { pattern, options, handler } = readArguments(args);
-    this.checkRoute(pattern, options);
     const parts = compileParts(pattern, this.#converters);
-    const route = new Route(pattern, handler, options, { order: this.#order + 1, parts });
+    const path = parts.map((part) => typeof part === "string" ? part : "x").join("");
+    this.checkRoute(pattern, path, options);
+    const route = new Route(pattern, handler, options, { order: ++this.#order, parts });
     if (this.#routes.has(route.name)) {
       throw new errors.EventAlreadyExists(
         `Cannot add route "${pattern}": the name "${route.name}" is taken by "${
@@ -266,7 +267,6 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
         }"; give one of them another name, as in onEvent(pattern, { name }, handler)`,
       );
     }
-    this.#order++;
     this.#routes.set(route.name, route);
     this.#router.add(route);
     return route;
@@ -276,8 +276,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * Called for each route that is registered; to be overridden by listeners whose paths have a form, to refuse
    * patterns that none of them can match, or that know options of their own. Throws a
    * {@linkcode RouteError}, with `Cannot add route "...": ...`.
+   *
+   * @param _path The pattern with an `x` in place of each param.
    */
-  protected checkRoute(_pattern: string, _options: RouteOptions): void {}
+  protected checkRoute(_pattern: string, _path: string, _options: RouteOptions): void {}
 
   /** The same as {@linkcode Listener.onEvent}. */
   addOnEventHook<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
@@ -327,7 +329,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * @throws {PathParamsError} A route matches, but a param has no value.
    */
   findRoute(path: string): FoundRoute | null {
-    const route = this.#router.find(this.#router.codesOf(path), 0, path.length);
+    const route = this.#router.find(path);
     return route === null ? null : this.#withParams(route, path);
   }
 
@@ -430,16 +432,12 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * before the handler, the hooks that follow and the handler are not run.
    */
   beforeEvent(hook: EventHook<C>): void {
-    errors.checkFunction(hook, "Cannot call beforeEvent(): the hook");
-    const { hooks } = this.#dispatcher;
-    this.#dispatcher.hooks = { ...hooks, before: [...hooks.before, hook] };
+    this.#addHook("before", hook, "beforeEvent");
   }
 
   /** Runs `hook` after the handler of each event that has not failed. */
   afterEvent(hook: EventHook<C>): void {
-    errors.checkFunction(hook, "Cannot call afterEvent(): the hook");
-    const { hooks } = this.#dispatcher;
-    this.#dispatcher.hooks = { ...hooks, after: [...hooks.after, hook] };
+    this.#addHook("after", hook, "afterEvent");
   }
 
   /**
@@ -504,9 +502,13 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * ```
    */
   finallyEvent(hook: EventHook<C>): void {
-    errors.checkFunction(hook, "Cannot call finallyEvent(): the hook");
+    this.#addHook("finally", hook, "finallyEvent");
+  }
+
+  #addHook(when: "before" | "after" | "finally", hook: EventHook<C>, method: string): void {
+    errors.checkFunction(hook, `Cannot call ${method}(): the hook`);
     const { hooks } = this.#dispatcher;
-    this.#dispatcher.hooks = { ...hooks, finally: [...hooks.finally, hook] };
+    this.#dispatcher.hooks = { ...hooks, [when]: [...hooks[when], hook] };
   }
 
   /** Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. */

@@ -8,7 +8,7 @@
 // so far is not entered.
 //
 // Time. No search tries an end of a param node twice. Ends are tried from high to low, so the starts of
-// the next param come from high to low too, and by `Scanner.regular` all ends above the last start have
+// the next param come from high to low too, and as scanners are regular (see `Scanner`) all ends above the last start have
 // been tried by then: one number per param node (`untried`) remembers that. So a node costs at most one
 // pass over the path, and a search is linear in the path's length for a given set of routes, hostile or
 // not. Below a converter with the user's own expression starts come in any order; there the ends that are
@@ -145,7 +145,7 @@ class Ends {
 /** The place after a param, and what remembers the param's tried ends during a search. */
 class ParamNode extends Node {
   readonly scanner: Scanner;
-  /** Whether starts come from high to low: this scanner and all above it are regular. */
+  /** Whether starts come from high to low: neither here nor above is an expression of a user. */
   readonly regular: boolean;
   /** Nothing that follows can begin inside the param: only the farthest end can lead on. */
   farthestOnly = true;
@@ -231,7 +231,7 @@ export class Router {
       } else {
         if (param !== null) param.farthestOnly = false;
         const { scanner } = part.converter;
-        regular &&= scanner.regular;
+        regular &&= scanner.expression === null;
         param = node.param;
         while (param !== null && param.scanner !== scanner) param = param.nextParam;
         param ??= new ParamNode(node, { scanner, first: route.order, regular });
@@ -241,16 +241,13 @@ export class Router {
     node.route ??= route;
   }
 
-  /**
-   * Finds the first registered route that matches `path` from `start` to `end`; `ends` tells its params until the
-   * next search.
-   */
-  find(path: Codes, start: number, end: number): Route | null {
-    return this.#find("", this.#root, path, start, end);
+  /** Finds the first registered route that matches `path`; `ends` tells its params until the next search. */
+  find(path: string): Route | null {
+    return this.#find("", this.#root, this.#codesOf(path), 0, path.length);
   }
 
   /**
-   * As `find` of `head` and `path` together, without joining the two: `head` is one of few texts that most paths
+   * As `find` of `head` and `path` from `start` to `end` together, without joining the two: `head` is one of few texts that most paths
    * begin with. Where a param may begin in it, undefined is returned.
    */
   findAfter(head: string, path: Codes, start: number, end: number): Route | null | undefined {
@@ -261,7 +258,7 @@ export class Router {
   }
 
   /** The code units of `text`, which stay until the next call. */
-  codesOf(text: string): Codes {
+  #codesOf(text: string): Codes {
     const { length } = text;
     if (length > this.#scratch.length) this.#scratch = new Uint16Array(2 * length);
     const codes = this.#scratch;

@@ -44,11 +44,11 @@ export function wait<T>(
   options: { signal?: AbortSignal; timeout?: number; describe: () => string },
   subscribe: (ends: WaitEnds<T>) => () => void,
 ): Promise<T> {
-  const timeout = checkTimeout(options.timeout);
   const { signal } = options;
-  if (signal?.aborted) return handled(Promise.reject(signal.reason));
   return handled(
     new Promise<T>((resolve, reject) => {
+      const timeout = checkTimeout(options.timeout);
+      if (signal?.aborted) return reject(signal.reason);
       // Before all else: Deno loads its timers when they are looked up first, and runs microtasks meanwhile.
       const timer = timeout === undefined ? undefined : setTimeout(
         () => ends.reject(new TimeoutError(`${options.describe()} after ${timeout} ms`)),

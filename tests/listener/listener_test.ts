@@ -158,7 +158,7 @@ for (const [what, register, message] of NOT_TAKEN) {
 
 Deno.test("checkRoute() is asked for each route, and refuses what it throws for", () => {
   class Shouting extends Listener {
-    protected override checkRoute(pattern: string, { quiet }: RouteOptions): void {
+    protected override checkRoute(pattern: string, _path: string, { quiet }: RouteOptions): void {
       if (!pattern.endsWith("!") && !quiet) {
         throw new RouteError(`Cannot add route "${pattern}": must end in !`);
       }
