@@ -472,6 +472,7 @@ export class Exchange {
 
   /** Ends the sending of a body: there is nobody to send it to. */
   cancel(cause: unknown): void {
+    if (this.isOver && this.sending === null) return;
     const extra = this.#extra;
     extra.lost ??= new ConnectionLost("Cannot send the body: the connection has ended", { cause });
     extra.parts?.abandon(extra.lost);

@@ -8,10 +8,10 @@
 // so far is not entered.
 //
 // Time. No search tries an end of a param node twice. Ends are tried from high to low, so the starts of
-// the next param come from high to low too, and as scanners are regular (see `Scanner`) all ends above the last start have
-// been tried by then: one number per param node (`untried`) remembers that. So a node costs at most one
-// pass over the path, and a search is linear in the path's length for a given set of routes, hostile or
-// not. Below a converter with the user's own expression starts come in any order; there the ends that are
+// the next param come from high to low too, and as scanners are regular (see `Scanner`) all ends above the
+// last start have been tried by then: one number per param node (`untried`) remembers that. So a node costs
+// at most one pass over the path, and a search is linear in the path's length for a given set of routes,
+// hostile or not. Below a converter with the user's own expression starts come in any order; there the ends that are
 // left are remembered one by one. The expression itself is run on each candidate, which nothing can make
 // linear: so what all runs of a search read is bounded (`#read`).
 
@@ -247,8 +247,8 @@ export class Router {
   }
 
   /**
-   * As `find` of `head` and `path` from `start` to `end` together, without joining the two: `head` is one of few texts that most paths
-   * begin with. Where a param may begin in it, undefined is returned.
+   * As `find` of `head` and `path` from `start` to `end` together, without joining the two: `head` is one of few
+   * texts that most paths begin with. Where a param may begin in it, undefined is returned.
    */
   findAfter(head: string, path: Codes, start: number, end: number): Route | null | undefined {
     if (head !== this.#lastHead.text) this.#lastHead = this.#heads.get(head) ?? this.#headOf(head);
