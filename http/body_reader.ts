@@ -138,13 +138,24 @@ export class BodyReader implements Receiver {
     }
   }
 
+  /** Keeps a body that has come whole, and that nobody has read yet, so that what follows can be read. */
+  keepWhole(exchange: Exchange): void {
+    const { protocol } = this.#connection;
+    const part = this.#part;
+    const isWhole = part !== null && part.length === exchange.request.contentLength &&
+      protocol.theirState === h11.SEND_BODY;
+    if (!isWhole || this.#waiting !== null || this.#error !== null) return;
+    this.#part = part.slice();
+    this.finish((protocol.nextEvent() as h11.EndOfMessage).headers);
+  }
+
   /** All of the body, where it has come whole and nothing was read; bytes that stay until the caller returns. */
   takeWhole(exchange: Exchange): Uint8Array<ArrayBuffer> | null {
     const { protocol } = this.#connection;
     const part = this.#part;
     if (exchange.isOver || part?.length !== exchange.request.contentLength) return null;
     this.#part = null;
-    exchange.body.trailers = (protocol.nextEvent() as h11.EndOfMessage).headers;
+    exchange.body.trailers = this.#trailers ?? (protocol.nextEvent() as h11.EndOfMessage).headers;
     this.#connection.readAheadLater();
     return part as Uint8Array<ArrayBuffer>;
   }

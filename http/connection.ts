@@ -439,8 +439,10 @@ export class Connection implements Receiver, Watched {
    * its answer all the same; where the connection is gone, nothing more is sent.
    */
   #readAhead(): void {
+    if (this.ahead !== null) return;
+    if (!this.#isRequestComplete) this.#bodyReader?.keepWhole(this.#exchange!);
     // A request for another protocol is followed by bytes of that protocol, which are not ours to read.
-    if (this.ahead !== null || !this.#isRequestComplete) return;
+    if (!this.#isRequestComplete) return;
     // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
     // After the last request of a connection nothing of it is read any more.
     const { protocol } = this;

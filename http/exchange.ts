@@ -227,6 +227,7 @@ export class Exchange {
   /** Sends the response. */
   respond(status: number, body: ResponseBody, headers: h11.HeadersInit): void | Promise<void> {
     if (this.isOver && this.#isTooLate()) return discard(body);
+    if (!Number.isInteger(status) || status < 200 || status > 599) throw badStatus(status);
     return this.#respond(status, body, headers, "", typeOf(body));
   }
 
@@ -239,9 +240,6 @@ export class Exchange {
     type: string | null,
   ): void | Promise<void> {
     this.#checkOpen();
-    if (!Number.isInteger(status) || status < 200 || status > 599) {
-      throw badStatus(status);
-    }
     const extras = this.#extras;
     if (extras !== null) headers = extras.added?.mergeWith(headers) ?? headers;
     if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {
@@ -312,9 +310,9 @@ export class Exchange {
     // What has no body may tell the length of GET's, but for 205 (RFC 9110 15.3.6).
     const canDiffer = isStream || isHead || (hasNoBody && status !== 205);
     if (!canDiffer && !isPlain) checkLength(response, bytes.length);
-    // A null body may be that of a HEAD whose GET has one: only what is known is told.
-    const isWhole = !isStream && (status === 205 || !this.#canHaveTrailers) &&
-      !(isHead && body === null);
+    // No body may be that of a route for HEAD alone whose GET has one: only what is known is told.
+    const isUnknown = isHead && body === null && this.route?.pattern.startsWith("HEAD:") === true;
+    const isWhole = !isStream && (status === 205 || !this.#canHaveTrailers) && !isUnknown;
     if (isWhole) {
       for (const part of protocol.sendWhole(response, bytes)) this.#write(part);
       this.status = status;

@@ -122,6 +122,8 @@ export const LEAST_BODY_RATE = 240;
 /** ... once it was waited for so many milliseconds in all. */
 export const BODY_RATE_AFTER = 5_000;
 
+const NAMES = [...Object.keys(DEFAULTS), "path", "cert", "key"] as (keyof ServerOptions)[];
+
 const MILLISECONDS = [0, 0x7fffffff, " milliseconds"] as const;
 const BYTES = [0, Number.MAX_SAFE_INTEGER, " bytes"] as const;
 const COUNT = [0, 0x7fffffff, ""] as const;
@@ -147,6 +149,12 @@ const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: numbe
     shutdownGrace: MILLISECONDS,
   };
 
+/** The options that are given, those too that are inherited or are getters of a class. */
+export function givenOptions(options: ServerOptions): ServerOptions {
+  const given = NAMES.filter((name) => options[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, options[name]]));
+}
+
 /**
  * Fills in what is not given: the defaults, or the settings there were before.
  *
@@ -154,8 +162,7 @@ const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: numbe
  * @throws {TypeError} `cert` was given without `key`, or the other way round.
  */
 export function resolveOptions(options: ServerOptions, standard: Settings = DEFAULTS): Settings {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const settings: Settings = { ...standard, ...Object.fromEntries(given) };
+  const settings: Settings = { ...standard, ...givenOptions(options) };
   for (const name of Object.keys(RANGES) as (keyof Settings)[]) {
     checkNumber(name, settings[name], `Cannot set ${name}`);
   }

@@ -4,7 +4,7 @@ import type { FoundRoute, Source } from "../listener.ts";
 import { HTTPListener } from "./http_listener.ts";
 import { ListenError } from "./listen.ts";
 import { logError } from "./log.ts";
-import type { ServerOptions } from "./options.ts";
+import { givenOptions, type ServerOptions } from "./options.ts";
 import { exchangeOf, type HTTPContext } from "./context.ts";
 import { checkResponse, isResponse } from "./web_response.ts";
 
@@ -120,13 +120,13 @@ export function serve(
   };
   const { signal } = options;
   if (signal?.aborted) void shutdown();
-  else if (signal !== undefined) {
+  else if (signal) {
     signal.addEventListener("abort", shutdown, { once: true });
     finished.then(() => signal.removeEventListener("abort", shutdown));
   }
 
-  if (options.onListen === undefined) printAddr(addr, options.cert !== undefined);
-  else options.onListen(addr as Deno.NetAddr & Deno.UnixAddr);
+  if (options.onListen) options.onListen(addr as Deno.NetAddr & Deno.UnixAddr);
+  else printAddr(addr, options.cert !== undefined);
   return {
     addr,
     finished,
@@ -162,9 +162,9 @@ class FetchListener extends HTTPListener {
   #source: Source | null = null;
 
   constructor(options: AnyOptions, handler: Deno.ServeHandler) {
-    const { tcpBacklog, hostname = "0.0.0.0", backlog = tcpBacklog, ...rest } =
+    const { tcpBacklog, hostname = "0.0.0.0", backlog = tcpBacklog, accessLog = false } =
       options as ServeTcpOptions;
-    super({ accessLog: false, ...rest, hostname, backlog });
+    super({ ...givenOptions(options), accessLog, hostname, backlog });
     const { onError } = options;
     const respondWithAwaited = async (ctx: HTTPContext, answer: unknown): Promise<void> => {
       const exchange = exchangeOf(ctx);
@@ -201,10 +201,13 @@ class FetchListener extends HTTPListener {
       const { finished } = this.listen();
       return { finished: Promise.resolve(finished).then(() => {}) };
     } catch (error) {
-      // Programs that try another port tell the reasons apart by their class.
+      // Programs that try another port tell the reasons apart by their class, or their code.
       if (!(error instanceof ListenError) || !(error.cause instanceof Error)) throw error;
-      const Reason = error.cause.constructor as ErrorConstructor;
-      throw new Reason(error.message, { cause: error.cause });
+      const { cause, message } = error;
+      const Reason = cause.constructor as ErrorConstructor;
+      throw Object.assign(new Reason(message, { cause }), {
+        code: (cause as { code?: string }).code,
+      });
     }
   }
 

@@ -125,6 +125,7 @@ const SAME: [what: string, request: string][] = [
   ["a method in lower case", request("patch /x")],
   ["OPTIONS", request("OPTIONS /x")],
   ["HEAD of a text", request("HEAD /text")],
+  ["HEAD of no body", request("HEAD /null")],
   ["HEAD of a stream with Content-Length", request("HEAD /known")],
   ["a text", request("GET /text")],
   ["an empty text", request("GET /empty-text")],
@@ -212,6 +213,13 @@ const DIFFERENT: [what: string, request: string, ours: string[], theirs: string[
       refusal("400 Bad Request"),
       EMPTY_400,
       "the refusal says what it is",
+    ],
+    [
+      "UTF-8 in the target as it is",
+      request("GET /\xc3\xa4"),
+      refusal("400 Bad Request"),
+      told("GET http://a/\xc3\xa4 host=a"),
+      "RFC 9112 3.2: clients encode it",
     ],
     [
       "a fragment",
@@ -520,12 +528,32 @@ test("serve() throws at once where it cannot listen", NET, () => {
     () => serve({ ...LOCAL, port }, () => new Response()),
     Deno.errors.AddrInUse,
   );
+  assertEquals((error as Error & { code?: string }).code, "EADDRINUSE");
   assertEquals(
     error.message,
     `Cannot listen on 127.0.0.1:${port}: the port is in use; stop the program that has it, or choose ` +
       "another port",
   );
   assertThrows(() => serve({ ...LOCAL, port: -1 }, () => new Response()), RangeError);
+});
+
+test("serve() takes options that are inherited, and null as Deno.serve() does", NET, async () => {
+  const options = { ...LOCAL, signal: null, onListen: null } as unknown as typeof LOCAL;
+  await using server = serve(Object.create(options) as typeof LOCAL, () => new Response());
+  assertEquals(server.addr.hostname, "127.0.0.1");
+});
+
+test("serve() passes on a status that a Response of one's own cannot have", NET, async () => {
+  const upstream = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const answering = (async () => {
+    using conn = await upstream.accept();
+    await conn.read(new Uint8Array(1024));
+    await conn.write(new TextEncoder().encode("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"));
+  })();
+  await using server = serve(LOCAL, () => fetch(`http://127.0.0.1:${upstream.addr.port}`));
+  assertEquals((await lines(server.addr, request("GET /")))[0], "HTTP/1.1 999 ");
+  await answering;
+  upstream.close();
 });
 
 Deno.test("serve() throws where there is no handler", () => {
