@@ -147,8 +147,10 @@ export class TestClient implements AsyncDisposable {
  * assertEquals(await response.json(), 42);
  * ```
  *
+ * An application that speaks TLS is to be made without `cert` and `key` in tests, or asked by its `fetch()`.
+ *
  * @param options Options to start with, in place of the application's own: `port` is 0, `hostname`
- * `127.0.0.1` and `accessLog` false if not given.
+ * `127.0.0.1`, and `accessLog` and `proxyProtocol` false if not given.
  * @throws {TypeError} The application is no `HTTPListener`, or listens on a Unix socket.
  */
 export async function testClient(
@@ -160,7 +162,13 @@ export async function testClient(
   if (typeof app?.configure !== "function") {
     throw new TypeError("Cannot make a client: the application must be an HTTPListener");
   }
-  app.configure({ port: 0, hostname: "127.0.0.1", accessLog: false, ...options });
+  const standard = {
+    port: 0,
+    hostname: "127.0.0.1",
+    accessLog: false,
+    proxyProtocol: false,
+  } as const;
+  app.configure({ ...standard, ...options });
   await app.start();
   const addr = app.listenAddr;
   if (!("hostname" in addr)) {

@@ -10,6 +10,7 @@ const FORM = 'must be "METHOD:/path", as in "GET:/foo"';
 /** A mistake in a pattern, and what should be; the first one is told. */
 const IN_PATTERN: readonly [mistake: RegExp, what: string][] = [
   [/^\//, FORM],
+  [/^(?:\*|ALL|ANY):\//i, 'for all methods it begins with a param, as in "<method>:/foo"'],
   [RegExp(`^${METHOD}(?:\\s*[|,]\\s*${METHOD})+\\s*[:/]`, "i"), "register a route for each method"],
   [RegExp(`^${METHOD}\\s+:`), FORM],
   // It may be a word of another event, "get <what>" or "post:sent", but for the slash.

@@ -26,9 +26,9 @@ const LINGER_MAX = 5_000;
 /** Milliseconds that a stream may give nothing when its client has left, or only sends no more. */
 const QUIET_MAX = 5_000;
 /**
- * Turns of the event loop, as `Server` has them, in which a connection may bring a last request when the
- * server stops. One that is on its way as the connection is closed would be lost, and a client that has just
- * connected has not sent one yet. Turns and not time, as a busy server may not have read for a while.
+ * Ticks of the server that stops in which a connection may bring a last request. One that is on its way as the
+ * connection is closed would be lost, and a client that has just connected has not sent one yet. Ticks that the
+ * event loop has come to, and not time, as a busy server may not have read for a while.
  */
 const LAST_TURNS = 10;
 /** Bytes that are read ahead while a handler works. */

@@ -9,8 +9,22 @@ import type { ResponseBody } from "./response_body.ts";
 import { NO_HEADERS } from "./response_head.ts";
 import { type RequestSource, webRequest } from "./web_request.ts";
 
-/** Ties a new context to its exchange; for `http_listener.ts` alone. */
-export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
+/** What the next context that is made belongs to. */
+let next: Exchange | null = null;
+
+/**
+ * Has the next context that is made belong to `exchange`, from its constructor on, where classes of an application
+ * read the request; null for none. For `http_listener.ts` alone.
+ */
+export function bindNext(exchange: Exchange | null): void {
+  next = exchange;
+}
+
+function takeNext(): Exchange | null {
+  const exchange = next;
+  next = null;
+  return exchange;
+}
 
 /** The exchange that a context belongs to. @throws {TypeError} It belongs to none. */
 export let exchangeOf: (ctx: HTTPContext) => Exchange;
@@ -39,15 +53,11 @@ export interface UpgradeOptions {
  * ```
  */
 export class HTTPContext extends Context {
-  #exchange: Exchange | null = null;
+  readonly #exchange: Exchange | null = takeNext();
   #query: URLSearchParams | null = null;
   #request: Request | null = null;
 
   static {
-    bindExchange = (ctx, exchange) => {
-      ctx.#exchange = exchange;
-      exchange.context = ctx;
-    };
     exchangeOf = (ctx) => ctx.#bound;
     exchangeIn = (ctx) => ctx.#exchange;
   }
@@ -112,7 +122,7 @@ export class HTTPContext extends Context {
     return this.#bound.connection.socket.conn.remoteAddr;
   }
 
-  /** The address the client connected to. */
+  /** The address that was connected to, as the socket tells it, whatever `proxyProtocol` is. */
   get localAddr(): Deno.Addr {
     return this.#bound.connection.socket.conn.localAddr;
   }
@@ -273,7 +283,8 @@ export class HTTPContext extends Context {
 
   /**
    * Resolves when the response was written whole to the socket; rejects with `Deno.errors.Interrupted`
-   * where it could not be. Nothing happens where nobody asks for it.
+   * where it could not be. Nothing happens where nobody asks for it, or looks at the promise; one that is made of it,
+   * as by `finally()`, needs a `catch()`. To be asked for before the exchange is over.
    */
   get completed(): Promise<void> {
     return this.#bound.completed;

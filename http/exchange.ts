@@ -378,7 +378,11 @@ export class Exchange {
   /** Nothing can be sent any more. */
   end(): void {
     this.isOver = true;
-    this.context?.drop();
+    try {
+      this.context?.drop();
+    } catch (error) {
+      logError(`Cannot drop the context of ${this.label}:`, error);
+    }
     this.#complete();
   }
 

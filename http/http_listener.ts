@@ -17,7 +17,7 @@ import {
 import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { checkPattern } from "./check_pattern.ts";
-import { bindExchange, exchangeIn, HTTPContext } from "./context.ts";
+import { bindNext, exchangeIn, HTTPContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
@@ -468,12 +468,13 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   /** Has a request answered; returns a promise where that takes time. */
   #handle(exchange: Exchange): void | Promise<void> {
     let ctx: C;
+    bindNext(exchange);
     try {
-      ctx = this.newCtx();
+      ctx = exchange.context = this.newCtx();
     } catch (error) {
+      bindNext(null);
       return this.#outcomes.fail(exchange, error);
     }
-    bindExchange(ctx, exchange);
     const hooks = this.#requestHooks;
     return hooks.length === 0 ? this.#answer(exchange, ctx) : this.#surround(exchange, ctx, hooks);
   }

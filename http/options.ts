@@ -52,7 +52,8 @@ export interface ServerOptions {
   headerTimeout?: number;
   /**
    * Milliseconds before a connection's first request and between two, 75,000 if not given: it is closed. A stream
-   * that gives nothing for so long to a client that sends no more, and so may have left, is cancelled.
+   * that gives nothing for so long, or for 5 seconds if that is longer or off, to a client that sends no more, and
+   * so may have left, is cancelled.
    */
   idleTimeout?: number;
   /**
@@ -80,8 +81,8 @@ export interface ServerOptions {
   /** Milliseconds that exchanges under way have to finish when the server stops; 10,000 if not given. */
   shutdownGrace?: number;
   /**
-   * Addresses and CIDR blocks of proxies, or `"unix"`, whose `Forwarded` and `X-Forwarded-For` fields
-   * tell the client's address; none if not given.
+   * Addresses and CIDR blocks of proxies, or `"unix"`, whose `Forwarded`, `X-Forwarded-For` and
+   * `X-Forwarded-Proto` fields tell the client's address and scheme; none if not given.
    */
   trustedProxies?: string[];
   /** Each connection begins with a PROXY protocol header, version 1 or 2, that tells the client's address. */

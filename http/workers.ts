@@ -29,9 +29,9 @@ export interface SupervisorOptions {
 /**
  * For programs that supervise others; a server that is to run in several processes has the option `workers`.
  *
- * Runs workers until SIGINT or SIGTERM; one that ends before, in whatever way, is started again after a
- * while. Where the first ones end with status 78, as they do that cannot listen on their address, all end. They get the signal as the end of their standard input, and all the time they take; a second
- * signal kills them.
+ * Runs workers until SIGINT or SIGTERM. They are told by the end of their standard input, and get all the time they
+ * take; a second signal kills them. One that ends before, in whatever way, is started again after a while; but where
+ * the first ones end with status 78, as they do that cannot listen on their address, all end.
  *
  * @example
  * ```ts ignore

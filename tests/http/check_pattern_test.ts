@@ -15,6 +15,8 @@ const REFUSED: [pattern: string, message: string][] = [
   ["GET:", FORM],
   ["POST:users/<id>", FORM],
   ["GET|POST:/a", "register a route for each method"],
+  ["*:/a", 'for all methods it begins with a param, as in "<method>:/foo"'],
+  ["all:/a", 'for all methods it begins with a param, as in "<method>:/foo"'],
   ["GET,POST:/a", "register a route for each method"],
   ["GET, POST /a", "register a route for each method"],
   ["get:/foo", "methods are in upper case"],

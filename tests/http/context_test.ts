@@ -1,9 +1,15 @@
-import { assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { HTTPContext, HTTPListener } from "../../http_context.ts";
 import { depends } from "../../listener.ts";
 import { test } from "../needs.ts";
 import { RawClient } from "./raw_client.ts";
-import { NET, serving } from "./serving.ts";
+import { ErrorLog, NET, serving } from "./serving.ts";
 
 /** What `look` finds in the context of a request. */
 async function seen<T>(sent: string, look: (ctx: HTTPContext) => T): Promise<Awaited<T>> {
@@ -168,3 +174,31 @@ test("HTTPListener gives concurrent requests contexts of their own", NET, async 
   assertMatch(answers.join(), /^ann of [12],bob of [12]$/);
   assertEquals(new Set([...inFlight].map((ctx) => ctx.cid)).size, 2);
 });
+
+test(
+  "a context class may read the request in its constructor, and fail in drop()",
+  NET,
+  async () => {
+    using errors = new ErrorLog();
+    const dropped = Promise.withResolvers<void>();
+    class AppContext extends HTTPContext {
+      user = this.headers.get("x-user");
+      override drop(reason?: unknown): void {
+        super.drop(reason);
+        dropped.resolve();
+        throw new Error("too late");
+      }
+    }
+    await using app = await serving((app) => {
+      app.setContextClass(AppContext).onEvent("GET:/", ({ ctx }) => ctx.response(200, ctx.user));
+    });
+    using client = await RawClient.connect(app.addr);
+    for (const user of ["bob", "eve"]) {
+      await client.send(`GET / HTTP/1.1\r\nHost: a\r\nX-User: ${user}\r\n\r\n`);
+      assertEquals((await client.response()).body, user);
+    }
+    await dropped.promise;
+    assertStringIncludes(errors.entries[0], 'Cannot drop the context of "GET /": Error: too late');
+    assertThrows(() => app.newCtx(), TypeError, "no request belongs to it");
+  },
+);
