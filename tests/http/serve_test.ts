@@ -307,6 +307,12 @@ const DIFFERENT: [what: string, request: string, ours: string[], theirs: string[
     ],
   ];
 
+/** `serve()` or `Deno.serve()`. */
+type Serve = (
+  options: typeof LOCAL,
+  handler: (request: Request) => Response | Promise<Response>,
+) => Deno.HttpServer<Deno.NetAddr>;
+
 /** What both answer. */
 async function both(request: string): Promise<{ ours: string[]; theirs: string[] }> {
   await using ours = serve(LOCAL, answer);
@@ -329,6 +335,50 @@ for (const [what, request, ours, theirs, why] of DIFFERENT) {
     assertEquals(await both(request), { ours, theirs });
   });
 }
+
+test(
+  "serve() differs from Deno.serve() at a body that is still read when the handler answers",
+  NET,
+  async () => {
+    const read = async (serving: Serve): Promise<string> => {
+      const { promise, resolve } = Promise.withResolvers<string>();
+      await using server = serving(LOCAL, (request) => {
+        request.text().then(resolve, (error) => resolve(error.name));
+        return new Response();
+      });
+      using client = await RawClient.connect(server.addr);
+      await client.send(request("POST /", LENGTH));
+      await client.response();
+      await client.send("abc");
+      return await promise;
+    };
+    assertEquals([await read(serve), await read(Deno.serve)], ["TypeError", "abc"]);
+  },
+);
+
+test(
+  "serve() differs from Deno.serve() at a Request with a body that is passed on",
+  NET,
+  async () => {
+    await using upstream = Deno.serve(
+      LOCAL,
+      ({ headers }) =>
+        new Response(`${headers.get("content-length")} ${headers.get("transfer-encoding")}`),
+    );
+    const forward = async (serving: Serve): Promise<string> => {
+      await using server = serving(
+        LOCAL,
+        (request) => fetch(new Request(`http://127.0.0.1:${upstream.addr.port}`, request)),
+      );
+      const response = await fetch(`http://127.0.0.1:${server.addr.port}`, {
+        method: "POST",
+        body: "abc",
+      });
+      return await response.text();
+    };
+    assertEquals([await forward(serve), await forward(Deno.serve)], ["null chunked", "3 null"]);
+  },
+);
 
 test("serve() passes on what fetch() has decoded, as Deno.serve() does", NET, async () => {
   const zipped = new Response("a".repeat(100)).body!.pipeThrough(new CompressionStream("gzip"));
