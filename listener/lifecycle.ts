@@ -56,8 +56,10 @@ export class Lifecycle {
   readonly shutdown: LifecycleHook[] = [];
   readonly #listener: AnyListener;
   readonly #dispatcher: Dispatcher;
-  /** Milliseconds that events in flight have to finish; undefined for no limit. */
+  /** Milliseconds that events in flight have to finish, from the next start on; undefined for no limit. */
   grace: number | undefined;
+  /** That of this run. */
+  #grace: number | undefined;
   #starting: Promise<void> | null = null;
   /** Settles when the startup callbacks are over, before listen() is called. */
   #startingUp: Promise<void> | null = null;
@@ -105,6 +107,7 @@ export class Lifecycle {
 
   async #start(): Promise<void> {
     this.#dispatcher.run++;
+    this.#grace = this.grace;
     // It is known before the first callback runs, which may call stop().
     let settle: (outcome: Promise<void>) => void;
     const startingUp = this.#startingUp = new Promise<void>((resolve) => settle = resolve);
@@ -121,6 +124,8 @@ export class Lifecycle {
     }
     if (isStopped()) return;
     this.#isUp = true;
+    // A startup callback may have set it anew, as it may what listen() looks at.
+    this.#grace = this.grace;
     try {
       const source = await this.#listener.listen() ?? null;
       checkSource(source);
@@ -207,7 +212,7 @@ export class Lifecycle {
     const hasCaller = new Promise<void>((resolve) => this.#onCaller = resolve);
     this.#rest = null;
     try {
-      if (!this.#isUp && await inTime(succeeds(startingUp), this.grace) === false) return;
+      if (!this.#isUp && await inTime(succeeds(startingUp), this.#grace) === false) return;
       const errors = this.#failures;
       const source = this.#source === null ? null : new Ending(this.#source, errors);
       // It may wait for the callers, as the answer of a request does.
@@ -239,7 +244,7 @@ export class Lifecycle {
   ): Promise<boolean> {
     const { run } = this.#dispatcher;
     const all = Promise.all([this.#dispatcher.idle(counts, run), ended]);
-    if (await inTime(all, this.grace) !== undefined) return true;
+    if (await inTime(all, this.#grace) !== undefined) return true;
     this.#dispatcher.giveUp(counts, run, graceIsOver());
     return false;
   }

@@ -93,7 +93,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     this.#lifecycle = new Lifecycle(this, this.#dispatcher, grace);
   }
 
-  /** Sets {@linkcode ListenerOptions.shutdownGrace} anew. @throws {RangeError} It is no number of milliseconds. */
+  /** Sets {@linkcode ListenerOptions.shutdownGrace} for the next start. @throws {RangeError} It is no number of milliseconds. */
   protected setShutdownGrace(milliseconds: number): void {
     this.#lifecycle.grace = checkTimeout(milliseconds, "shutdownGrace");
   }
