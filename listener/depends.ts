@@ -76,13 +76,15 @@ export function resolveDependency<T, E extends AnyEvent>(
   dependency: Dependency<T, E>,
 ): Promise<T> {
   if (!(dependency instanceof Dependency)) {
-    throw new TypeError("Cannot use the dependency: it must be one that depends(fn) has made");
+    return rejected("Cannot use the dependency: it must be one that depends(fn) has made");
   }
   // Another event is that of a handler which the dependency has triggered.
   const usedBy = making?.event === event ? making : null;
   const self = { event, dependency, usedBy } as unknown as Making;
   const cycle = cycleOf(self);
-  if (cycle !== null) return refuse(self, cycle);
+  if (cycle !== null) {
+    return rejected(`${cannotUse(self)}: it uses itself (${cycle.join(" -> ")})`);
+  }
   if (!dependency.useCache) return make(self) as Promise<T>;
   const { cache } = event.ctx;
   const cached = cache.get(dependency) as Promise<T> | undefined;
@@ -110,10 +112,8 @@ function cycleOf(self: Making): string[] | null {
   return null;
 }
 
-function refuse(self: Making, cycle: string[]): Promise<never> {
-  return handled(Promise.reject(
-    new TypeError(`${cannotUse(self)}: it uses itself (${cycle.join(" -> ")})`),
-  ));
+function rejected(message: string): Promise<never> {
+  return handled(Promise.reject(new TypeError(message)));
 }
 
 function cannotUse({ event, dependency }: Making): string {

@@ -163,11 +163,15 @@ Deno.test("depends() refuses what is no function", () => {
   assertThrows(() => depends(make), TypeError, message);
 });
 
-Deno.test("Event.use() refuses what is no dependency", async () => {
+Deno.test("Event.use() rejects for what is no dependency", async () => {
   const app = new Listener();
-  app.onEvent("go", (event) => event.use((() => 1) as unknown as Dependency<number>));
   const message = "Cannot use the dependency: it must be one that depends(fn) has made";
-  await assertRejects(() => app.triggerEvent("go"), TypeError, message);
+  app.onEvent("go", async (event) => {
+    const wrong = (() => 1) as unknown as Dependency<number>;
+    const using = event.use(wrong);
+    await assertRejects(() => using, TypeError, message);
+  });
+  await app.triggerEvent("go");
 });
 
 Deno.test("Context.cache holds what dependencies made until the context is dropped", async () => {
