@@ -74,7 +74,10 @@ export interface ServerOptions {
    * `handlerTimeout` ends that, and `event.signal` tells it.
    */
   maxConnections?: number;
-  /** Connections open at a time from one address; off if not given: one more is closed. */
+  /**
+   * Connections open at a time from one address; off if not given: one more is closed. Clients of a Unix socket
+   * have no address, and are not counted.
+   */
   maxConnectionsPerAddress?: number;
   /** Requests on one connection; off if not given: the last answer says `Connection: close`. */
   maxRequestsPerConnection?: number;

@@ -117,7 +117,7 @@ export class Server implements ConnectionHost {
     const { counters, settings } = this;
     const { remoteAddr } = conn;
     const address = addressOf(conn);
-    const fromAddress = (this.#perAddress.get(address) ?? 0) + 1;
+    const fromAddress = address === null ? 0 : (this.#perAddress.get(address) ?? 0) + 1;
     counters.accepted++;
     if (settings.maxConnectionsPerAddress > 0 && fromAddress > settings.maxConnectionsPerAddress) {
       counters.overAddressLimit++;
@@ -128,7 +128,7 @@ export class Server implements ConnectionHost {
       conn.close();
       return;
     }
-    this.#perAddress.set(address, fromAddress);
+    if (address !== null) this.#perAddress.set(address, fromAddress);
     counters.open++;
     noDelay(conn);
     const connection = new Connection(this, conn);
@@ -141,9 +141,11 @@ export class Server implements ConnectionHost {
     if (!this.#connections.delete(connection)) return;
     const address = addressOf(connection.socket.conn);
     this.counters.open--;
-    const left = this.#perAddress.get(address)! - 1;
-    if (left === 0) this.#perAddress.delete(address);
-    else this.#perAddress.set(address, left);
+    if (address !== null) {
+      const left = this.#perAddress.get(address)! - 1;
+      if (left === 0) this.#perAddress.delete(address);
+      else this.#perAddress.set(address, left);
+    }
     this.#roomMade?.resolve();
     this.#endPause();
     if (this.#connections.size === 0 && !this.#isListening) this.#allEnded.resolve();
@@ -303,7 +305,7 @@ function noDelay(conn: Deno.Conn): void {
   }
 }
 
-/** Where a connection comes from, for counting. */
-function addressOf({ remoteAddr }: Deno.Conn): string {
-  return "hostname" in remoteAddr ? remoteAddr.hostname : "";
+/** Where a connection comes from, for counting; null for a client of a Unix socket, which has no address. */
+function addressOf({ remoteAddr }: Deno.Conn): string | null {
+  return "hostname" in remoteAddr ? remoteAddr.hostname : null;
 }

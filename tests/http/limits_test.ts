@@ -321,6 +321,30 @@ test("maxConnectionsPerAddress closes one connection too many, and only that", N
   }
 });
 
+test(
+  "maxConnectionsPerAddress counts no clients of a Unix socket, which have no address",
+  { permissions: ["net", "read", "write"] },
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/a.sock`;
+    try {
+      await using _ = await serving(routes, { path, maxConnectionsPerAddress: 1 });
+      const connections: Deno.Conn[] = [];
+      for (let i = 0; i < 2; i++) {
+        const conn = await Deno.connect({ transport: "unix", path });
+        connections.push(conn);
+        await conn.write(new TextEncoder().encode(GET));
+        const area = new Uint8Array(1024);
+        const count = await conn.read(area);
+        assertMatch(new TextDecoder().decode(area.subarray(0, count ?? 0)), /^HTTP\/1\.1 200 /);
+      }
+      for (const conn of connections) conn.close();
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
+
 test("maxRequestsPerConnection closes after the last answer, which says so", NET, async () => {
   await using app = await serving(routes, { maxRequestsPerConnection: 2 });
   using client = await RawClient.connect(app.addr);
