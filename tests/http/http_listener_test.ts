@@ -6,7 +6,12 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { type HTTPContext, HTTPError, HTTPListener } from "../../http_context.ts";
+import {
+  type HTTPContext,
+  HTTPError,
+  HTTPListener,
+  type ServerOptions,
+} from "../../http_context.ts";
 import { type AnyEvent, depends, type Handler } from "../../listener.ts";
 import { test } from "../needs.ts";
 import { Program } from "../program.ts";
@@ -293,6 +298,75 @@ test("HTTPListener.configure() leaves what it is not given", NET, async () => {
   assertEquals(app.addr.hostname, "0.0.0.0");
 });
 
+// What is set while the server runs, a request, and its status before and after the next start.
+const SET_ANEW: [options: ServerOptions, request: string, before: number, after: number][] = [
+  [{ maxBodySize: 2 }, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", 200, 413],
+  [{ handlerTimeout: 1 }, GET, 200, 503],
+];
+
+for (const [options, request, before, after] of SET_ANEW) {
+  const [name] = Object.keys(options);
+  test(`HTTPListener.configure() has a server run on with the ${name} it has`, NET, async () => {
+    using _errors = new ErrorLog();
+    await using app = await serving((app) => {
+      app.onEvent("POST:/", async ({ ctx }) => ctx.response(200, await ctx.text()));
+      app.onEvent("GET:/", async ({ ctx, signal }) => {
+        // A timeout of 1 ms comes before this timer.
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        if (!signal.aborted) ctx.response(200);
+      });
+    });
+    const status = async (): Promise<number> => {
+      using client = await RawClient.connect(app.addr);
+      await client.send(request);
+      return (await client.response()).status;
+    };
+    app.configure(options);
+    assertEquals(await status(), before);
+    await app.stop();
+    await app.start();
+    assertEquals(await status(), after);
+  });
+}
+
+for (
+  const [when, isBefore] of [["of the next start", true], ["of a server that runs", false]] as const
+) {
+  const effect = isBefore ? "sets" : "leaves";
+  test(`HTTPListener.configure() ${effect} the shutdownGrace ${when}`, NET, async () => {
+    const asked = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    await using app = new HTTPListener({
+      port: 0,
+      accessLog: false,
+      shutdownGrace: isBefore ? 0 : 10_000,
+    });
+    app.onEvent("GET:/", async ({ ctx }) => {
+      asked.resolve();
+      await goOn.promise;
+      ctx.response(200, "in time");
+    });
+    app.onEvent("GET:/idle", ({ ctx }) => ctx.response(200));
+    if (isBefore) app.configure({ shutdownGrace: 10_000 });
+    await app.start();
+    if (!isBefore) app.configure({ shutdownGrace: 0 });
+    using busy = await RawClient.connect(app.addr);
+    await busy.send(GET);
+    await asked.promise;
+    using idle = await RawClient.connect(app.addr);
+    await idle.send("GET /idle HTTP/1.1\r\nHost: a\r\n\r\n");
+    await idle.response();
+    const stopped = app.stop();
+    // A grace of 0 is over before the server closes what is idle.
+    await idle.gone();
+    idle[Symbol.dispose]();
+    goOn.resolve();
+    assertEquals((await busy.response()).body, "in time");
+    busy[Symbol.dispose]();
+    await stopped;
+  });
+}
+
 test("HTTPListener.start() begins again after stop()", NET, async () => {
   await using app = await serving((app) => {
     app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "again"));
@@ -390,6 +464,34 @@ test("HTTPListener.stop() within a handler lets its exchange finish", NET, async
   });
   assertEquals((await ask(app)).body, "stopped");
 });
+
+for (
+  const [where, prepare] of [
+    ["on another free port", () => {}],
+    ["on the port it had", (app) => app.configure({ port: app.addr.port })],
+  ] as [where: string, prepare: (app: HTTPListener) => void][]
+) {
+  test(`HTTPListener.start() after stop() within a handler listens ${where}`, NET, async () => {
+    let starts = 0;
+    await using app = await serving((app) => {
+      app.startup(() => void starts++);
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, `start ${starts}`));
+      app.onEvent("GET:/restart", async ({ ctx }) => {
+        prepare(app);
+        await app.stop();
+        await app.start();
+        ctx.response(200, "restarted");
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send("GET /restart HTTP/1.1\r\nHost: a\r\n\r\n");
+    assertEquals((await client.response()).body, "restarted");
+    // The old server has ended with its last connection, and the new one is still known.
+    assertEquals(await client.rest(), "");
+    client[Symbol.dispose]();
+    for (let i = 0; i < 2; i++) assertEquals((await ask(app)).body, "start 2");
+  });
+}
 
 test("HTTPListener serves fetch()", NET, async () => {
   await using app = await serving((app) => {
