@@ -2,7 +2,9 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { HTTPListener, ListenError } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { run } from "../program.ts";
-import { NET } from "./serving.ts";
+import { Accepting } from "./accepting.ts";
+import { RawClient } from "./raw_client.ts";
+import { NET, serving } from "./serving.ts";
 
 /** What `start()` says of an address. */
 async function failure(hostname: string, port: number): Promise<string> {
@@ -37,6 +39,22 @@ test("HTTPListener.start() can be called again when the port is free", NET, asyn
   taken.close();
   await app.start();
   assertEquals(app.addr.port, taken.addr.port);
+});
+
+test("HTTPListener goes on accepting where setNoDelay() of a connection throws", NET, async () => {
+  // As on macOS where the client has left by then.
+  using _ = new Accepting((conn, before) => {
+    if (before > 0) return;
+    (conn as Deno.TcpConn).setNoDelay = () => {
+      throw new Error("Invalid argument (os error 22)");
+    };
+  });
+  await using app = await serving((app) => app.onEvent("GET:/", ({ ctx }) => ctx.response(200)));
+  for (let i = 0; i < 2; i++) {
+    using client = await RawClient.connect(app.addr);
+    await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assertEquals((await client.response()).status, 200);
+  }
 });
 
 test(

@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import type { HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { PROCESS, ServerProcess } from "../soak/process.ts";
+import { Accepting } from "./accepting.ts";
 import { RawClient } from "./raw_client.ts";
 import { NET, serving } from "./serving.ts";
 
@@ -164,3 +165,34 @@ test("HTTPListener.stop() lets a stream finish whose source follows the signal",
   client[Symbol.dispose]();
   await stopped;
 });
+
+test(
+  "HTTPListener.stop() serves no connection that comes when the grace is over",
+  NET,
+  async () => {
+    const asked = Promise.withResolvers<void>();
+    const aborted = Promise.withResolvers<void>();
+    const accepted = Promise.withResolvers<void>();
+    using _ = new Accepting((_, before) => {
+      if (before === 0) return;
+      accepted.resolve();
+      return aborted.promise;
+    });
+    await using app = await serving((app) => {
+      home(app);
+      app.onEvent("GET:/stuck", ({ signal }) => {
+        signal.addEventListener("abort", () => aborted.resolve());
+        asked.resolve();
+        return new Promise(() => {});
+      });
+    }, { shutdownGrace: 1 });
+    using stuck = await RawClient.connect(app.addr);
+    await stuck.send(GET.replace("/", "/stuck"));
+    await asked.promise;
+    using late = await RawClient.connect(app.addr);
+    await late.send(GET);
+    await accepted.promise;
+    await app.stop();
+    assertEquals(await late.answers(), false);
+  },
+);
