@@ -315,6 +315,14 @@ Deno.test("Event timeout goes through the error hooks, and what comes later has 
   assertEquals([task.event.result, errors], [undefined, ["TimeoutError"]]);
 });
 
+Deno.test("Event timeout goes through the error hooks that were there when the event began", async () => {
+  const { app } = workshop();
+  const task = app.triggerEvent("work a", { timeout: 1 });
+  app.onError(TimeoutError, () => {});
+  await assertRejects(() => task, TimeoutError, "not over after 1 ms");
+  assertEquals(await app.triggerEvent("work b", { timeout: 1 }), undefined);
+});
+
 Deno.test("Event timeout leaves no timer where the event ends in time", {
   sanitizeOps: true,
 }, async () => {
