@@ -341,6 +341,12 @@ const NOT_VALID: [what: string, respond: (ctx: HTTPContext) => unknown][] = [
     stream.getReader();
     return ctx.response(200, stream);
   }],
+  ["an async iterable that cannot begin", (ctx) =>
+    ctx.response(200, {
+      [Symbol.asyncIterator](): never {
+        throw new Error("no iterator");
+      },
+    })],
   ["101 as an interim response", (ctx) => ctx.informational(101)],
   ["a web Response that was read before", async (ctx) => {
     const response = new Response("a");
@@ -634,4 +640,15 @@ test("a stream that is given when a 500 was sent is cancelled", NET, async () =>
   assertStringIncludes(head, "500");
   isOver.resolve();
   await cancelled.promise;
+});
+
+test("a stream of a returned Response that cannot be sent is cancelled", NET, async () => {
+  using _errors = new ErrorLog();
+  const cancelled = Promise.withResolvers<void>();
+  const { status } = await answer(() => {
+    const stream = new ReadableStream({ cancel: () => cancelled.resolve() });
+    return new Response(stream, { headers: { "Content-Length": "abc" } });
+  });
+  await cancelled.promise;
+  assertEquals(status, 500);
 });
