@@ -153,6 +153,28 @@ test(
   },
 );
 
+test("HTTPListener answers 500 where the context class throws, and asks no hook", NET, async () => {
+  class Broken extends HTTPContext {
+    user = ((): string => {
+      throw new RangeError("no user");
+    })();
+  }
+  using errors = new ErrorLog();
+  const app = new HTTPListener({ port: 0, accessLog: false }).setContextClass(Broken);
+  await using _ = app;
+  app.onHTTPError((_, { user }) => new Response(user));
+  app.onEvent("GET:/", ({ ctx }) => ctx.response(200, ctx.user));
+  await app.start();
+  using client = await RawClient.connect(app.addr);
+  await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2));
+  for (let i = 0; i < 2; i++) {
+    const { status, body } = await client.response();
+    assertEquals([status, body], [500, "Internal Server Error"]);
+    assertMatch(errors.entries[i], /^Cannot answer "GET \/": RangeError: no user/);
+  }
+  assertEquals(errors.entries.length, 2);
+});
+
 test("HTTPListener gives concurrent requests contexts of their own", NET, async () => {
   const both = Promise.withResolvers<void>();
   const inFlight = new Set<HTTPContext>();
