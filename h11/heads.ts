@@ -149,12 +149,20 @@ function readLeniently<E extends Event, R extends SectionRules>(
       if (!(error instanceof LocalProtocolError)) throw error;
     }
   }
+  // What is not HTTP may never end a section: the status line is judged as soon as it can be.
+  let isJudged = how.trailers || buffer.hasLineEnd;
+  if (!isJudged) scanUnusualVersion("status", buffer.bytes, buffer.start, buffer.start, end);
   for (
     let at = buffer.nextLineEnd();
     at >= 0 && at < end;
     at = buffer.nextLineEnd()
   ) {
     const { bytes, start } = buffer;
+    if (!isJudged) {
+      const line = unfold(bytes, start, at + 1, 1);
+      parseAll(line, 0, line.length, parse, how);
+      isJudged = true;
+    }
     const before = at > start && bytes[at - 1] === CR ? at - 2 : at - 1;
     if (before >= start && bytes[before] !== LF) continue;
     const section = unfold(bytes, start, at + 1, how.trailers ? 1 : 2);
@@ -162,6 +170,8 @@ function readLeniently<E extends Event, R extends SectionRules>(
     buffer.skip(at + 1 - start);
     return result;
   }
+  const isAll = end < buffer.end || buffer.isClosed;
+  if (!isJudged && isAll) parseAll(buffer.bytes, buffer.start, end, parse, how);
   return null;
 }
 

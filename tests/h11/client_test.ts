@@ -42,6 +42,11 @@ const REFUSED: [what: string, message: string, status: number, source: string][]
   ["a control character in the reason phrase", status("HTTP/1.1 200 O\x01K"), 400, "RFC 9112 4"],
   ["NUL in the reason phrase", status("HTTP/1.1 200 O\0K"), 400, "RFC 9112 4"],
   ["a bare CR in the reason phrase", status("HTTP/1.1 200 O\rK"), 400, "RFC 9112 2.2"],
+  // What is not HTTP is refused before a head could end.
+  ["a TLS alert", "\x15\x03\x01\x00\x02\x02F", 400, "RFC 9112 4"],
+  ["a greeting of SSH", "SSH-2.0-x\r\n", 400, "RFC 9112 4"],
+  ["HTTP/2 by a name without its minor digit", "HTTP/2 200 OK\r\n", 400, "RFC 9112 2.3"],
+  ["a status line that is none, at its bare LF", "HTTP/1.1 2OO OK\n", 400, "RFC 9112 4"],
 
   ["a space before the colon", empty("X : a"), 400, "RFC 9112 5.1"],
   ["an empty name", empty(": a"), 400, "RFC 9110 5.1"],
@@ -118,6 +123,12 @@ for (const [what, message, status, source] of REFUSED) {
     }
   });
 }
+
+Deno.test("CLIENT tells what is wrong with a status line that the peer's closing cuts short", () => {
+  for (const parts of arrivals(latin1("HTTP/1.1 2O"))) {
+    assertMatch(receive(client(), [...parts, END]).error!.message, /^Cannot read status line/);
+  }
+});
 
 Deno.test("CLIENT refuses broken framing fields with 4xx to CONNECT, which has a body (RFC 9112 6.3)", () => {
   const message = latin1("HTTP/1.1 403 x\r\nTransfer-Encoding: gzip\r\n\r\n");
