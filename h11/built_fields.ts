@@ -1,7 +1,7 @@
 // Field sections that a program builds: checked when they are built, and written when they are sent.
 
 import { LocalProtocolError } from "./errors.ts";
-import { Framing, noteField } from "./framing.ts";
+import { Framing, noteBuiltField } from "./framing.ts";
 import { FIELD_VALUE, isBlank, textConsistsOf } from "./grammar.ts";
 import { type FieldName, fieldName } from "./names.ts";
 import { type Area, Piece, writePiece } from "./output.ts";
@@ -97,7 +97,7 @@ function checkField(
     if (!isFieldValue(value)) throw badValue(rawName, value);
     name.remember(value);
   }
-  if (name.frames) noteField(framing, name.lower, value, "strict");
+  if (name.frames) noteBuiltField(framing, name.lower, value);
   return name;
 }
 

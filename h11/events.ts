@@ -6,7 +6,7 @@
 
 import { LocalProtocolError } from "./errors.ts";
 import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./grammar.ts";
-import type { Framing } from "./framing.ts";
+import { checkRequestFields, type Framing } from "./framing.ts";
 import { framingOf, Headers, type HeadersInit, toBuilt } from "./headers.ts";
 import { FORBIDDEN_TRAILERS, ReceivedFields } from "./received_fields.ts";
 import { encodeLatin1, Piece } from "./output.ts";
@@ -161,6 +161,7 @@ function checkRequest({ method, headers, httpVersion }: Request, target: string)
     throw badTarget({ method, target });
   }
   const framing = framingOf(headers);
+  if (framing.isBroken) checkRequestFields(headers);
   if (framing.hosts === 0 && httpVersion !== "1.0") throw missingHost();
   if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
 }

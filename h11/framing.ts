@@ -53,7 +53,10 @@ export class Framing {
     return (this.said & UPGRADE) !== 0;
   }
 
-  /** A user agent has received Content-Length or Transfer-Encoding that frame no body: see `checkBodyFields`. */
+  /**
+   * Fields are broken that count in some messages only. A user agent received Content-Length or Transfer-Encoding that
+   * frame no body: see `checkBodyFields`. Or Host or Expect were built: see `checkRequestFields`.
+   */
   get isBroken(): boolean {
     return (this.said & BROKEN) !== 0;
   }
@@ -147,13 +150,36 @@ export function noteReceivedField(framing: Framing, name: string, value: string)
   }
 }
 
+type Fields = Iterable<readonly [name: string, value: string]>;
+
 /** Judges the fields of a body that is there. @throws {LocalProtocolError} They are broken. */
-export function checkBodyFields(fields: Iterable<readonly [name: string, value: string]>): void {
+export function checkBodyFields(fields: Fields): void {
   const framing = new Framing();
   for (const [name, value] of fields) {
     if (name === "content-length" || name === "transfer-encoding") {
       noteField(framing, name, value, "lenient");
     }
+  }
+}
+
+/**
+ * As `noteField`, for a field that is built: Host and Expect mean something in a request only, and a proxy sends on
+ * what a response has of them (RFC 9112 3.2, RFC 9110 10.1.1).
+ */
+export function noteBuiltField(framing: Framing, name: string, value: string): void {
+  try {
+    noteField(framing, name, value, "strict");
+  } catch (error) {
+    if (name !== "host" && name !== "expect") throw error;
+    framing.said |= BROKEN;
+  }
+}
+
+/** Judges Host and Expect of a request. @throws {LocalProtocolError} They are broken. */
+export function checkRequestFields(fields: Fields): void {
+  const framing = new Framing();
+  for (const [name, value] of fields) {
+    if (name === "host" || name === "expect") noteField(framing, name, value, "strict");
   }
 }
 

@@ -348,6 +348,16 @@ Deno.test("Connection.send() keeps the case and the order of a response's fields
   );
 });
 
+Deno.test("Connection.send() sends on what a response has of a request's fields", () => {
+  const fields = "Host: my server\r\nHost: b\r\nExpect: x\r\n";
+  const conn = client();
+  conn.receiveData(latin1(`HTTP/1.1 204 x\r\n${fields}\r\n`));
+  const received = conn.nextEvent() as h11.Response;
+  for (const event of [received, response(204, received.headers)]) {
+    assertEquals(sent(serverAfter(request("GET")), event), `HTTP/1.1 204 x\r\n${fields}\r\n`);
+  }
+});
+
 Deno.test("Connection.send() sends an empty reason phrase and any latin-1 one", () => {
   for (const reason of ["", "Not Found", "a\tb \xe9"]) {
     const event = new h11.Response({ statusCode: 204, reason });
@@ -465,6 +475,20 @@ const REFUSED_EVENTS: [what: string, build: () => unknown, source: string][] = [
     "a request without Host",
     () => new h11.Request({ method: "GET", target: "/", headers: [] }),
     "RFC 9112 3.2",
+  ],
+  ...([
+    [["Host", ""]],
+    [["host", "a/b"]],
+    [["Host", "a"], ["host", "a"]],
+  ] as Pairs[]).map((headers): [string, () => unknown, string] => [
+    `a request's ${JSON.stringify(headers)}`,
+    () => new h11.Request({ method: "GET", target: "/", headers }),
+    "RFC 9112 3.2",
+  ]),
+  [
+    "an unknown expectation of a request",
+    () => new h11.Request({ method: "GET", target: "/", headers: { Host: "a", Expect: "200-ok" } }),
+    "RFC 9110 10.1.1",
   ],
   [
     "a request with both framings",
