@@ -208,12 +208,15 @@ export type Output = Uint8Array | Uint8Array[];
 
 /** Writes one body after the other. */
 export class BodyWriter {
-  #framing: BodyFraming = "content-length";
+  #framing: BodyFraming | "none" = "content-length";
   #remaining = 0;
   #length = 0;
 
-  /** Begins a body; `length` is that of a body with Content-Length, and 0 where there is none. */
-  begin(framing: BodyFraming, length: number): void {
+  /**
+   * Begins a body; `length` is that of a body with Content-Length, else 0. "none" is that of a response which cannot
+   * have one.
+   */
+  begin(framing: BodyFraming | "none", length: number): void {
     this.#framing = framing;
     this.#remaining = this.#length = length;
   }
@@ -225,7 +228,7 @@ export class BodyWriter {
       if (data.length === 0) return NO_BYTES;
       return [encodeLatin1(data.length.toString(16) + LINE_END), data, encodeLatin1(LINE_END)];
     }
-    if (this.#framing === "content-length") {
+    if (this.#framing !== "close-delimited") {
       if (data.length > this.#remaining) {
         throw new LocalProtocolError(
           this.#length === 0
@@ -250,7 +253,8 @@ export class BodyWriter {
           "(RFC 9110 8.6)",
       );
     }
-    if (trailers.length > 0) {
+    // A response that would have had chunks drops its trailers with them, as RFC 9112 7.1.2 allows.
+    if (trailers.length > 0 && this.#framing === "content-length") {
       throw new LocalProtocolError(
         "Cannot send trailers: they go with Transfer-Encoding: chunked only (RFC 9112 7.1.2)",
       );

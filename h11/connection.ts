@@ -553,7 +553,7 @@ export class Connection {
     const is304 = event.statusCode === 304;
     const hasNoBody = this.#hasNoBody(event);
 
-    let bodyFraming: BodyFraming = "content-length";
+    let bodyFraming: BodyFraming | "none" = hasNoBody ? "none" : "content-length";
     let without = NO_NAMES;
     let added = "";
     if (
