@@ -265,7 +265,7 @@ export class Connection {
   /**
    * Sends a response whole: its head, `data` as its body, and the end of the message, as `send` does in three
    * calls and at less cost. Where the fields say nothing of the length, `Content-Length` is added. What has no
-   * body (an answer to HEAD, 204, 304) is sent without: `data` is what GET would have got.
+   * body (an answer to HEAD, 204, 205, 304) is sent without: `data` is what GET would have got.
    *
    * A program that sends one and the same `Response` again and again has its head encoded once.
    *
@@ -278,14 +278,14 @@ export class Connection {
       if (!(response instanceof Response)) throw notMade(response, "a Response");
       if (framingOf(response.headers).chunked) {
         const parts = [this.#sendResponse(response)];
-        if (!this.#hasNoBody(response)) parts.push(...asParts(this.#writer.data(data)));
+        if (!this.#sendsNoBody(response)) parts.push(...asParts(this.#writer.data(data)));
         this.#state.processEvent(this.ourRole, "EndOfMessage");
         parts.push(...asParts(this.#writer.end(NO_TRAILERS)));
         return parts;
       }
       const head = this.#sendResponse(response, data);
       this.#state.processEvent(this.ourRole, "EndOfMessage");
-      return data.length <= COPY_MAX || this.#hasNoBody(response) ? [head] : [head, data];
+      return data.length <= COPY_MAX || this.#sendsNoBody(response) ? [head] : [head, data];
     } catch (error) {
       this.#state.processError(this.ourRole);
       throw error;
@@ -509,6 +509,11 @@ export class Connection {
       (this.#requestMethod === "CONNECT" && isSuccessful(event));
   }
 
+  /** A 205 of ours has no content either (RFC 9110 15.3.6). */
+  #sendsNoBody(event: Response): boolean {
+    return event.statusCode === 205 || this.#hasNoBody(event);
+  }
+
   #sendRequest(event: Request): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
     // RFC 9112 6.3: what comes after a response answers nothing, and must not be taken for the answer to this.
@@ -551,7 +556,7 @@ export class Connection {
       this.#theirHttpVersion === "1.0";
     const isHead = this.#requestMethod === "HEAD";
     const is304 = event.statusCode === 304;
-    const hasNoBody = this.#hasNoBody(event);
+    const hasNoBody = this.#sendsNoBody(event);
 
     let bodyFraming: BodyFraming | "none" = hasNoBody ? "none" : "content-length";
     let without = NO_NAMES;
@@ -561,6 +566,11 @@ export class Connection {
       (hasNoBody && this.#requestMethod === "CONNECT")
     ) {
       if (asked.chunked || asked.contentLength >= 0) without = FRAMING_FIELDS;
+    } else if (event.statusCode === 205) {
+      if (asked.chunked || asked.contentLength !== 0) {
+        without = FRAMING_FIELDS;
+        added = `${CONTENT_LENGTH}0`;
+      }
     } else if (whole !== null && !is304) {
       if (asked.contentLength < 0) added = `${CONTENT_LENGTH}${whole.length}`;
       else if (asked.contentLength !== whole.length && !isHead) {

@@ -297,7 +297,7 @@ export class Response implements AnyResponse {
 
 function toStart({ statusCode, reason, headers, httpVersion }: Response): Piece | null {
   const { said, contentLength } = framingOf(headers);
-  const isPlain = said === 0 && contentLength < 0 && statusCode !== 204 && statusCode !== 304 &&
+  const isPlain = said === 0 && contentLength < 0 && ![204, 205, 304].includes(statusCode) &&
     httpVersion === "1.1";
   if (!isPlain) return null;
   const lines = headers.rawItems().map(([name, value]) => `${name}: ${value}\r\n`);

@@ -35,7 +35,10 @@ const FRAMING: [
   ["GET", "1.1", 200, TE, [CHUNKED_LINE], CHUNKED],
   ["GET", "1.1", 200, [...CL, ...TE], [CHUNKED_LINE], CHUNKED],
   ["GET", "1.1", 404, [], [LENGTH], "hello"],
-  ["GET", "1.1", 205, [], [LENGTH], "hello"],
+  // RFC 9110 15.3.6: no content, which is told.
+  ["GET", "1.1", 205, [], ["Content-Length: 0"], ""],
+  ["GET", "1.1", 205, CL, ["Content-Length: 0"], ""],
+  ["GET", "1.1", 205, TE, ["Content-Length: 0"], ""],
   // RFC 9110 8.6: no Content-Length with 204, none that is not known with 304.
   ["GET", "1.1", 204, [], [], ""],
   ["GET", "1.1", 204, CL, [], ""],
@@ -178,8 +181,8 @@ for (const [method, version, statusCode, given] of FRAMING) {
     const other = serverAfter(request(method, version));
     const { states } = conn;
     const expected = whole(other, event, "hello");
-    const isUsual = version === "1.1" && method === "GET" && statusCode !== 204 &&
-      statusCode !== 304 &&
+    const isUsual = version === "1.1" && method === "GET" &&
+      ![204, 205, 304].includes(statusCode) &&
       given.every(([name]) => name === "X");
     const sent = into(conn, event, "hello");
     assertEquals(sent, isUsual ? expected : null);
