@@ -48,6 +48,7 @@ import {
   SWITCHED_PROTOCOL,
   type Trigger,
 } from "./state.ts";
+import { quote } from "./text.ts";
 
 /** {@linkcode Connection.nextEvent}: read from the socket and call `receiveData`, then ask again. */
 export const NEED_DATA = "NEED_DATA";
@@ -65,6 +66,7 @@ export interface ConnectionOptions {
 }
 
 const CR = 0x0d, LF = 0x0a;
+const NO_NAMES: readonly string[] = [];
 
 /**
  * The protocol of one HTTP/1.1 connection, for either side. It does no I/O: it is given the bytes
@@ -101,6 +103,8 @@ export class Connection {
   /** The request is a client's of HTTP/1.1, and each response of ours to it that can have a body has one. */
   #isUsual = false;
   #theirHttpVersion: string | null = null;
+  /** The protocols of the last Upgrade that counted. */
+  #offered = NO_NAMES;
   #clientWaits = false;
 
   /**
@@ -435,6 +439,7 @@ export class Connection {
         this.#processRequest(role, event);
         break;
       case "InformationalResponse":
+        if (event.statusCode === 101) this.#checkSwitch(role, event);
         this.#state.processEvent(role, event.statusCode === 101 ? "101 to Upgrade" : event.type);
         if (role !== this.ourRole) this.#theirHttpVersion = event.httpVersion;
         // RFC 9110 10.1.1, 15.2: with any other it waits on.
@@ -453,12 +458,11 @@ export class Connection {
     const framing = framingOfRequest(event);
     const isOurs = role === this.ourRole;
     const isHttp10 = event.httpVersion === "1.0";
-    // RFC 9110 7.8: an Upgrade counts with its connection option and not in HTTP/1.0. A client of
-    // ours is trusted to know what it asks for.
-    const upgrade = framing.upgrade &&
-      (isOurs || (framing.upgradeOption && !isHttp10));
+    // RFC 9110 7.8: an Upgrade counts with its connection option and not in HTTP/1.0.
+    const upgrade = framing.upgrade && framing.upgradeOption && !isHttp10;
     const connect = event.method === "CONNECT";
     this.#state.processEvent(role, event.type);
+    if (upgrade) this.#offered = protocols(event.headers);
     if (upgrade || connect) this.#state.processSwitchProposal(upgrade, connect);
     this.#requestMethod = event.method;
     this.#isUsual = !isOurs && event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
@@ -468,6 +472,30 @@ export class Connection {
     this.#clientWaits = framing.expectContinue && !isHttp10;
     const bodyFraming = framing.chunked ? "chunked" : "content-length";
     (isOurs ? this.#writer : this.#reader).begin(bodyFraming, Math.max(framing.contentLength, 0));
+  }
+
+  /** RFC 9110 7.8: a 101 names what the client offered, and comes after the 100 that it waits for. */
+  #checkSwitch(role: Role, { headers }: InformationalResponse): void {
+    if (!this.#state.upgradeProposed) return;
+    const named = protocols(headers);
+    if (named.length > 0 && !named.some((protocol) => this.#offered.includes(protocol))) {
+      throw new LocalProtocolError(
+        `Cannot switch to ${quote(named.join(", "))}: the client offered ` +
+          `${quote(this.#offered.join(", "))} (RFC 9110 7.8)`,
+      );
+    }
+    // A client takes a 101 that names nothing.
+    if (role !== this.ourRole) return;
+    if (named.length === 0) {
+      throw new LocalProtocolError(
+        "Cannot send 101 without Upgrade: name the protocol that the client offered (RFC 9110 7.8)",
+      );
+    }
+    if (this.#clientWaits) {
+      throw new LocalProtocolError(
+        "Cannot send 101 to a client that waits for 100: send 100 first (RFC 9110 7.8)",
+      );
+    }
   }
 
   #processResponse(role: Role, event: Response): void {
@@ -646,8 +674,12 @@ function wrongLength(told: number, length: number): LocalProtocolError {
   );
 }
 
-const NO_NAMES: readonly string[] = [];
 const FRAMING_FIELDS: readonly string[] = ["content-length", "transfer-encoding"];
+
+/** The protocols that Upgrade names, in lower case (RFC 9110 7.8). */
+function protocols(headers: Headers): string[] {
+  return headers.getAll("upgrade").flatMap(listMembers);
+}
 
 /** A `Connection` line with the options that `headers` have, and `option` in place of its opposite. */
 function connectionLine(headers: Headers, option: "close" | "keep-alive"): string {

@@ -278,6 +278,11 @@ export class ConnectionState {
     return (this.#situation & KEEP_ALIVE_DISABLED) === 0;
   }
 
+  /** The client asked for another protocol and was not answered yet. */
+  get upgradeProposed(): boolean {
+    return (this.#situation & UPGRADE_PROPOSED) !== 0;
+  }
+
   /** The client asked for a tunnel and was not answered yet. */
   get connectProposed(): boolean {
     return (this.#situation & CONNECT_PROPOSED) !== 0;

@@ -184,8 +184,11 @@ function response(statusCode = 200, ...headers: [string, string][]): h11.Respons
     headers: [["Content-Length", "0"], ...headers],
   });
 }
-function informational(statusCode: number): h11.InformationalResponse {
-  return new h11.InformationalResponse({ statusCode, reason: "x" });
+function informational(
+  statusCode: number,
+  ...headers: [string, string][]
+): h11.InformationalResponse {
+  return new h11.InformationalResponse({ statusCode, reason: "x", headers });
 }
 function data(text: string): h11.Data {
   return new h11.Data({ data: latin1(text) });
@@ -302,7 +305,6 @@ Deno.test("Connection.startNextCycle() refuses every pair of states but DONE and
 
 const ENDS_OF_WAITING: [what: string, sender: h11.Role, event: h11.Event][] = [
   ["100", h11.SERVER, informational(100)],
-  ["101", h11.SERVER, informational(101)],
   ["the response", h11.SERVER, response(417)],
   ["the client's first data", h11.CLIENT, data("a")],
 ];
@@ -318,6 +320,13 @@ for (const [what, sender, event] of ENDS_OF_WAITING) {
     assertEquals(c.clientIsWaitingFor100Continue, false);
   });
 }
+Deno.test("Connection.clientIsWaitingFor100Continue ends with a 101 that comes without 100", () => {
+  const conn = new h11.Connection(h11.CLIENT);
+  conn.send(request("POST", ["Content-Length", "1"], ["Expect", "100-continue"], ...UPGRADE));
+  assertEquals(conn.clientIsWaitingFor100Continue, true);
+  receive(conn, [latin1("HTTP/1.1 101 x\r\nUpgrade: b\r\n\r\n")]);
+  assertEquals(conn.clientIsWaitingFor100Continue, false);
+});
 for (const statusCode of [102, 103, 199]) {
   Deno.test(`Connection.theyAreWaitingFor100Continue does not end with ${statusCode} (RFC 9110 15.2)`, () => {
     const [c, s] = pair();
@@ -700,7 +709,8 @@ Deno.test("Connection goes on when the server declines to switch", () => {
 Deno.test("Connection switches before the request's body is complete, and reads it first", () => {
   const [c, s] = pair();
   send(c, s, request("POST", ...UPGRADE, ["Content-Length", "2"]));
-  assertEquals(send(s, c, informational(101)), ["HTTP/1.1 101 x", "PAUSED"]);
+  const [line] = send(s, c, informational(101, ...UPGRADE));
+  assertEquals(line, "HTTP/1.1 101 x\nConnection: Upgrade\nUpgrade: b");
   assertBoth([c, s], h11.SEND_BODY, h11.SWITCHED_PROTOCOL);
   assertEquals(send(c, s, data("hi"), end), ["data hi", "end", "PAUSED"]);
   assertBoth([c, s], h11.SWITCHED_PROTOCOL, h11.SWITCHED_PROTOCOL);
@@ -709,11 +719,28 @@ Deno.test("Connection switches before the request's body is complete, and reads 
 Deno.test("Connection sends 100 before 101", () => {
   const [c, s] = pair();
   send(c, s, request("GET", ...UPGRADE), end);
-  assertEquals(send(s, c, informational(100), informational(101)), [
+  assertEquals(send(s, c, informational(100), informational(101, ["Upgrade", "B"])), [
     "HTTP/1.1 100 x",
-    "HTTP/1.1 101 x",
+    "HTTP/1.1 101 x\nUpgrade: B",
     "PAUSED",
   ]);
+});
+
+Deno.test("CLIENT refuses a switch to what it did not offer, and takes one that names nothing (RFC 9110 7.8)", () => {
+  for (const [fields, last] of [["Upgrade: c\r\n", "refused 400"], ["", "PAUSED"]]) {
+    const [conn] = pair();
+    conn.send(request("GET", ...UPGRADE));
+    conn.send(end);
+    const { lines } = receive(conn, [latin1(`HTTP/1.1 101 x\r\n${fields}\r\n`)]);
+    assertEquals(lines.at(-1), last);
+  }
+});
+
+Deno.test("CLIENT does not wait for a switch that it asked for without the connection option (RFC 9110 7.8)", () => {
+  const [conn] = pair();
+  conn.send(request("GET", ["Upgrade", "b"]));
+  conn.send(end);
+  assertEquals(conn.ourState, h11.DONE);
 });
 
 for (
@@ -733,7 +760,7 @@ for (
   Deno.test(`SERVER passes over an Upgrade ${what} (RFC 9110 7.8)`, () => {
     const conn = serverAfter(head);
     assertEquals(conn.theirState, h11.DONE);
-    assertThrows(() => conn.send(informational(101)), h11.LocalProtocolError);
+    assertThrows(() => conn.send(informational(101, ...UPGRADE)), h11.LocalProtocolError);
   });
 }
 

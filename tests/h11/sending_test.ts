@@ -113,9 +113,9 @@ for (const given of [[], CL, TE]) {
 for (const statusCode of [100, 101, 103, 199]) {
   Deno.test(`Connection.send() sends ${statusCode} without framing (RFC 9110 8.6)`, () => {
     const conn = serverAfter(request("GET", "1.1", "Connection: Upgrade", "Upgrade: b"));
-    const headers: Pairs = [["X", "a"], ["Content-Length", "5"], ["Transfer-Encoding", "chunked"]];
+    const headers: Pairs = [["Upgrade", "b"], ...CL, ...TE];
     const event = new h11.InformationalResponse({ statusCode, reason: "x", headers });
-    assertEquals(sent(conn, event), `HTTP/1.1 ${statusCode} x\r\nX: a\r\n\r\n`);
+    assertEquals(sent(conn, event), `HTTP/1.1 ${statusCode} x\r\nUpgrade: b\r\n\r\n`);
   });
 }
 
@@ -588,6 +588,32 @@ const REFUSED_SENDS: [
     new h11.InformationalResponse({ statusCode: 101 }),
     "did not ask",
   ],
+  ...([
+    ["101 without Upgrade", [], [], "Cannot send 101 without Upgrade"],
+    ["101 with an empty Upgrade", [], [["Upgrade", ","]], "Cannot send 101 without Upgrade"],
+    [
+      "101 to what the client did not offer",
+      [],
+      [["Upgrade", "d"]],
+      'Cannot switch to "d": the client offered "b/1, c"',
+    ],
+    [
+      "101 before 100",
+      ["Expect: 100-continue", "Content-Length: 5"],
+      [["Upgrade", "c"]],
+      "send 100 first",
+    ],
+  ] as [string, string[], Pairs, string][]).map((
+    [what, asked, headers, message],
+  ): typeof REFUSED_SENDS[number] => [
+    what,
+    () =>
+      serverAfter(
+        request("GET", "1.1", "Connection: Upgrade", "Upgrade: B/1", "Upgrade: c", ...asked),
+      ),
+    new h11.InformationalResponse({ statusCode: 101, headers }),
+    message,
+  ]),
   [
     "100 before a request",
     () => server(),
