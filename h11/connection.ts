@@ -544,6 +544,16 @@ export class Connection {
 
   #sendRequest(event: Request): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
+    if (this.ourRole === CLIENT) this.#checkRequest(event);
+    this.#process(this.ourRole, event);
+    // RFC 9110 7.2: Host should come first.
+    const host = event.headers.rawItems().find(([name]) => name.toLowerCase() === "host")!;
+    const start = `${event.method} ${event.target} HTTP/1.1\r\n${host[0]}: ${host[1]}`;
+    return writeSection(start, event.headers, ["host"]);
+  }
+
+  /** What a client must not send: a server reads it all the same. */
+  #checkRequest(event: Request): void {
     // RFC 9112 6.3: what comes after a response answers nothing, and must not be taken for the answer to this.
     if (this.theirState === IDLE && this.#buffer.length > 0) {
       throw new LocalProtocolError(
@@ -551,11 +561,27 @@ export class Connection {
           "close the connection (RFC 9112 6.3)",
       );
     }
-    this.#process(this.ourRole, event);
-    // RFC 9110 7.2: Host should come first.
-    const host = event.headers.rawItems().find(([name]) => name.toLowerCase() === "host")!;
-    const start = `${event.method} ${event.target} HTTP/1.1\r\n${host[0]}: ${host[1]}`;
-    return writeSection(start, event.headers, ["host"]);
+    const { method, target, headers } = event;
+    const { chunked, contentLength, expectContinue } = framingOfRequest(event);
+    const hasContent = chunked || contentLength > 0;
+    if (method === "TRACE" && hasContent) {
+      throw new LocalProtocolError(
+        "Cannot send TRACE with content: leave out its Content-Length or Transfer-Encoding (RFC 9110 9.3.8)",
+      );
+    }
+    if (expectContinue && !hasContent) {
+      throw new LocalProtocolError(
+        "Cannot expect 100-continue without content: leave out Expect (RFC 9110 10.1.1)",
+      );
+    }
+    const authority = /^[^/]+:\/\/([^/?]*)/.exec(target)?.[1];
+    const host = headers.get("host")!;
+    if (authority !== undefined && authority.toLowerCase() !== host.toLowerCase()) {
+      throw new LocalProtocolError(
+        `Cannot send target ${quote(target)} with Host ${quote(host)}: expected Host ` +
+          `${quote(authority)} (RFC 9112 3.2)`,
+      );
+    }
   }
 
   #sendInformational(event: InformationalResponse): Uint8Array {

@@ -316,6 +316,16 @@ for (const [what, headers, head, parts, body] of REQUESTS) {
   });
 }
 
+Deno.test("Connection.send() sends a URI whose host is Host's in any case (RFC 9112 3.2)", () => {
+  for (const [target, host] of [["http://A:1?b", "a:1"], ["HTTP://[::a]/", "[::A]"]]) {
+    const event = new h11.Request({ method: "GET", target, headers: { Host: host } });
+    assertEquals(
+      sent(new h11.Connection(h11.CLIENT), event),
+      `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+    );
+  }
+});
+
 Deno.test("Connection.send() sends heads and chunks of any size, and what it gave stays", () => {
   const given: [Uint8Array, string][] = [];
   for (const size of [1, 15, 16, 24, 25, 48, 49, 255, 4000, 5000, 40_000, 1]) {
@@ -634,6 +644,37 @@ const REFUSED_SENDS: [
     new h11.Request({ method: "GET", target: "/", headers: { Host: "a" } }),
     "SERVER",
   ],
+  [
+    "a request as server, whatever was received",
+    () => {
+      const conn = server();
+      conn.receiveData(latin1("GE"));
+      return conn;
+    },
+    new h11.Request({ method: "GET", target: "/", headers: { Host: "a" } }),
+    "Cannot send Request as SERVER in state IDLE",
+  ],
+  ...([
+    ["a URI of another host", "GET", "http://b/", [], "RFC 9112 3.2"],
+    ["a URI with another port", "GET", "http://a:80?b", [], "RFC 9112 3.2"],
+    ["a TRACE with content", "TRACE", "/", CL, "RFC 9110 9.3.8"],
+    ["a TRACE with chunks", "TRACE", "/", TE, "RFC 9110 9.3.8"],
+    ["an expectation without content", "GET", "/", [["Expect", "100-continue"]], "RFC 9110 10.1.1"],
+    [
+      "an expectation with a length of 0",
+      "POST",
+      "/",
+      [["Expect", "100-continue"], ["Content-Length", "0"]],
+      "RFC 9110 10.1.1",
+    ],
+  ] as [string, string, string, Pairs, string][]).map((
+    [what, method, target, headers, message],
+  ): typeof REFUSED_SENDS[number] => [
+    what,
+    () => new h11.Connection(h11.CLIENT),
+    new h11.Request({ method, target, headers: [["Host", "a"], ...headers] }),
+    message,
+  ]),
   [
     "a second request in one cycle",
     () => client(),
