@@ -183,8 +183,8 @@ export class Connection {
   /**
    * Takes bytes that came from the peer; empty ones mean that it closed. Call `nextEvent` next.
    *
-   * The bytes are not copied. Leave the array as it is until `nextEvent` has returned NEED_DATA or PAUSED; the
-   * data of `Data` events is a view on it for as long as you hold them.
+   * The bytes are not copied. Leave the array as it is until `nextEvent` has returned NEED_DATA or PAUSED, or thrown;
+   * the data of `Data` events is a view on it for as long as you hold them.
    *
    * @param length How many bytes at the beginning of `data` came, where not all of it did: a view of them need not
    * be made.
@@ -194,8 +194,10 @@ export class Connection {
   receiveData(data: Uint8Array, length: number = data.length): void {
     forgetPlaced();
     if (length === 0) {
-      this.#buffer.isClosed = true;
-    } else if (this.#buffer.isClosed) {
+      this.#buffer.close();
+    } else if (!this.#buffer.isOpen) {
+      // What follows what broke the protocol is dropped: nobody reads it.
+      if (!this.#buffer.isClosed) return;
       throw new LocalProtocolError(
         "Cannot receive data: the end of the stream was received before",
       );
@@ -229,6 +231,8 @@ export class Connection {
       return event;
     } catch (error) {
       this.#state.processError(this.theirRole);
+      this.#buffer.isOpen = false;
+      this.#buffer.keep();
       throw error instanceof LocalProtocolError
         ? new RemoteProtocolError(error.message, error.errorStatusHint)
         : error;

@@ -25,12 +25,20 @@ export class ReceiveBuffer {
 
   /** No more will come. */
   isClosed = false;
+  /** More is taken: neither the end has come nor what nobody can read on from. */
+  isOpen = true;
   /** Whether a line end was found since the last byte that was used up. */
   hasLineEnd = false;
 
   /** Whether no line end has been looked for since the last one that was used. */
   get isUnseen(): boolean {
     return this.#searched === this.start;
+  }
+
+  /** The end has come. */
+  close(): void {
+    this.isClosed = true;
+    this.isOpen = false;
   }
 
   append(data: Uint8Array, length: number): void {

@@ -642,6 +642,17 @@ Deno.test("Connection.nextEvent() goes on refusing once it refused, and our side
   assertEquals(conn.send(close), null);
 });
 
+Deno.test("Connection keeps what is unread of what broke the protocol, in an array of its own, and no more", () => {
+  const conn = server();
+  const area = latin1("?\r\n\r\n");
+  assertEquals(receive(conn, [area]).lines, ["refused 400"]);
+  area.fill(0);
+  conn.receiveData(latin1("more"));
+  assertEquals([conn.trailingData, conn.bufferedSize], [[latin1("?\r\n\r\n"), false], 5]);
+  conn.receiveData(END);
+  assertEquals(conn.trailingData, [latin1("?\r\n\r\n"), true]);
+});
+
 Deno.test("Connection.nextEvent() refuses in the middle of a body, and the events before it stand", () => {
   const conn = server();
   const { lines } = receive(conn, [
