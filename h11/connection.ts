@@ -189,9 +189,11 @@ export class Connection {
    * @param length How many bytes at the beginning of `data` came, where not all of it did: a view of them need not
    * be made.
    * @throws {LocalProtocolError} Bytes come after the end.
+   * @throws {TypeError} `data` is not a `Uint8Array`.
    * @throws {RangeError} `length` is not one from 0 to that of `data`.
    */
-  receiveData(data: Uint8Array, length: number = data.length): void {
+  receiveData(data: Uint8Array, length: number = data?.length): void {
+    if (!(data instanceof Uint8Array)) throw notBytes(data);
     forgetPlaced();
     if (length === 0) {
       this.#buffer.close();
@@ -201,12 +203,12 @@ export class Connection {
       throw new LocalProtocolError(
         "Cannot receive data: the end of the stream was received before",
       );
-    } else if (length > 0 && length <= data.length) {
+    } else if (length > 0 && length <= data.length && Number.isInteger(length)) {
       this.#buffer.append(data, length);
     } else {
       // What stands behind the bytes may be another connection's.
       throw new RangeError(
-        `Cannot receive ${length} bytes: must be from 0 to the ${data.length} of the array`,
+        `Cannot receive ${length} bytes: must be a whole number from 0 to the ${data.length} of the array`,
       );
     }
   }
@@ -689,6 +691,13 @@ function shown(event: unknown): string {
   if (event === null || typeof event !== "object") return String(event);
   const { type } = event as { type?: unknown };
   return typeof type === "string" ? type : "an object";
+}
+
+function notBytes(given: unknown): TypeError {
+  const kind = Object.prototype.toString.call(given).slice("[object ".length, -1);
+  return new TypeError(
+    `Cannot receive ${kind}: pass the bytes as a Uint8Array, an empty one where the peer closed`,
+  );
 }
 
 function notMade(given: unknown, expected: string): LocalProtocolError {

@@ -619,10 +619,29 @@ Deno.test("Connection.receiveData() refuses bytes after the end of the stream", 
   assertThrows(() => conn.receiveData(latin1("G")), h11.LocalProtocolError, "Cannot receive data");
 });
 
-for (const length of [-1, NaN, 6]) {
+for (const length of [-1, NaN, 6, 1.5]) {
   Deno.test(`Connection.receiveData() refuses ${length} bytes of an array of 5`, () => {
     const conn = server();
     assertThrows(() => conn.receiveData(latin1("GET /"), length), RangeError, `${length} bytes`);
+    assertEquals([conn.bufferedSize, conn.nextEvent()], [0, h11.NEED_DATA]);
+  });
+}
+
+const NO_BYTES: [what: string, given: unknown][] = [
+  ["ArrayBuffer", new ArrayBuffer(5)],
+  ["String", "GET /"],
+  ["Array", [71]],
+  ["Number", 5],
+  ["Null", null],
+];
+for (const [what, given] of NO_BYTES) {
+  Deno.test(`Connection.receiveData() refuses what is no Uint8Array: ${what}`, () => {
+    const conn = server();
+    assertThrows(
+      () => conn.receiveData(given as Uint8Array),
+      TypeError,
+      `Cannot receive ${what}: pass the bytes as a Uint8Array`,
+    );
     assertEquals([conn.bufferedSize, conn.nextEvent()], [0, h11.NEED_DATA]);
   });
 }
