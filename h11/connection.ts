@@ -251,7 +251,8 @@ export class Connection {
   /**
    * Turns an event into the bytes to send. Where a response needs them, `Transfer-Encoding` and
    * `Connection` are added or taken out. The bytes of heads are cut from a shared area: send or copy
-   * them, and do not transfer their buffer.
+   * them, and do not transfer their buffer. What a `Data` gives may be its own array, as bodies are not
+   * copied: write it before you use that again.
    *
    * @returns The bytes, which may be none; null for `ConnectionClosed`: close the socket, or its
    * sending half.
