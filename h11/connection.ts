@@ -281,12 +281,18 @@ export class Connection {
    * A program that sends one and the same `Response` again and again has its head encoded once.
    *
    * @returns The bytes, in parts; a large `data` is among them, uncopied.
-   * @throws {LocalProtocolError} As `send`; or the `Content-Length` in the fields is not that of `data`.
+   * @throws {LocalProtocolError} As `send`; or the `Content-Length` in the fields is not that of `data`; or it is 2xx
+   * to CONNECT.
    */
   sendWhole(response: Response, data: Uint8Array): Uint8Array[] {
     this.#checkNotBroken(response);
     try {
       if (!(response instanceof Response)) throw notMade(response, "a Response");
+      if (this.#requestMethod === "CONNECT" && isSuccessful(response)) {
+        throw new LocalProtocolError(
+          "Cannot send 2xx to CONNECT whole: a tunnel has no body; use send() (RFC 9110 9.3.6)",
+        );
+      }
       if (framingOf(response.headers).chunked) {
         const parts = [this.#sendResponse(response)];
         if (!this.#sendsNoBody(response)) parts.push(...asParts(this.#writer.data(data)));

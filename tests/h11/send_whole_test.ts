@@ -135,6 +135,12 @@ const REFUSED: [what: string, start: () => h11.Connection, body: string, message
     "DONE",
   ],
   [
+    "2xx to CONNECT",
+    () => serverAfter(request("CONNECT")),
+    "hello",
+    "Cannot send 2xx to CONNECT whole: a tunnel has no body; use send()",
+  ],
+  [
     "an answer of the client's",
     () => new h11.Connection(h11.CLIENT),
     "hello",
