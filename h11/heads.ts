@@ -233,15 +233,15 @@ export function parseRequest(
   if (bytes[p] !== SP || targetEnd === targetStart) {
     throw badStartLine("request", bytes, start, p, "a target of visible ASCII and a space");
   }
+  p = scanVersion("request", bytes, view, start, p + 1, end);
+  if (p < 0) return null;
+  // The version was judged first: another one may have other targets (RFC 9110 15.6.6).
   if (!isTargetFor(method, bytes, targetStart, targetEnd)) {
     throw badTarget({
       method,
       target: decodeLatin1(bytes, targetStart, targetEnd),
     });
   }
-
-  p = scanVersion("request", bytes, view, start, p + 1, end);
-  if (p < 0) return null;
   const minor = bytes[p - 1];
   const httpVersion = minor === 0x31
     ? "1.1"

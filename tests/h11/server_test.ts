@@ -86,7 +86,8 @@ const REQUEST_LINES: Refused[] = [
   ["a version with a comma", line("GET / HTTP/1,1"), 400, "RFC 9112 2.3"],
   ["HTTP/0.9 by name", line("GET / HTTP/0.9"), 505, "RFC 9110 15.6.6"],
   ["HTTP/2.0", line("GET / HTTP/2.0"), 505, "RFC 9110 15.6.6"],
-  ["HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "RFC 9112 3.2.4"],
+  ["HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "RFC 9110 15.6.6"],
+  ["HTTP/2.0 with a target that is none", line("GET * HTTP/2.0"), 505, "RFC 9110 15.6.6"],
 ];
 
 const FIELDS: Refused[] = [

@@ -215,8 +215,8 @@ export const REQUEST_LINE: readonly Group[] = [
       ["a version without a dot", request("GET / HTTP/11")],
       ["another protocol's name", request("GET / HTTPS/1.1")],
       ["HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [
-        REFUSED,
         "505, closed",
+        REFUSED,
         "closed",
         "no HTTP, closed",
       ]],
