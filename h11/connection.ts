@@ -47,6 +47,7 @@ import {
   type State,
   SWITCHED_PROTOCOL,
   type Trigger,
+  wordedAsRead,
 } from "./state.ts";
 import { quote } from "./text.ts";
 
@@ -236,7 +237,7 @@ export class Connection {
       this.#buffer.isOpen = false;
       this.#buffer.keep();
       throw error instanceof LocalProtocolError
-        ? new RemoteProtocolError(error.message, error.errorStatusHint)
+        ? new RemoteProtocolError(wordedAsRead(error.message), error.errorStatusHint)
         : error;
     }
   }

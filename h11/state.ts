@@ -359,6 +359,11 @@ export class ConnectionState {
   }
 }
 
+/** A message of `processEvent`, worded for the side that has read the event. */
+export function wordedAsRead(message: string): string {
+  return message.replace(/^Cannot send (.+?) as (CLIENT|SERVER)/, "Cannot take $1 from $2");
+}
+
 function notAllowed(role: Role, situation: number, trigger: Trigger): LocalProtocolError {
   const state = role === CLIENT ? clientOf(situation) : serverOf(situation);
   if (role === CLIENT && EVENT_TRIGGERED_TRANSITIONS.CLIENT[state]?.[trigger] !== undefined) {

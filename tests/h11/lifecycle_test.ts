@@ -704,6 +704,26 @@ for (
   });
 }
 
+const NOT_ALLOWED: [what: string, start: () => h11.Connection, bytes: string, message: string][] = [
+  [
+    "101 that it did not ask for",
+    client,
+    "HTTP/1.1 101 x\r\nUpgrade: b\r\n\r\n",
+    "Cannot take 101 to Upgrade from SERVER: the client did not ask for it",
+  ],
+  [
+    "103 before its request",
+    () => new h11.Connection(h11.CLIENT),
+    "HTTP/1.1 103 x\r\n\r\n",
+    "Cannot take InformationalResponse from SERVER in state IDLE: expected ConnectionClosed or Response",
+  ],
+];
+for (const [what, start, bytes, message] of NOT_ALLOWED) {
+  Deno.test(`CLIENT tells that it is the server that must not send ${what}`, () => {
+    assertEquals(receive(start(), [latin1(bytes)]).error?.message, message);
+  });
+}
+
 // Switching protocols (RFC 9110 7.8, 9.3.6).
 
 const UPGRADE: [string, string][] = [["Connection", "Upgrade"], ["Upgrade", "b"]];
