@@ -507,7 +507,8 @@ export class Exchange {
     } else {
       const fields: Fields = given.rawItems();
       if (!given.has("upgrade")) {
-        fields.unshift(["Upgrade", this.request.headers.get("upgrade")!.split(",")[0].trim()]);
+        const offered = this.request.headers.getAll("upgrade").join().split(",");
+        fields.unshift(["Upgrade", offered.find((it) => it.trim() !== "")?.trim() ?? ""]);
       }
       if (!given.has("connection")) fields.push(["Connection", "Upgrade"]);
       const reason = reasonPhrase(101);

@@ -44,6 +44,7 @@ const SWITCHING =
 // Requests for another protocol, and the head that hands the connection over.
 const SWITCHED: [what: string, request: string, head: string][] = [
   ["the protocol that the client names first", UPGRADE, SWITCHING],
+  ["the first that has a name", UPGRADE.replace("shout", " , shout"), SWITCHING],
   [
     "the headers it is given",
     UPGRADE.replace("/", "/own"),
