@@ -120,6 +120,9 @@ export class Context {
    * Ends the context: it is no longer among the listener's, the signals of its running events are aborted,
    * and whoever waits for one of its events gets a `ContextNotFound`. To drop it again has no effect.
    *
+   * `scope` and `cache` stay, for the events that still run; what is not in the cache is not made any more:
+   * `event.use()` rejects with a `ContextNotFound`. `events` is empty from then on.
+   *
    * @param reason What the signals are aborted with; an `AbortError` if not given.
    */
   drop(reason?: unknown): void {
@@ -133,7 +136,7 @@ export class Context {
     if (events === null) abortIfRunning(this.#onlyEvent, reason);
     else [...events.values()].flat().forEach((event) => abortIfRunning(event, reason));
     this.#onlyEvent = null;
-    this.#extras = null;
+    if (this.#extras !== null) this.#extras.events = null;
   }
 
   /**

@@ -1,7 +1,8 @@
 // Dependencies: what handlers share within a context, made when the first one asks for it.
 
+import type { Context } from "./context.ts";
 import type { AnyEvent } from "./dispatcher.ts";
-import { checkFunction, describe } from "./errors.ts";
+import { checkFunction, contextDropped, describe } from "./errors.ts";
 import { checkTimeout, handled, wait } from "./time_limit.ts";
 
 /** Options of {@linkcode depends}. */
@@ -76,19 +77,23 @@ export function resolveDependency<T, E extends AnyEvent>(
   dependency: Dependency<T, E>,
 ): Promise<T> {
   if (!(dependency instanceof Dependency)) {
-    return rejected("Cannot use the dependency: it must be one that depends(fn) has made");
+    return rejected(
+      new TypeError("Cannot use the dependency: it must be one that depends(fn) has made"),
+    );
   }
   // Another event is that of a handler which the dependency has triggered.
   const usedBy = making?.event === event ? making : null;
   const self = { event, dependency, usedBy } as unknown as Making;
   const cycle = cycleOf(self);
   if (cycle !== null) {
-    return rejected(`${cannotUse(self)}: it uses itself (${cycle.join(" -> ")})`);
+    return rejected(new TypeError(`${cannotUse(self)}: it uses itself (${cycle.join(" -> ")})`));
   }
+  const ctx: Context = event.ctx;
+  const cached = dependency.useCache ? ctx.cache.get(dependency) : undefined;
+  if (cached !== undefined) return cached as Promise<T>;
+  if (!ctx.isAlive) return rejected(contextDropped(ctx.cid));
   if (!dependency.useCache) return make(self) as Promise<T>;
-  const { cache } = event.ctx;
-  const cached = cache.get(dependency) as Promise<T> | undefined;
-  if (cached !== undefined) return cached;
+  const { cache } = ctx;
   // It is there before it is made: an event that is triggered meanwhile may use it.
   let resolve: (value: Promise<T>) => void;
   const made = new Promise<T>((it) => resolve = it);
@@ -112,8 +117,8 @@ function cycleOf(self: Making): string[] | null {
   return null;
 }
 
-function rejected(message: string): Promise<never> {
-  return handled(Promise.reject(new TypeError(message)));
+function rejected(error: Error): Promise<never> {
+  return handled(Promise.reject(error));
 }
 
 function cannotUse({ event, dependency }: Making): string {

@@ -304,6 +304,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    *
    * @throws {TypeError} It is no dependency, or is used to make itself.
    * @throws {TimeoutError} The dependency's timeout is over.
+   * @throws {ContextNotFound} The context was dropped, and the dependency was not made before.
    */
   use<T>(dependency: Dependency<T, this>): Promise<T> {
     return resolveDependency(this, dependency);

@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { Context, ContextNotFound, Listener } from "../../listener.ts";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { Context, ContextNotFound, depends, Listener } from "../../listener.ts";
 
 function newApp(): Listener {
   const app = new Listener();
@@ -42,16 +42,16 @@ Deno.test("Context.trigger() runs an event of a route without looking for it", a
   assertEquals([await task, task.event.path], ["1", "from where"]);
 });
 
-Deno.test("Context.drop() frees the context", () => {
+Deno.test("Context.drop() takes the context and its events out of the listener", () => {
   const app = newApp();
-  for (const ctx of [app.newCtx({ cid: "x", scope: { a: 1 } }), app.newCtx()]) {
+  for (const ctx of [app.newCtx({ cid: "x" }), app.newCtx()]) {
     ctx.triggerEvent("b");
     const { cid } = ctx;
     assert(ctx.isAlive);
     ctx.drop();
     ctx.drop();
     assert(!ctx.isAlive && !app.ctxs.has(cid));
-    assertEquals([ctx.cid, ctx.events.size, ctx.scope], [cid, 0, {}]);
+    assertEquals([ctx.cid, ctx.events.size], [cid, 0]);
     assertThrows(
       () => ctx.triggerEvent("b"),
       ContextNotFound,
@@ -61,6 +61,36 @@ Deno.test("Context.drop() frees the context", () => {
   }
   assertEquals(app.ctxs.size, 0);
 });
+
+Deno.test("Context.drop() leaves scope and cache to the events that still run", async () => {
+  const app = newApp();
+  let made = 0;
+  const db = depends(() => `connection ${++made}`);
+  const mail = depends(() => ++made);
+  const seen: unknown[] = [];
+  app.onEvent("query", async (event) => {
+    await event.use(db);
+    try {
+      await aborted(event.signal);
+    } finally {
+      seen.push(event.ctx.scope.user, await event.use(db));
+    }
+  });
+  app.finallyEvent(({ ctx }) => seen.push(ctx.scope.user));
+  const ctx = app.newCtx({ scope: { user: "bob" } });
+  const task = ctx.triggerEvent("query");
+  await task.event.use(db);
+  ctx.drop();
+  await assertRejects(() => task, DOMException, "aborted");
+  assertEquals(seen, ["bob", "connection 1", "bob"]);
+  await assertRejects(() => task.event.use(mail), ContextNotFound, "it was dropped");
+  assertEquals(made, 1);
+});
+
+/** Rejects when `signal` is aborted, with its reason. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+}
 
 Deno.test("Context.drop() of a context whose id was given again leaves the new one alone", () => {
   const app = newApp();
