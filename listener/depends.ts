@@ -33,7 +33,8 @@ export class Dependency<T, E extends AnyEvent = AnyEvent> {
 /**
  * Declares something that handlers need, and how to make it. It is made when an event uses it,
  * by default once per context: uses at the same time share one run, later ones its value. A failure
- * is not kept, so the next use tries again.
+ * is not kept, so the next use tries again; so do events that shared a run which failed as the event it was
+ * for was aborted.
  *
  * It may use other dependencies, but not itself, also not through others: such a use rejects with a `TypeError`.
  * After the first `await` of a function nobody can tell who uses what, and two that wait for each other do so
@@ -90,19 +91,39 @@ export function resolveDependency<T, E extends AnyEvent>(
   }
   const ctx: Context = event.ctx;
   const cached = dependency.useCache ? ctx.cache.get(dependency) : undefined;
-  if (cached !== undefined) return cached as Promise<T>;
+  if (cached !== undefined) return share(cached as Promise<T>, event, dependency);
   if (!ctx.isAlive) return rejected(contextDropped(ctx.cid));
   if (!dependency.useCache) return make(self) as Promise<T>;
   const { cache } = ctx;
   // It is there before it is made: an event that is triggered meanwhile may use it.
   let resolve: (value: Promise<T>) => void;
-  const made = new Promise<T>((it) => resolve = it);
+  const made: Made<T> = new Promise<T>((it) => resolve = it);
+  made.maker = event;
   cache.set(dependency, made);
-  made.catch(() => {
+  made.then(() => made.maker = undefined, () => {
     if (cache.get(dependency) === made) cache.delete(dependency);
   });
   resolve!(make(self) as Promise<T>);
   return made;
+}
+
+/** What is in the cache: as long as it is under way, with the event whose function makes it. */
+interface Made<T> extends Promise<T> {
+  maker?: AnyEvent | undefined;
+}
+
+/** What another event has made or begun to make; where that was aborted meanwhile, `event` has it made again. */
+function share<T, E extends AnyEvent>(
+  made: Made<T>,
+  event: E,
+  dependency: Dependency<T, E>,
+): Promise<T> {
+  const { maker } = made;
+  if (maker === undefined || maker === event) return made;
+  return handled(made.catch((error) => {
+    if (!maker.signal.aborted || event.signal.aborted) throw error;
+    return resolveDependency(event, dependency);
+  }));
 }
 
 /** The names from `self`, where it is on its way to be made already, back to it. */

@@ -82,6 +82,38 @@ Deno.test("Event.use() does not keep a failure", async () => {
   assertEquals(await ctx.triggerEvent("go"), "second");
 });
 
+Deno.test("Event.use() makes a dependency again where the event that had it made was aborted meanwhile", async () => {
+  const runs: PromiseWithResolvers<string>[] = [];
+  const page = depends(({ signal }) => {
+    const run = Promise.withResolvers<string>();
+    signal.addEventListener("abort", () => run.reject(signal.reason));
+    runs.push(run);
+    return run.promise;
+  });
+  const app = new Listener();
+  app.onEvent("go <x>", (event) => event.use(page));
+  const ctx = app.newCtx();
+  const [first, second, third] = ["a", "b", "c"].map((x) => ctx.triggerEvent(`go ${x}`));
+  third.event.abort(new Error("not now"));
+  first.event.abort(new Error("too late"));
+  await assertRejects(() => first, Error, "too late");
+  await assertRejects(() => third, Error, "too late");
+  assertEquals(runs.length, 2);
+  runs[1].resolve("page");
+  assertEquals(await second, "page");
+});
+
+Deno.test("Event.use() hands on why a dependency failed to all events that share the run", async () => {
+  const run = Promise.withResolvers<void>();
+  const page = depends(() => run.promise);
+  const app = new Listener();
+  app.onEvent("go <x>", (event) => event.use(page));
+  const ctx = app.newCtx();
+  const tasks = ["a", "b"].map((x) => ctx.triggerEvent(`go ${x}`));
+  run.reject(new Error("no page"));
+  for (const task of tasks) await assertRejects(() => task, Error, "no page");
+});
+
 const CYCLES: [
   what: string,
   uses: Record<string, string>,
