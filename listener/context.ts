@@ -5,6 +5,7 @@ import { type AnyListener, dispatcherOf } from "./dispatcher.ts";
 import { contextDropped } from "./errors.ts";
 import { Event, type EventOptions, runEvent } from "./event.ts";
 import type { EventTask } from "./event_task.ts";
+import type { Listener } from "./listener.ts";
 import type { Route } from "./route.ts";
 
 /** Options of a context. */
@@ -64,7 +65,7 @@ class Extras {
  */
 export class Context {
   /** The listener the context belongs to. */
-  readonly listener: AnyListener;
+  readonly listener: Listener;
   readonly #id: string | number;
   #isAlive = true;
   #extras: Extras | null = null;

@@ -3,6 +3,7 @@
 import type { Context } from "./context.ts";
 import type { AnyEvent } from "./dispatcher.ts";
 import { checkFunction, contextDropped, describe } from "./errors.ts";
+import type { Event } from "./event.ts";
 import { checkTimeout, handled, wait } from "./time_limit.ts";
 
 /** Options of {@linkcode depends}. */
@@ -54,7 +55,7 @@ export class Dependency<T, E extends AnyEvent = AnyEvent> {
  * @throws {TypeError} `make` is no function.
  * @throws {RangeError} `timeout` is not a number of milliseconds.
  */
-export function depends<T, E extends AnyEvent = AnyEvent>(
+export function depends<T, E extends AnyEvent = Event>(
   make: (event: E) => T | PromiseLike<T>,
   options: DependsOptions = {},
 ): Dependency<Awaited<T>, E> {

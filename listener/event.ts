@@ -13,7 +13,6 @@ import type { Context } from "./context.ts";
 import { type Dependency, resolveDependency } from "./depends.ts";
 import {
   type AnyEvent,
-  type AnyListener,
   type Dispatcher,
   dispatcherOf,
   type Hooks,
@@ -30,6 +29,7 @@ import {
   TimeoutError,
 } from "./errors.ts";
 import { EventTask, settleTask } from "./event_task.ts";
+import type { Listener } from "./listener.ts";
 import type { Route } from "./route.ts";
 import { checkTimeout, handled, wait } from "./time_limit.ts";
 
@@ -144,7 +144,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /** The listener the event belongs to. */
-  get listener(): AnyListener {
+  get listener(): Listener {
     return this.ctx.listener;
   }
 

@@ -11,6 +11,10 @@ import {
 } from "../../listener.ts";
 import { Unhandled } from "../unhandled.ts";
 
+/** `true` where A and B are the same type, not merely assignable. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+  : false;
+
 Deno.test("Event.use() makes a dependency once per context, shared by uses at the same time", async () => {
   let made = 0;
   const counter = depends(async () => {
@@ -66,6 +70,17 @@ Deno.test("depends() nests, and is typed by what is returned and by the context"
   new Listener().onEvent("x", (event) => {
     // @ts-expect-error the contexts of this listener have no token
     event.use(getToken);
+  });
+});
+
+Deno.test("depends() without an annotation knows the events of any listener", () => {
+  depends((event) => {
+    true satisfies Same<typeof event, Event>;
+    true satisfies Same<typeof event.ctx, Context>;
+    true satisfies Same<typeof event.listener, Listener>;
+    true satisfies Same<typeof event.ctx.listener, Listener>;
+    // @ts-expect-error a context has no token
+    event.ctx.token;
   });
 });
 
