@@ -4,6 +4,7 @@
 import type * as h11 from "../h11.ts";
 import {
   type BuiltinConverters,
+  type Context,
   type ContextClass,
   type Converter,
   type Event,
@@ -169,8 +170,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * assertEquals(await (await app.fetch("/")).text(), "nobody");
    * ```
    */
-  override setContextClass<D extends C>(cls: ContextClass<D>): HTTPListener<D, T> & this {
-    return super.setContextClass(cls) as unknown as HTTPListener<D, T> & this;
+  override setContextClass<D extends Context = C>(
+    cls: ContextClass<D & C>,
+  ): HTTPListener<Extract<D, HTTPContext>, T> & this {
+    // D is bound by C in the parameter alone: else a function of any Listener would not take this one. Of a class
+    // that is C already nothing is left to infer D from, so it has a default.
+    return super.setContextClass(cls) as unknown as
+      & HTTPListener<Extract<D, HTTPContext>, T>
+      & this;
   }
 
   /** As {@linkcode Listener.addConverter}. */

@@ -9,6 +9,7 @@ import {
   type Handler,
   HTTPContext,
   HTTPListener,
+  type Listener,
   type RequestHook,
 } from "../../mod.ts";
 import { testClient } from "../../testing.ts";
@@ -166,6 +167,31 @@ Deno.test("HTTPListener.setContextClass() tells the class to all that is registe
   app.setContextClass(Context);
   app.setContextClass(AppContext);
   assertEquals(await (await app.fetch("/")).text(), "alice");
+});
+
+Deno.test("setContextClass() of a listener whose contexts have that class already keeps it", () => {
+  class OwnContext extends AppContext {
+    own = 1;
+  }
+  const app = newApp().setContextClass(AppContext).setContextClass(OwnContext).setContextClass(
+    OwnContext,
+  );
+  app.onEvent("GET:/", ({ ctx }) => {
+    true satisfies Same<typeof ctx, OwnContext>;
+  });
+});
+
+Deno.test("what takes a Listener takes any HTTPListener", () => {
+  const named: string[] = [];
+  function name(app: Listener): void {
+    app.onEvent("health", ({ ctx }) => ctx.cid);
+    named.push(...app.routes.keys());
+  }
+  class App extends HTTPListener<AppContext> {}
+  name(new App());
+  name(new HTTPListener().setContextClass(AppContext));
+  name(new HTTPListener().addConverter("any", { regex: /.*/, parse: (text) => text.length }));
+  assertEquals(named, ["health", "health", "health"]);
 });
 
 Deno.test("routes in a function of their own know the converters of the application", async () => {
