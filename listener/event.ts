@@ -33,6 +33,9 @@ import type { Listener } from "./listener.ts";
 import type { Route } from "./route.ts";
 import { checkTimeout, handled, wait } from "./time_limit.ts";
 
+/** The step before the first hook: the check of the data, where the route has one. */
+const CHECK = -1;
+
 type Phase = "new" | "running" | "failing" | "over";
 
 /** What few events have, so that the others are small. */
@@ -315,7 +318,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     const dispatcher = dispatcherOf(this.listener);
     const { hooks } = dispatcher;
     this.#phase = "running";
-    this.#advance(task, dispatcher, hooks, 0);
+    const firstStep = this.route.options.data === undefined ? 0 : CHECK;
+    this.#advance(task, dispatcher, hooks, firstStep);
     // Only what is left to wait for needs a timer and a place among the events in flight.
     if (this.running || !this.#isDone) this.#inFlight = dispatcher.enter(this);
     const timeout = this.#extras?.timeout;
@@ -332,8 +336,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Runs the steps from number `step` on: the before hooks, the handler, the after hooks. Where a before hook
-   * says that the event is done, those that follow and the handler are left out.
+   * Runs the steps from number `step` on: the check of the data, the before hooks, the handler, the after hooks.
+   * Where a before hook says that the event is done, those that follow and the handler are left out.
    */
   #advance(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, step: number): void {
     const { before, after } = hooks;
@@ -341,11 +345,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     const lastStep = handlerStep + after.length;
     dispatcher.onStack.push(this);
     try {
-      if (step === 0) this.#checkData();
       for (; step <= lastStep; step++) {
         if (this.#isDone && step <= handlerStep) continue;
         const value = step < handlerStep
-          ? before[step](this as Event)
+          ? step === CHECK ? this.#checkData() : before[step](this as Event)
           : step === handlerStep
           ? this.route.handler(this)
           : after[step - handlerStep - 1](this as Event);
@@ -378,15 +381,28 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     if (value !== undefined || !this.#isDone) this.result = value;
   }
 
-  #checkData(): void {
-    const { data } = this.route.options;
-    if (data === undefined) return;
+  /** Returns a promise where the check does. */
+  #checkData(): void | Promise<void> {
     try {
-      this.data = data(this.data) as D;
+      const checked = this.route.options.data!(this.data);
+      if (isPromiseLike(checked)) return this.#takeData(checked);
+      this.data = checked as D;
     } catch (cause) {
-      const message = `Cannot take data of ${describe(this)}: ${detailOf(cause)}`;
-      throw new EventDataError(message, { cause });
+      throw this.#refusal(cause);
     }
+  }
+
+  async #takeData(checked: PromiseLike<unknown>): Promise<void> {
+    try {
+      this.data = await checked as D;
+    } catch (cause) {
+      throw this.#refusal(cause);
+    }
+  }
+
+  #refusal(cause: unknown): EventDataError {
+    const message = `Cannot take data of ${describe(this)}: ${detailOf(cause)}`;
+    return new EventDataError(message, { cause });
   }
 
   #fail(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, error: unknown): void {

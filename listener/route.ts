@@ -25,9 +25,10 @@ export interface RouteOptions<D = unknown> {
   readonly name?: string;
   /**
    * Checks the data an event is triggered with and returns it typed, as the `parse` of a schema library
-   * does. What it throws fails the event with an {@linkcode EventDataError}.
+   * does; a promise is waited for, before the first hook. What it throws, or rejects with, fails the event with an
+   * {@linkcode EventDataError}.
    */
-  readonly data?: (data: unknown) => D;
+  readonly data?: (data: unknown) => D | PromiseLike<D>;
   /** Whatever the application keeps with a route. */
   readonly [key: string]: unknown;
 }

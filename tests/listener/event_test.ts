@@ -60,6 +60,41 @@ Deno.test("Event.data is what the data option of the route made of it", async ()
   assert(error.cause instanceof TypeError);
 });
 
+Deno.test("Event.data is waited for where the data option of the route returns a promise", async () => {
+  using unhandled = new Unhandled();
+  const app = new Listener();
+  const toAge = async (data: unknown): Promise<number> => {
+    await null;
+    if (typeof data !== "number") throw new TypeError("must be a number");
+    return data + 1;
+  };
+  const ages: unknown[] = [];
+  app.beforeEvent(async ({ data }) => {
+    await new Promise((resolve) => setTimeout(resolve));
+    ages.push(data);
+  });
+  app.onEvent("born", { data: toAge }, ({ data }) => data satisfies number);
+  assertEquals(await app.triggerEvent("born", { data: 35 }), 36);
+  const error = await assertRejects(
+    () => app.triggerEvent("born"),
+    EventDataError,
+    'Cannot take data of event "born" ("born"): must be a number',
+  );
+  assert(error.cause instanceof TypeError);
+  assertEquals([ages, unhandled.reasons], [[36], []]);
+});
+
+Deno.test("Event.data that is checked too late leaves an event that failed alone", async () => {
+  const app = new Listener();
+  const check = Promise.withResolvers<number>();
+  app.onEvent("born", { data: () => check.promise }, () => "ran");
+  const task = app.triggerEvent("born", { timeout: 1 });
+  await assertRejects(() => task, TimeoutError);
+  check.resolve(1);
+  await check.promise;
+  assertEquals(task.event.result, undefined);
+});
+
 Deno.test("Event.data that is refused by something without a text fails the event all the same", async () => {
   const app = new Listener();
   const data = (): never => {
