@@ -88,7 +88,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const grace = checkTimeout(options.shutdownGrace ?? DEFAULT_GRACE, "shutdownGrace");
     this.#dispatcher = new Dispatcher(
       (ctx) => this.#contexts.delete(ctx as C, idOf(ctx)),
-      (event, error) => this.reportFailure(event, error),
+      (event, error) => void this.#report(event, error),
     );
     this.#lifecycle = new Lifecycle(this, this.#dispatcher, grace);
   }
@@ -511,12 +511,25 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     this.#dispatcher.hooks = { ...hooks, [when]: [...hooks[when], hook] };
   }
 
-  /** Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. */
+  /**
+   * Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. What an own one
+   * throws, or rejects with, is logged along with the failure.
+   */
   protected reportFailure(event: AnyEvent, error: unknown): void {
+    logError(() => `Cannot finish ${errors.describe(event)}:`, error);
+  }
+
+  /** Whatever an own reportFailure() does, the event goes on, and its failure is told. */
+  async #report(event: AnyEvent, error: unknown): Promise<void> {
     try {
-      console.error(`Cannot finish ${errors.describe(event)}:`, error);
-    } catch {
-      // A full disk behind standard error is no reason to end the process.
+      await this.reportFailure(event, error);
+    } catch (cause) {
+      const why = "reportFailure() failed itself; both errors:";
+      logError(
+        () => `Cannot report the failure of ${errors.describe(event)}: ${why}`,
+        cause,
+        error,
+      );
     }
   }
 
@@ -580,6 +593,14 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /** Stops the listener at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
+  }
+}
+
+function logError(message: () => string, ...thrown: unknown[]): void {
+  try {
+    console.error(message(), ...thrown);
+  } catch {
+    // A full disk behind standard error is no reason to end the process.
   }
 }
 

@@ -96,6 +96,52 @@ Deno.test("EventTask that is awaited some microtasks later is not reported", asy
   assertEquals(app.failures, []);
 });
 
+const BROKEN: [what: string, report: () => void][] = [
+  ["throws", () => {
+    throw new Error("log is closed");
+  }],
+  ["rejects", () => Promise.reject(new Error("log is closed"))],
+];
+for (const [what, report] of BROKEN) {
+  Deno.test(`reportFailure() that ${what} is logged with what it was given, and all else goes on`, async () => {
+    class App extends Listener {
+      protected override reportFailure(): void {
+        return report();
+      }
+    }
+    const app = new App();
+    app.onEvent("fail <why>", ({ params }) => {
+      throw new Error(params.why);
+    });
+    app.onEvent("go", () => "result");
+    app.finallyEvent(({ path }) => {
+      if (path === "go") throw new Error("finally");
+    });
+    const { error } = console;
+    const logged: string[] = [];
+    const all = Promise.withResolvers<void>();
+    console.error = (message, cause, failure) => {
+      logged.push(`${message} ${cause.message}, ${failure.message}`);
+      if (logged.length === 3) all.resolve();
+    };
+    try {
+      assertEquals(await app.triggerEvent("go"), "result");
+      app.triggerEvent("fail a");
+      app.triggerEvent("fail b");
+      await all.promise;
+    } finally {
+      console.error = error;
+    }
+    const line = (event: string, why: string): string =>
+      `Cannot report the failure of event ${event}: reportFailure() failed itself; both errors: log is closed, ${why}`;
+    assertEquals(logged, [
+      line('"go" ("go")', "finally"),
+      line('"fail <why>" ("fail a")', "a"),
+      line('"fail <why>" ("fail b")', "b"),
+    ]);
+  });
+}
+
 Deno.test("Listener.reportFailure() logs with console.error and escapes the path", async () => {
   const app = new Listener();
   app.onEvent("go <x:path>", { name: "go" }, () => {
