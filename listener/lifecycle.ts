@@ -138,8 +138,7 @@ export class Lifecycle {
     } catch (error) {
       // Where stop() was called, the end of listen() is what it asked for.
       if (isStopped()) return;
-      await succeeds(this.#stopping = this.#stop(startingUp));
-      throw error;
+      throw await withThatOf(this.#stopping = this.#stop(startingUp), error);
     }
   }
 
@@ -166,6 +165,7 @@ export class Lifecycle {
       );
     }
     runningListener = this.#listener;
+    this.#rest = null;
     const removeSignals = onTermination(() => void this.stop().catch(() => {}));
     try {
       const stopped = new Promise<{ done: Promise<void> }>((resolve) => this.#onStop = resolve);
@@ -173,8 +173,7 @@ export class Lifecycle {
       await (end?.done ?? this.stop());
       await this.#rest;
     } catch (error) {
-      await this.stop().catch(() => {});
-      throw error;
+      throw await withThatOf(this.stop().then(() => this.#rest), error);
     } finally {
       removeSignals();
       runningListener = null;
@@ -220,14 +219,16 @@ export class Lifecycle {
       const isInTime = await this.#finish((event) => !callers.has(event), ended);
       if (callers.size > 0) this.#rest = handled(this.#finishCallers(source, isInTime, errors));
       else if (!isInTime) await source?.abort(graceIsOver());
+      // Not among `errors`, which the end of the callers may throw meanwhile, where nobody looks.
+      const ofCallbacks: unknown[] = [];
       for (const hook of this.shutdown) {
         try {
           await this.#call(hook);
         } catch (error) {
-          errors.push(error);
+          ofCallbacks.push(error);
         }
       }
-      throwAll(errors);
+      throwAll([...errors.splice(0), ...ofCallbacks]);
     } finally {
       this.#reset();
     }
@@ -260,7 +261,7 @@ export class Lifecycle {
     const isInTime = await this.#finish(() => true, ended) && wereOthersInTime;
     const isOver = source === null || await inTime(source.isOver, 0) !== undefined;
     if (!isOver && !isInTime) await source.abort(graceIsOver());
-    throwAll(errors);
+    throwAll(errors.splice(0));
   }
 
   /** Makes the listener ready for another start(). */
@@ -274,12 +275,23 @@ export class Lifecycle {
   }
 }
 
-/** Throws what has come together, and forgets it. */
+/** Throws what has come together. */
 function throwAll(errors: unknown[]): void {
-  const all = errors.splice(0);
-  if (all.length === 1) throw all[0];
-  if (all.length > 1) {
-    throw new AggregateError(all, `Cannot stop cleanly: ${all.length} errors`);
+  if (errors.length === 1) throw errors[0];
+  if (errors.length > 1) {
+    throw new AggregateError(errors, `Cannot stop cleanly: ${errors.length} errors`);
+  }
+}
+
+/** `error`, or where `stopping` rejects with another one, both. */
+async function withThatOf(stopping: Promise<unknown>, error: unknown): Promise<unknown> {
+  try {
+    await stopping;
+    return error;
+  } catch (failure) {
+    const all = failure instanceof AggregateError ? failure.errors : [failure];
+    if (all.includes(error)) return failure;
+    return new AggregateError([error, failure], "Cannot stop cleanly after a failure: 2 errors");
   }
 }
 

@@ -556,7 +556,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /**
    * Runs the startup callbacks and {@linkcode Listener.listen}; resolves when the listener listens.
    *
-   * It rejects with what a callback or `listen()` threw.
+   * It rejects with what a callback or `listen()` threw; with an `AggregateError` where `listen()` has, and then a
+   * shutdown callback.
    */
   start(): Promise<void> {
     return this.#lifecycle.start();
@@ -566,7 +567,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * Starts the listener and runs it until its source has ended and no event is in flight, or `stop()` is
    * called, or SIGINT or SIGTERM comes; then stops it. A second signal ends the process at once.
    *
-   * It rejects with what a startup callback, `listen()` or the source failed with.
+   * It rejects with what a startup callback, `listen()` or the source failed with, or the stop that follows; with an
+   * `AggregateError` where these are several.
    *
    * @throws {DuplicateListener} Another listener is in `run()` in this process.
    */

@@ -132,6 +132,22 @@ Deno.test("start() rejects with what listen() throws, after the shutdown callbac
   assertThrows(getCurrentRunningListener, ListenerNotFound);
 });
 
+Deno.test("start() rejects with what listen() throws and what a shutdown callback throws then", async () => {
+  class Deaf extends App {
+    override listen(): Source {
+      throw new RangeError("port taken");
+    }
+  }
+  const app = new Deaf();
+  app.shutdown(() => {
+    throw new TypeError("cannot close");
+  });
+  for (const begin of [() => app.start(), () => app.run()]) {
+    const { errors } = await assertRejects(begin, AggregateError, "Cannot stop cleanly");
+    assertEquals(errors.map(String), ["RangeError: port taken", "TypeError: cannot close"]);
+  }
+});
+
 Deno.test("stop() while startup callbacks run keeps the listener from listening", async () => {
   const app = new App();
   const go = Promise.withResolvers<void>();
@@ -322,6 +338,28 @@ Deno.test("stop() runs every shutdown callback and rejects with what they threw"
   });
   await app.start();
   await assertRejects(() => app.stop(), AggregateError, "2 errors");
+});
+
+Deno.test("stop() that a handler called rejects with what a shutdown callback throws, though the handler is over", async () => {
+  const app = new App();
+  const over = Promise.withResolvers<void>();
+  app.shutdown(() => {
+    throw new RangeError("cannot close");
+  });
+  app.shutdown(() => over.promise);
+  let stopping: Promise<void> | undefined;
+  app.onEvent("quit", ({ listener }) => {
+    stopping = listener.stop();
+    return over.promise;
+  });
+  await app.start();
+  const task = app.triggerEvent("quit");
+  app.shutdown(async () => {
+    await task;
+    await nextTurn();
+  });
+  over.resolve();
+  await assertRejects(() => stopping!, RangeError, "cannot close");
 });
 
 Deno.test("stop() rejects where a shutdown callback throws undefined", async () => {
@@ -648,6 +686,17 @@ Deno.test("run() ends when its source has finished, and rejects when that failed
   queueMicrotask(() => app.fail(new RangeError("connection lost")));
   await assertRejects(() => running, RangeError, "connection lost");
   assert(app.log.includes("shutdown"));
+});
+
+Deno.test("run() rejects with what its source failed with and what a shutdown callback throws then", async () => {
+  const app = new App();
+  const running = app.run();
+  app.shutdown(() => {
+    throw new TypeError("cannot close");
+  });
+  queueMicrotask(() => app.fail(new RangeError("connection lost")));
+  const { errors } = await assertRejects(() => running, AggregateError, "Cannot stop cleanly");
+  assertEquals(errors.map(String), ["RangeError: connection lost", "TypeError: cannot close"]);
 });
 
 Deno.test("run() does not reject with what the end of an earlier run() failed with", async () => {
