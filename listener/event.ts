@@ -49,6 +49,8 @@ class Extras {
   isTimedOut = false;
   /** It failed before it was done, and so has no result for those who wait. */
   hasFailed = false;
+  /** What those get who wait, where `done()` was called while the handler or a hook ran. */
+  outcome: { result: unknown } | null = null;
 }
 
 /** What an event is made with. */
@@ -106,7 +108,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   readonly params: P;
   /** Whatever the event was triggered with. */
   data: D;
-  /** What the handler returned, or what `done()` was called with. */
+  /** What the handler returned, or, where that was nothing, what `done()` was called with. */
   result: unknown = undefined;
   /** What the event failed with; it stays when an error hook takes it. */
   error: unknown = undefined;
@@ -194,7 +196,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Says that the event is done, and wakes those who wait for it.
+   * Says that the event is done, and wakes those who wait for it. What the handler returns after that is for its
+   * task, and no more for them, whenever they come.
    *
    * @param result The event's result; what the handler returned if not given.
    * @throws {EventAlreadyDone} It was done before.
@@ -209,6 +212,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
       );
     }
     this.result = result;
+    if (this.running) this.#extra.outcome = { result };
     this.#becomeDone(dispatcherOf(this.listener));
   }
 
@@ -220,7 +224,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
 
   /** What those get who wait for the event. */
   get #outcome(): unknown {
-    return this.#extras !== null && this.#extras.hasFailed ? undefined : this.result;
+    if (this.#extras === null) return this.result;
+    const { outcome, hasFailed } = this.#extras;
+    if (outcome !== null) return outcome.result;
+    return hasFailed ? undefined : this.result;
   }
 
   /**

@@ -136,6 +136,23 @@ Deno.test("Event.done() in the handler wakes those who wait while it runs on", a
   assertEquals(event.result, "early");
 });
 
+Deno.test("Event.done() in the handler fixes what those get who wait, whatever the handler returns", async () => {
+  const app = new Listener();
+  const go = Promise.withResolvers<string>();
+  app.onEvent("go", (event) => {
+    event.done("early");
+    return go.promise;
+  });
+  const ctx = app.newCtx();
+  const task = ctx.triggerEvent("go");
+  const { event } = task;
+  const results = [await event.waitUntilDone()];
+  go.resolve("returned");
+  assertEquals([await task, event.result], ["returned", "returned"]);
+  results.push(await event.waitUntilDone(), ...await event.waitEventDone("go"));
+  assertEquals(results, ["early", "early", "early"]);
+});
+
 for (const later of [false, true]) {
   Deno.test(`Event.done() in a before hook${later ? ", later," : ""} leaves the handler out`, async () => {
     const app = new Listener();
