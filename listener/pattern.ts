@@ -58,7 +58,7 @@ type ParamsBetween<
 
 /**
  * The params of events that match the pattern `P`, read from its literal text; a pattern that is
- * known only at run time gives `Record<string, unknown>`.
+ * known only at run time gives `Record<string, unknown>`, and one of several the params of one of them.
  *
  * `T` maps the names of converters to what they make. A converter it does not know gives `unknown`.
  *
@@ -69,11 +69,14 @@ type ParamsBetween<
  * ```
  */
 export type PathParams<P extends string, T = BuiltinConverters> =
-  // Record<P, 1> asks for a key where P is a literal, and for none where it is `string` or a template.
-  Record<never, never> extends Record<P, 1> ? Record<string, unknown>
-    // Made flat by `infer`, so that an editor shows the keys.
+  // For each of several patterns by itself.
+  P extends unknown
+    // Record<P, 1> asks for a key where P is a literal, and for none where it is `string` or a template.
+    ? Record<never, never> extends Record<P, 1> ? Record<string, unknown>
+      // Made flat by `infer`, so that an editor shows the keys.
     : ParamsBetween<P, "<", ">", T> & ParamsBetween<P, "{", "}", T> extends infer Found
       ? { [K in keyof Found]: Found[K] }
+    : never
     : never;
 
 /** One param of a pattern, as it is written there. */

@@ -36,6 +36,13 @@ Deno.test("PathParams of a pattern known only at run time is Record<string, unkn
   true satisfies Same<PathParams<`GET:/${string}/<id>`>, Record<string, unknown>>;
 });
 
+Deno.test("PathParams of one of several patterns are those of one of them", () => {
+  // deno-lint-ignore ban-types
+  type None = {};
+  true satisfies Same<PathParams<"a <x>" | "plain">, { x: string } | None>;
+  true satisfies Same<PathParams<"<x>" | "<y:int>">, { x: string } | { y: number }>;
+});
+
 Deno.test("PathParams gives unknown for a converter it does not know", () => {
   true satisfies Same<PathParams<"<a:hex>">, { a: unknown }>;
   true satisfies Same<PathParams<"<a:hex>", { hex: bigint }>, { a: bigint }>;
