@@ -137,6 +137,12 @@ export class Dispatcher {
     if (this.#onLeave.size > 0) { for (const check of this.#onLeave) check(); }
   }
 
+  /** Whether an event of `ctx` is in flight, or about to be. */
+  hasEventsIn(ctx: Context): boolean {
+    return this.onStack.some((event) => event.ctx === ctx) ||
+      this.#inFlight.some(({ event }) => event.ctx === ctx);
+  }
+
   /** Runs `trigger`, whose context is kept only as long as one of its events is in flight. */
   passing<T>(ctx: Context, trigger: () => T): T {
     this.#passing.set(ctx, 1);

@@ -275,7 +275,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @throws {EventNotFound} No route has that name.
    * @throws {RangeError} `n` is no whole number from 1 up, or `timeout` not a number of milliseconds.
    * @throws {TimeoutError} `timeout` is over.
-   * @throws {ContextNotFound} The context was dropped.
+   * @throws {ContextNotFound} The context was dropped, or was made for an event alone, and no event of it is in flight.
    */
   waitEventDone(name: string, options: WaitEventDoneOptions = {}): Promise<unknown[]> {
     return handled(this.#waitEventDone(name, options));
@@ -293,11 +293,15 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     const results = (): unknown[] =>
       events().filter((event) => done.has(event)).map((event) => event.#outcome);
     if (done.size === n) return results();
+    const dispatcher = dispatcherOf(ctx.listener);
+    // A context that was made for an event alone, which is over: nobody comes here any more.
+    const isKept = this.running || ctx.listener.ctxs.get(ctx.cid) === ctx;
+    if (!isKept && !dispatcher.hasEventsIn(ctx)) throw contextDropped(ctx.cid);
     const detail = (): string => `Cannot wait for ${n} events of ${quote(name)}: ${done.size} done`;
     return await wait<unknown[]>(
       { signal: this.signal, timeout, describe: detail },
       ({ resolve, reject }) =>
-        dispatcherOf(ctx.listener).watch(ctx, {
+        dispatcher.watch(ctx, {
           done: (event) =>
             event.route === route && done.add(event).size === n && resolve(results()),
           dropped: () => reject(contextDropped(ctx.cid)),

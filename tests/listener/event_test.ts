@@ -226,6 +226,17 @@ Deno.test("Event.waitEventDone() ends when the context of the event is let go of
   await assertRejects(() => waiting, ContextNotFound);
 });
 
+Deno.test("Event.waitEventDone() does not wait where the context of the event was let go of", async () => {
+  const { app, jobs } = workshop();
+  const { event } = app.triggerEvent("other x");
+  assertEquals(await event.waitEventDone("other"), ["x"]);
+  await assertRejects(() => event.waitEventDone("work"), ContextNotFound);
+  event.ctx.triggerEvent("work a");
+  const waiting = event.waitEventDone("work");
+  jobs.get("a")!.resolve("A");
+  assertEquals(await waiting, ["A"]);
+});
+
 Deno.test("waits that nobody awaits end without an unhandled rejection", async () => {
   using unhandled = new Unhandled();
   const { app } = workshop();
