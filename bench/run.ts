@@ -55,7 +55,7 @@ interface Settings {
 interface Bench extends Settings {
   /** The commands of the peers, by their names. */
   commands: Map<string, string[]>;
-  tls: Required<ProgramOptions>["tls"];
+  tls: NonNullable<ProgramOptions["tls"]>;
 }
 
 async function main(args: string[]): Promise<void> {

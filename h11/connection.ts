@@ -59,11 +59,11 @@ export const PAUSED = "PAUSED";
 /** Limits on what the peer may send. Sizes in bytes; 0 switches the second and third off. */
 export interface ConnectionOptions {
   /** A head, a trailer section, or a chunk's size line: 16 KiB if not given (431; 400 for a chunk). */
-  maxIncompleteEventSize?: number;
+  maxIncompleteEventSize?: number | undefined;
   /** A request's target: 8 KiB if not given (414). */
-  maxTargetSize?: number;
+  maxTargetSize?: number | undefined;
   /** Fields of a head or of a trailer section: 100 if not given (431). */
-  maxFields?: number;
+  maxFields?: number | undefined;
 }
 
 const CR = 0x0d, LF = 0x0a;

@@ -10,7 +10,7 @@ import { checkRequestFields, type Framing } from "./framing.ts";
 import { framingOf, Headers, type HeadersInit, toBuilt } from "./headers.ts";
 import { FORBIDDEN_TRAILERS, ReceivedFields } from "./received_fields.ts";
 import { encodeLatin1, Piece } from "./output.ts";
-import { quote } from "./text.ts";
+import { quote, showAs } from "./text.ts";
 
 /** What a {@linkcode Request} is made from. */
 export interface RequestInit {
@@ -21,7 +21,7 @@ export interface RequestInit {
   /** The fields, with exactly one Host. */
   headers: HeadersInit;
   /** "1.1" if not given. */
-  httpVersion?: string;
+  httpVersion?: string | undefined;
 }
 
 /** What the fields of `request` say of its framing. */
@@ -133,15 +133,11 @@ export class Request {
     for (let i = 0; i < target.length; i++) units[i] = target.charCodeAt(i);
     return target.length;
   }
-
-  /** Shows the request where an object is printed. */
-  [Symbol.for("Deno.customInspect")](
-    inspect: (value: unknown) => string,
-  ): string {
-    const { method, target, headers, httpVersion } = this;
-    return `Request ${inspect({ method, target, headers, httpVersion })}`;
-  }
 }
+
+showAs(Request, ({ method, target, headers, httpVersion }, inspect) => {
+  return `Request ${inspect({ method, target, headers, httpVersion })}`;
+});
 
 // What is checked stands outside the constructors, which are small enough to be inlined without.
 function checkRequest({ method, headers, httpVersion }: Request, target: string): void {
@@ -171,11 +167,11 @@ export interface ResponseInit {
   /** Three digits (RFC 9110 15). */
   statusCode: number;
   /** The fields; none if not given. */
-  headers?: HeadersInit;
+  headers?: HeadersInit | undefined;
   /** The reason phrase; empty if not given. */
-  reason?: string;
+  reason?: string | undefined;
   /** "1.1" if not given. */
-  httpVersion?: string;
+  httpVersion?: string | undefined;
 }
 
 // Both kinds write out what they have in common: with a base class V8 makes no part of the caller of their
@@ -324,9 +320,9 @@ export interface DataInit {
   /** A part of the body. */
   data: Uint8Array;
   /** Of no effect where an event is sent. */
-  chunkStart?: boolean;
+  chunkStart?: boolean | undefined;
   /** Of no effect where an event is sent. */
-  chunkEnd?: boolean;
+  chunkEnd?: boolean | undefined;
 }
 
 /** A part of a message's body. */
@@ -355,7 +351,7 @@ export class Data {
 /** What an {@linkcode EndOfMessage} is made from. */
 export interface EndOfMessageInit {
   /** Trailer fields; none if not given. */
-  headers?: HeadersInit;
+  headers?: HeadersInit | undefined;
 }
 
 /** A message is complete. */

@@ -5,6 +5,7 @@ import { BuiltFields } from "./built_fields.ts";
 import type { Framing } from "./framing.ts";
 import { areaFor, cut, type Piece, SECTION_END, writePiece, writeText } from "./output.ts";
 import { ReceivedFields } from "./received_fields.ts";
+import { showAs } from "./text.ts";
 
 /** What headers can be made from: pairs (an array, a web `Headers`, a `Map` ...) or a record. */
 export type HeadersInit =
@@ -132,14 +133,9 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     this.#pairs ??= this.#fields.pairs();
     return this.#pairs[Symbol.iterator]();
   }
-
-  /** Shows the fields where an object is printed. */
-  [Symbol.for("Deno.customInspect")](
-    inspect: (value: unknown) => string,
-  ): string {
-    return `Headers ${inspect(this.rawItems())}`;
-  }
 }
+
+showAs(Headers, (headers, inspect) => `Headers ${inspect(headers.rawItems())}`);
 
 function toPairs(
   init: Exclude<HeadersInit, Headers>,

@@ -54,7 +54,7 @@ export class Piece {
 }
 
 /** Ends the last line of a section, and the section. */
-export const SECTION_END = new Piece("\r\n\r\n");
+export const SECTION_END: Piece = new Piece("\r\n\r\n");
 
 /** Where a section of at most `size` bytes is written. Nothing else may be encoded until `cut`. */
 export function areaFor(size: number): Slab<Uint8Array> {

@@ -88,3 +88,18 @@ const ESCAPES: Record<string, string> = {
 export function quoteBytes(bytes: Uint8Array, start: number, end: number): string {
   return quote(decodeLatin1(bytes, start, Math.min(end, start + 65)));
 }
+
+/**
+ * Has Deno print the instances of a class as `show` tells. A method in the class would have a name that a user's
+ * `isolatedDeclarations` refuses.
+ */
+export function showAs<T>(
+  { prototype }: { prototype: T },
+  show: (instance: T, inspect: (value: unknown) => string) => string,
+): void {
+  Object.defineProperty(prototype, Symbol.for("Deno.customInspect"), {
+    value(this: T, inspect: (value: unknown) => string): string {
+      return show(this, inspect);
+    },
+  });
+}

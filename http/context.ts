@@ -34,9 +34,9 @@ export let exchangeIn: (ctx: HTTPContext) => Exchange | null;
 /** Options of {@linkcode HTTPContext.upgrade}. */
 export interface UpgradeOptions {
   /** Fields of the answer; `Upgrade` and `Connection` are added where they are not among them. */
-  headers?: HeadersInit;
+  headers?: HeadersInit | undefined;
   /** Sends nothing: the handler, or a library that it uses, writes the answer to the connection itself. */
-  raw?: boolean;
+  raw?: boolean | undefined;
 }
 
 /**
@@ -489,7 +489,7 @@ class ContextSource implements RequestSource {
   make(headers: globalThis.HeadersInit, isRead: boolean): Request {
     const ctx = this.#ctx;
     // The first event is the request's; it runs already when its handler asks.
-    const signal = ctx.events.values().next().value?.[0].signal;
+    const signal = ctx.events.values().next().value?.[0].signal ?? null;
     // A text would have a type.
     const body = isRead ? new Uint8Array(0) : this.hasBody ? ctx.body : null;
     const request = new Request(this.url, { method: this.method, headers, body, signal });

@@ -9,7 +9,7 @@ export function reasonPhrase(status: number): string {
 /** Options of an {@linkcode HTTPError}. */
 export interface HTTPErrorOptions extends ErrorOptions {
   /** Fields of the response. */
-  headers?: HeadersInit;
+  headers?: HeadersInit | undefined;
 }
 
 /**

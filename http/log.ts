@@ -208,7 +208,7 @@ export function oneLine(text: string): string {
 }
 
 /** The server's log. */
-export const log = new Log();
+export const log: Log = new Log();
 
 /** Tells on standard error what went wrong, and the error. A full disk behind that is no reason to stop serving. */
 export function logError(message: string, error?: unknown): void {

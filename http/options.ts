@@ -9,92 +9,94 @@ import { shown } from "./shown.ts";
 /** Where the server listens, and what it takes from its clients. Sizes in bytes, times in milliseconds. */
 export interface ServerOptions {
   /** The port; 8000 if not given, 0 for a free one. */
-  port?: number;
+  port?: number | undefined;
   /** The address or host name to listen on; `127.0.0.1` if not given. */
-  hostname?: string;
+  hostname?: string | undefined;
   /** The path of a Unix socket to listen on, in place of `hostname` and `port`. */
-  path?: string;
+  path?: string | undefined;
   /** The server's certificate chain in PEM; with `key` it makes the server speak TLS. */
-  cert?: string;
+  cert?: string | undefined;
   /** The key of the certificate in PEM. */
-  key?: string;
+  key?: string | undefined;
   /** Lets several processes listen on one port; Deno wants `--unstable-net` for it. */
-  reusePort?: boolean;
+  reusePort?: boolean | undefined;
   /**
    * Processes that share the port, started and watched over by `run()`; 1 if not given, this one. More of
    * them want `--allow-run`.
    */
-  workers?: number;
+  workers?: number | undefined;
   /** Connections that wait to be accepted at most; 511 if not given. */
-  backlog?: number;
+  backlog?: number | undefined;
   /**
    * The access log: `"default"`, Apache's `"combined"`, `"json"`, a function that makes the line, or
    * `false` for none; `"default"` if not given.
    */
-  accessLog?: AccessLogChoice;
+  accessLog?: AccessLogChoice | undefined;
   /** Bytes of a request's head at most, 16 KiB if not given: 431 (RFC 6585 5). Trailers share it. */
-  maxHeadSize?: number;
+  maxHeadSize?: number | undefined;
   /** Bytes of a request's target at most, 8 KiB if not given: 414 (RFC 9110 15.5.15). */
-  maxTargetSize?: number;
+  maxTargetSize?: number | undefined;
   /** Fields of a request's head at most, 100 if not given: 431 (RFC 6585 5). */
-  maxFields?: number;
+  maxFields?: number | undefined;
   /**
    * Bytes of a body at most for `bytes()`, `text()`, `json()`, `formData()` and the like, of a context or its web
    * `Request`, 16 MiB if not given: 413 (RFC 9110 15.5.14). A body that is read as a stream, by `read()`, or of a
    * copy of the `Request`, has no limit. A route may have its own, as in
    * `onEvent("POST:/photo", { maxBodySize: 64 * 1024 * 1024 }, ...)`.
    */
-  maxBodySize?: number;
+  maxBodySize?: number | undefined;
   /**
    * Milliseconds for a request's head, from its first byte on, 10,000 if not given: 408 (RFC 9110
    * 15.5.9). Bytes that dribble in do not renew it.
    */
-  headerTimeout?: number;
+  headerTimeout?: number | undefined;
   /**
    * Milliseconds before a connection's first request and between two, 75,000 if not given: it is closed. A stream
    * that gives nothing for so long, or for 5 seconds if that is longer or off, to a client that sends no more, and
    * so may have left, is cancelled.
    */
-  idleTimeout?: number;
+  idleTimeout?: number | undefined;
   /**
    * Milliseconds without a byte while the handler wants one, 30,000 if not given: 408. A body that comes
    * with fewer than 240 bytes a second, once it was waited for 5 seconds in all, gets it too.
    */
-  bodyTimeout?: number;
+  bodyTimeout?: number | undefined;
   /** Milliseconds without progress while bytes wait to be sent, 30,000 if not given: it is cut. */
-  writeTimeout?: number;
+  writeTimeout?: number | undefined;
   /**
    * Milliseconds that a handler may take; off if not given: 503 (RFC 9110 15.6.4). A route may have its own, as in
    * `onEvent("GET:/ticks", { handlerTimeout: 0 }, ...)`.
    */
-  handlerTimeout?: number;
+  handlerTimeout?: number | undefined;
   /**
    * Connections open at a time, 10,000 if not given. Over it the one that is idle longest is closed; where
    * none is, new ones wait to be accepted. One that its client has reset is not open, though its handler may go on:
    * `handlerTimeout` ends that, and `event.signal` tells it.
    */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /**
    * Connections open at a time from one address; off if not given: one more is closed. Clients of a Unix socket
    * have no address, and are not counted.
    */
-  maxConnectionsPerAddress?: number;
+  maxConnectionsPerAddress?: number | undefined;
   /** Requests on one connection; off if not given: the last answer says `Connection: close`. */
-  maxRequestsPerConnection?: number;
+  maxRequestsPerConnection?: number | undefined;
   /** Milliseconds that exchanges under way have to finish when the server stops; 10,000 if not given. */
-  shutdownGrace?: number;
+  shutdownGrace?: number | undefined;
   /**
    * Addresses and CIDR blocks of proxies, or `"unix"`, whose `Forwarded`, `X-Forwarded-For` and
    * `X-Forwarded-Proto` fields tell the client's address and scheme; none if not given.
    */
-  trustedProxies?: string[];
+  trustedProxies?: string[] | undefined;
   /** Each connection begins with a PROXY protocol header, version 1 or 2, that tells the client's address. */
-  proxyProtocol?: boolean;
+  proxyProtocol?: boolean | undefined;
 }
 
 /** Options with their defaults filled in. */
 export type Settings =
-  & Required<Omit<ServerOptions, "path" | "cert" | "key">>
+  & {
+    [K in Exclude<keyof ServerOptions, "path" | "cert" | "key">]-?: NonNullable<ServerOptions[K]>;
+  }
   & Pick<ServerOptions, "path" | "cert" | "key">;
 
 const DEFAULTS: Settings = {

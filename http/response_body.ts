@@ -19,7 +19,7 @@ const scratch = new Uint8Array(4 * 1024);
 const LOOP_MAX = 64;
 
 /** Bytes of a small body at most. */
-export const SMALL_BYTES = 4 * 1024;
+export const SMALL_BYTES: number = 4 * 1024;
 
 /** Whether `body` can go to where it is sent from in one step. */
 export function isSmall(body: ResponseBody): body is string | Uint8Array {

@@ -11,29 +11,29 @@ import { checkResponse, isResponse } from "./web_response.ts";
 /** Options of {@linkcode serve}: `Deno.serve`'s, and those of {@linkcode ServerOptions}. */
 export interface ServeOptions<A extends Deno.Addr = Deno.Addr> extends ServerOptions {
   /** Shuts the server down when it is aborted, as `shutdown()` does. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Makes the response for what the handler failed with; if not given it is logged, and the answer is 500. */
-  onError?: (error: unknown) => Response | Promise<Response>;
+  onError?: ((error: unknown) => Response | Promise<Response>) | undefined;
   /** Called when the server listens; if not given a line is printed that says where. */
-  onListen?: (localAddr: A) => void;
+  onListen?: ((localAddr: A) => void) | undefined;
 }
 
 /** Options of {@linkcode serve} on a TCP port. */
 export interface ServeTcpOptions extends ServeOptions<Deno.NetAddr> {
   /** The transport; it is known without. */
-  transport?: "tcp";
+  transport?: "tcp" | undefined;
   /** The address or host name to listen on; `0.0.0.0`, which is all of this machine's, if not given. */
-  hostname?: string;
+  hostname?: string | undefined;
   /** Not on a TCP port. */
   path?: undefined;
   /** The name of `backlog` in `Deno.serve`. */
-  tcpBacklog?: number;
+  tcpBacklog?: number | undefined;
 }
 
 /** Options of {@linkcode serve} on a Unix socket. */
 export interface ServeUnixOptions extends ServeOptions<Deno.UnixAddr> {
   /** The transport; it is known without. */
-  transport?: "unix";
+  transport?: "unix" | undefined;
   /** The path of the Unix socket to listen on. */
   path: string;
 }

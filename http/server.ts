@@ -35,7 +35,7 @@ export type ServerHost = Pick<ConnectionHost, "settings" | "handle" | "logAnswer
 /** A socket that is listened on, and its connections. */
 export class Server implements ConnectionHost {
   readonly settings: Settings;
-  readonly clock = new Clock();
+  readonly clock: Clock = new Clock();
   readonly counters: Counters = newCounters();
   readonly trustedProxies: TrustedProxies | null;
   readonly handle: ConnectionHost["handle"];

@@ -32,7 +32,7 @@ let area = new Area(AREA);
  * Bytes that are put together for one write at most: four parts of 64 KiB, and what frames them. More parts
  * in one write cost less, and are held for a client that reads nothing.
  */
-export const GATHERED_MAX = 256 * 1024 + 512;
+export const GATHERED_MAX: number = 256 * 1024 + 512;
 
 /** For what is put together. */
 const gathered = new AreaPool(GATHERED_MAX);

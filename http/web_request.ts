@@ -136,7 +136,7 @@ function delegate(of: object): void {
     const descriptor = Object.getOwnPropertyDescriptor(of, key)!;
     Object.defineProperty(LazyRequest.prototype, key, {
       configurable: true,
-      enumerable: descriptor.enumerable,
+      enumerable: descriptor.enumerable === true,
       ...delegated(key, descriptor),
     });
   }
@@ -153,12 +153,15 @@ function delegated(key: PropertyKey, { value, get, set }: PropertyDescriptor): P
       },
     };
   }
-  const isReadOnly = get !== undefined && set === undefined;
-  return {
+  const readOnly = {
     get(this: LazyRequest): unknown {
       return Reflect.get(real(this), key);
     },
-    set: isReadOnly ? undefined : function (this: LazyRequest, to: unknown): void {
+  };
+  if (get !== undefined && set === undefined) return readOnly;
+  return {
+    ...readOnly,
+    set(this: LazyRequest, to: unknown): void {
       Reflect.set(real(this), key, to);
     },
   };

@@ -223,11 +223,11 @@ async function readToEnd(): Promise<void> {
 /** Options of {@linkcode workerCommand}. */
 export interface WorkerCommandOptions {
   /** The address that the program listens on, `host:port`, where it may have no permission for others. */
-  address?: string;
+  address?: string | undefined;
   /** Options of `deno run` besides permissions. */
-  options?: readonly string[];
+  options?: readonly string[] | undefined;
   /** The program's arguments; its own if not given. */
-  args?: readonly string[];
+  args?: readonly string[] | undefined;
 }
 
 /**
@@ -263,10 +263,10 @@ export function workerCommand(
 function permissionFlags(address: string | undefined): string[] {
   const asked: [
     all: Deno.PermissionDescriptor,
-    part?: string,
+    part?: string | undefined,
     partial?: Deno.PermissionDescriptor,
   ][] = [
-    [{ name: "net" }, address, { name: "net", host: address }],
+    [{ name: "net" }, address, { name: "net", ...(address && { host: address }) }],
     [{ name: "read" }, ".", { name: "read", path: "." }],
     [{ name: "write" }, ".", { name: "write", path: "." }],
     [{ name: "env" }, SUPERVISOR],

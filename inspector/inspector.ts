@@ -16,17 +16,17 @@ const MAX_TARGET = 200;
 /** Options of {@linkcode inspector}. */
 export interface InspectorOptions {
   /** The path of the page; `/_inspect` if not given. */
-  path?: string;
+  path?: string | undefined;
   /**
    * Says who may look, in place of the rule that only requests of this machine may, which did not come through
    * a proxy. It should ask for credentials: the page shows targets with their queries, and stacks of errors.
    */
-  allow?: (ctx: HTTPContext) => boolean | Promise<boolean>;
+  allow?: ((ctx: HTTPContext) => boolean | Promise<boolean>) | undefined;
   /**
    * Names and addresses, without a port, that the page may be asked for by; `localhost`, `127.0.0.1` and
    * `[::1]` if not given. Others are refused, as a page of another site may have made its name point here.
    */
-  hosts?: string[];
+  hosts?: string[] | undefined;
 }
 
 /**

@@ -10,7 +10,7 @@ const ICON = "data:image/svg+xml," + encodeURIComponent(
 );
 
 /** The page. */
-export const PAGE = `<!doctype html>
+export const PAGE: string = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

@@ -2,7 +2,7 @@
 // application reaches the page as text nodes and nothing else.
 
 /** The page's script, for any browser of late. */
-export const SCRIPT = String.raw`
+export const SCRIPT: string = String.raw`
 "use strict";
 const MAX_ROWS = 200, WINDOW = 60000;
 const SVG = "http://www.w3.org/2000/svg";

@@ -1,7 +1,7 @@
 // How the inspector's page looks: light or dark as the system is, and on a phone too.
 
 /** The page's style sheet. */
-export const STYLE = String.raw`
+export const STYLE: string = String.raw`
 :root {
   color-scheme: light dark;
   --back: #f4f5f7; --card: #fff; --line: #e3e6eb; --text: #1b2027; --soft: #667080; --bar: #dfe5ee;

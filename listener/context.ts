@@ -11,9 +11,9 @@ import type { Route } from "./route.ts";
 /** Options of a context. */
 export interface ContextOptions {
   /** Its id; made up if not given, unique in the process. */
-  cid?: string;
+  cid?: string | undefined;
   /** What the context starts with in `scope`. */
-  scope?: Record<string, unknown>;
+  scope?: Record<string, unknown> | undefined;
 }
 
 /** Options of {@linkcode Context.triggerEvent}. */
@@ -21,7 +21,7 @@ export interface TriggerOptions {
   /** Whatever the event carries. */
   data?: unknown;
   /** Milliseconds its handler and hooks may take, but for error hooks; without it, as long as they take. */
-  timeout?: number;
+  timeout?: number | undefined;
 }
 
 /** The class of a listener's contexts: see {@linkcode Listener.setContextClass}. */

@@ -9,9 +9,9 @@ import { checkTimeout, handled, wait } from "./time_limit.ts";
 /** Options of {@linkcode depends}. */
 export interface DependsOptions {
   /** Whether it is made once in a context, `true` if not given, or at each use. */
-  useCache?: boolean;
+  useCache?: boolean | undefined;
   /** Milliseconds the making may take; without it, as long as it takes. */
-  timeout?: number;
+  timeout?: number | undefined;
 }
 
 /** What {@linkcode depends} makes, for {@linkcode Event.use}. */

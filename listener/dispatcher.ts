@@ -165,7 +165,10 @@ export class Dispatcher {
   }
 
   /** Resolves when no event is in flight that `counts`, and has begun in `run` or before it. */
-  async idle(counts: (event: AnyEvent) => boolean = () => true, run = Infinity): Promise<void> {
+  async idle(
+    counts: (event: AnyEvent) => boolean = () => true,
+    run: number = Infinity,
+  ): Promise<void> {
     const isIdle = (): boolean =>
       !this.#inFlight.some((entry) => entry.run <= run && counts(entry.event));
     if (isIdle()) return;

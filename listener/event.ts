@@ -56,24 +56,24 @@ class Extras {
 /** What an event is made with. */
 export interface EventOptions {
   /** The params of the path; none if not given. */
-  params?: Record<string, unknown>;
+  params?: Record<string, unknown> | undefined;
   /** Whatever the event carries. */
   data?: unknown;
   /** Milliseconds its handler and hooks may take, but for error hooks; without it, as long as they take. */
-  timeout?: number;
+  timeout?: number | undefined;
   /**
    * The path that was triggered, for messages; the route's pattern if not given. Its `toString()` is called when
    * somebody asks for it.
    */
-  path?: { toString(): string };
+  path?: { toString(): string } | undefined;
 }
 
 /** Options of {@linkcode Event.waitEventDone}. */
 export interface WaitEventDoneOptions {
   /** How many events have to be done, 1 if not given. */
-  n?: number;
+  n?: number | undefined;
   /** Milliseconds to wait; without it, until the event, if it still runs, is over, or its context dropped. */
-  timeout?: number;
+  timeout?: number | undefined;
 }
 
 /** Runs a new event; for `context.ts` alone. */

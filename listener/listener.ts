@@ -25,7 +25,7 @@ import { checkTimeout } from "./time_limit.ts";
 /** Options of a {@linkcode Listener}. */
 export interface ListenerOptions {
   /** Milliseconds that events in flight have to finish when the listener stops; 10,000 if not given. */
-  shutdownGrace?: number;
+  shutdownGrace?: number | undefined;
 }
 
 /** A route that matches a path, and the params the path has for it. */
@@ -421,7 +421,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * @throws {ContextNotFound} No context of that id is alive.
    * @throws {RangeError} `timeout` is not a number of milliseconds.
    */
-  triggerEvent(path: string, options: TriggerOptions & { cid?: string } = {}): EventTask {
+  triggerEvent(
+    path: string,
+    options: TriggerOptions & { cid?: string | undefined } = {},
+  ): EventTask {
     if (options.cid !== undefined) return this.getCtx(options.cid).triggerEvent(path, options);
     const ctx = this.newCtx();
     return this.#dispatcher.passing(ctx, () => ctx.triggerEvent(path, options));

@@ -22,13 +22,13 @@ export type AnyHandler = Handler<any, any, any>;
 /** Options of a route. Other keys are the application's own and stand in `route.options`. */
 export interface RouteOptions<D = unknown> {
   /** The route's name; without it the handler function's name, or else the pattern. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /**
    * Checks the data an event is triggered with and returns it typed, as the `parse` of a schema library
    * does; a promise is waited for, before the first hook. What it throws, or rejects with, fails the event with an
    * {@linkcode EventDataError}.
    */
-  readonly data?: (data: unknown) => D | PromiseLike<D>;
+  readonly data?: ((data: unknown) => D | PromiseLike<D>) | undefined;
   /** Whatever the application keeps with a route. */
   readonly [key: string]: unknown;
 }

@@ -41,7 +41,7 @@ export interface WaitEnds<T> {
  * @param options.describe What was waited for, and how far it came: the `TimeoutError`'s detail.
  */
 export function wait<T>(
-  options: { signal?: AbortSignal; timeout?: number; describe: () => string },
+  options: { signal?: AbortSignal; timeout: number | undefined; describe: () => string },
   subscribe: (ends: WaitEnds<T>) => () => void,
 ): Promise<T> {
   const { signal } = options;

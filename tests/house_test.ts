@@ -131,6 +131,27 @@ test(
 );
 
 test(
+  "the package compiles under the options that users may set",
+  { permissions: ["read", "write", "run"] },
+  async () => {
+    const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+    // Not in deno.json: programs write `export const app = new HTTPListener()`.
+    config.compilerOptions.isolatedDeclarations = true;
+    config.compilerOptions.declaration = true;
+    config.links = config.links.map((link: string) => new URL(link, ROOT).pathname);
+    const file = await Deno.makeTempFile({ suffix: ".json" });
+    try {
+      await Deno.writeTextFile(file, JSON.stringify(config));
+      const doors = Object.values(config.exports).map((door) => new URL(`${door}`, ROOT).href);
+      const { code, stderr } = await run("check", "--no-lock", "--config", file, ...doors);
+      assertEquals(code, 0, stderr);
+    } finally {
+      await Deno.remove(file);
+    }
+  },
+);
+
+test(
   "what a server loads is written in ASCII: V8 keeps a file with anything else at twice its size, and compiles it slower",
   { permissions: ["read"] },
   () => {

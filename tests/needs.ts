@@ -10,7 +10,7 @@ export interface Needs {
   /** Programs by their absolute paths; they need the permission "read". */
   programs?: readonly string[];
   /** Commands, a program and its arguments, that must succeed; they need the permission "run". */
-  commands?: readonly (readonly string[])[];
+  commands?: readonly (readonly string[])[] | undefined;
   /** Ports of 127.0.0.1 that nobody may listen on; they need the permission "net". */
   ports?: readonly number[];
 }

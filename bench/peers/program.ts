@@ -7,9 +7,9 @@ import process from "node:process";
 /** What a program is told, as JSON in its only argument. */
 export interface ProgramOptions {
   /** So many routes `/user<number>/<name>` beside the others, which all greet; none if not given. */
-  routes?: number;
+  routes?: number | undefined;
   /** Files of a certificate and its key: the program speaks TLS. */
-  tls?: { cert: string; key: string };
+  tls?: { cert: string; key: string } | undefined;
   /** HTTPListener writes its access log. */
   accessLog?: boolean;
   /** HTTPListener runs so many processes. */

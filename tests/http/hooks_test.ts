@@ -283,7 +283,7 @@ test("onHTTPError() hooks make the responses that tell an error", {}, async () =
       ["POST", "/"],
     ]
   ) {
-    const response = await app.fetch(path, { method, body: method === "POST" ? "abc" : undefined });
+    const response = await app.fetch(path, { method, body: method === "POST" ? "abc" : null });
     const { headers, status } = response;
     answers.push(
       `${status} ${headers.get("allow")} ${headers.get("x-since")} ${await response.text()}`,

@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { serve } from "../../http_context.ts";
 import { test } from "../needs.ts";
-import { Program } from "../program.ts";
+import { Program, run } from "../program.ts";
 import { RawClient } from "./raw_client.ts";
 import { ErrorLog, NET } from "./serving.ts";
 
@@ -818,3 +818,15 @@ test(
     assertEquals([code, stderr], [0, ""]);
   },
 );
+
+test("serve() takes an accessLog that is undefined as none", { permissions: ["run"] }, async () => {
+  const { code, stdout } = await run(
+    "eval",
+    `import { serve } from "./http_context.ts";
+    const options = { hostname: "127.0.0.1", port: 0, accessLog: undefined, onListen() {} };
+    const server = serve(options, () => new Response("hello"));
+    console.log(await (await fetch("http://127.0.0.1:" + server.addr.port)).text());
+    await server.shutdown();`,
+  );
+  assertEquals([code, stdout], [0, "hello\n"]);
+});

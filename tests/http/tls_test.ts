@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import type { HTTPListener, ServerOptions } from "../../http_context.ts";
+import type { HTTPListener } from "../../http_context.ts";
 import { type Needs, test } from "../needs.ts";
 import { Program } from "../program.ts";
 import { latin1, RawClient } from "./raw_client.ts";
@@ -49,7 +49,7 @@ async function makeCertificate(folder: Folder): Promise<{ cert: string; key: str
 }
 
 /** The same, as the options of a server. */
-async function certificate(): Promise<Required<Pick<ServerOptions, "cert" | "key">>> {
+async function certificate(): Promise<{ cert: string; key: string }> {
   await using folder = new Folder();
   const files = await makeCertificate(folder);
   return { cert: await Deno.readTextFile(files.cert), key: await Deno.readTextFile(files.key) };

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   ContextNotFound,
+  depends,
   type Event,
   EventAlreadyDone,
   EventDataError,
@@ -395,6 +396,24 @@ Deno.test("Event timeout leaves no timer where the event ends in time", {
   const waiting = task.event.waitEventDone("work", { timeout: 1e6 });
   jobs.get("a")!.resolve(1);
   assertEquals([await task, await waiting], [1, [1]]);
+});
+
+Deno.test("options that are undefined are as if not given", async () => {
+  const app = new Listener({ shutdownGrace: undefined });
+  const none = depends(({ ctx }) => ctx.cid !== "", { timeout: undefined, useCache: undefined });
+  const route = app.onEvent("go", { name: undefined, data: undefined }, async (event) => {
+    await event.waitEventDone("go", { n: undefined, timeout: undefined });
+    return event.use(none);
+  });
+  const ctx = app.newCtx({ cid: undefined, scope: undefined });
+  const options = { timeout: undefined, data: undefined };
+  const tasks = [
+    app.triggerEvent("go", { cid: undefined, ...options }),
+    ctx.triggerEvent("go", options),
+    ctx.trigger(route, { params: undefined, path: undefined, ...options }),
+  ];
+  for (const { event } of tasks) event.done();
+  assertEquals(await Promise.all(tasks), [true, true, true]);
 });
 
 const TIMEOUTS = [-1, NaN, 2 ** 31, -Infinity];
