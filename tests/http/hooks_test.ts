@@ -31,6 +31,18 @@ async function* failing(): AsyncGenerator<string> {
   throw new RangeError("broken");
 }
 
+Deno.test("a handler that calls done() with a result answers with the Response that it returns", async () => {
+  const app = new HTTPListener();
+  app.onEvent("POST:/order", { name: "order" }, (event) => {
+    event.done({ id: 7 });
+    return new Response("taken");
+  });
+  const results: unknown[] = [];
+  app.finallyEvent((event) => void event.waitEventDone("order").then((it) => results.push(it)));
+  const response = await app.fetch("/order", { method: "POST" });
+  assertEquals([await response.text(), results], ["taken", [[{ id: 7 }]]]);
+});
+
 test("aroundRequest() hooks see how each request was answered", NET, async () => {
   using errors = new ErrorLog();
   const log = await seen(

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TICK } from "../../http/clock.ts";
 import type { Exchange } from "../../http/exchange.ts";
-import type { HTTPListener, ServerOptions } from "../../http_context.ts";
+import { HTTPListener, type ServerOptions } from "../../http_context.ts";
+import { depends } from "../../listener.ts";
 import { test } from "../needs.ts";
 import { ByHand } from "./by_hand.ts";
 import { run } from "../program.ts";
@@ -310,6 +311,24 @@ test("writeTimeout ends a real connection and aborts the event's signal", NET, a
   await cancelled.promise;
   assertEquals(app.counters.writeTimeouts, 1);
   assert(!(await client.gone()).endsWith("\r\n0\r\n\r\n"));
+});
+
+Deno.test("handlerTimeout leaves scope and dependencies to the handler that still runs", async () => {
+  using _errors = new ErrorLog();
+  let made = 0;
+  const db = depends(() => ++made);
+  const go = Promise.withResolvers<void>();
+  const seen = Promise.withResolvers<unknown[]>();
+  const app = new HTTPListener({ handlerTimeout: 1 });
+  app.onEvent("GET:/slow", async (event) => {
+    event.ctx.scope.user = "bob";
+    await event.use(db);
+    await go.promise;
+    seen.resolve([event.ctx.isAlive, event.ctx.scope.user, await event.use(db)]);
+  });
+  assertEquals((await app.fetch("/slow")).status, 503);
+  go.resolve();
+  assertEquals(await seen.promise, [false, "bob", 1]);
 });
 
 test("handlerTimeout answers 503 and aborts the event's signal", NET, async () => {
