@@ -121,7 +121,7 @@ function parseRange(text: string): [network: IPAddress, bits: number] {
 interface Node {
   ip: IPAddress;
   port: number;
-  scheme?: string;
+  scheme?: string | undefined;
 }
 
 /** What a field consists of, between commas. */

@@ -156,7 +156,7 @@ const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: numbe
   };
 
 /** The options that are given, those too that are inherited or are getters of a class. */
-export function givenOptions(options: ServerOptions): ServerOptions {
+export function givenOptions(options: ServerOptions): Partial<Settings> {
   const given = NAMES.filter((name) => options[name] !== undefined);
   return Object.fromEntries(given.map((name) => [name, options[name]]));
 }
