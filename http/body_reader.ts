@@ -141,9 +141,11 @@ export class BodyReader implements Receiver {
   /** Keeps a body that has come whole, and that nobody has read yet, so that what follows can be read. */
   keepWhole(exchange: Exchange): void {
     const { protocol } = this.#connection;
+    const { contentLength, headers } = exchange.request;
     const part = this.#part;
-    const isWhole = part !== null && part.length === exchange.request.contentLength &&
-      protocol.theirState === h11.SEND_BODY;
+    // What follows a request for another protocol is not read ahead.
+    const isWhole = part !== null && part.length === contentLength &&
+      protocol.theirState === h11.SEND_BODY && !headers.has("upgrade");
     if (!isWhole || this.#waiting !== null || this.#error !== null) return;
     this.#part = part.slice();
     this.finish((protocol.nextEvent() as h11.EndOfMessage).headers);

@@ -22,6 +22,7 @@ const IN_PATTERN: readonly [mistake: RegExp, what: string][] = [
 
 /** As above, in the path of METHOD:/path, with a letter in place of each param. */
 const IN_PATH: readonly [mistake: RegExp, what: string][] = [
+  [/\/(?:\.|%2e){1,2}(?:\/|$)/i, 'it has no segments "." and "..": they are taken out of requests'],
   [/\/:/, 'a param is written "<id>", not ":id"'],
   [/\/\*+(?:\/|$)/, 'the rest of a path is written "<rest:path>", not "*"'],
   [

@@ -20,6 +20,9 @@ export function bindNext(exchange: Exchange | null): void {
   next = exchange;
 }
 
+/** Ties a context to its exchange; for `http_listener.ts` alone. */
+export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
+
 function takeNext(): Exchange | null {
   const exchange = next;
   next = null;
@@ -53,11 +56,16 @@ export interface UpgradeOptions {
  * ```
  */
 export class HTTPContext extends Context {
-  readonly #exchange: Exchange | null = takeNext();
+  #exchange: Exchange | null = takeNext();
   #query: URLSearchParams | null = null;
   #request: Request | null = null;
 
   static {
+    bindExchange = (ctx, exchange) => {
+      // It may be another one that was made first.
+      ctx.#exchange = exchange;
+      exchange.context = ctx;
+    };
     exchangeOf = (ctx) => ctx.#bound;
     exchangeIn = (ctx) => ctx.#exchange;
   }

@@ -72,6 +72,8 @@ class Extras {
   added: AddedFields | null = null;
   /** A response was given that is not sent yet. */
   isTaken = false;
+  /** The handler has failed. */
+  hasFailed = false;
   /** What is left of the response is not waited for. */
   isGivenUp = false;
   /** It has failed, and hooks make the response that tells so. */
@@ -161,9 +163,15 @@ export class Exchange {
     return this.isResponded && (this.sending === null || this.#extra.isGivenUp);
   }
 
-  /** Has nobody wait for what is left of the response: the handler has failed after it had begun. */
+  /**
+   * The handler has failed: nobody waits for what it has begun to send by then. What hooks send after that is
+   * another response.
+   */
   giveUp(): void {
-    this.#extra.isGivenUp = true;
+    const extra = this.#extra;
+    if (extra.hasFailed) return;
+    extra.hasFailed = true;
+    extra.isGivenUp = this.sending !== null;
   }
 
   /** The request's body. */
@@ -310,8 +318,8 @@ export class Exchange {
     // What has no body may tell the length of GET's, but for 205 (RFC 9110 15.3.6).
     const canDiffer = isStream || isHead || (hasNoBody && status !== 205);
     if (!canDiffer && !isPlain) checkLength(response, bytes.length);
-    // No body may be that of a route for HEAD alone whose GET has one: only what is known is told.
-    const isUnknown = isHead && body === null && this.route?.pattern.startsWith("HEAD:") === true;
+    // But for a route of GET, a null body may be that of a HEAD whose GET has one: only what is known is told.
+    const isUnknown = isHead && body === null && this.route?.pattern.startsWith("GET:") !== true;
     const isWhole = !isStream && (status === 205 || !this.#canHaveTrailers) && !isUnknown;
     if (isWhole) {
       for (const part of protocol.sendWhole(response, bytes)) this.#write(part);
@@ -506,10 +514,18 @@ export class Exchange {
       this.status = 200;
     } else {
       const fields: Fields = given.rawItems();
-      if (!given.has("upgrade")) {
-        const offered = this.request.headers.getAll("upgrade").join().split(",");
-        fields.unshift(["Upgrade", offered.find((it) => it.trim() !== "")?.trim() ?? ""]);
+      const offered = protocolsIn(this.request.headers);
+      const named = given.has("upgrade") ? protocolsIn(given) : offered.slice(0, 1);
+      const isOffered = (name: string): boolean =>
+        offered.some((it) => it.toLowerCase() === name.toLowerCase());
+      if (!named.some(isOffered)) {
+        throw new TypeError(
+          `Cannot upgrade to "${named.join(", ")}": the client offers "${
+            offered.join(", ")
+          }" (RFC 9110 7.8)`,
+        );
       }
+      if (!given.has("upgrade")) fields.unshift(["Upgrade", named[0]]);
       if (!given.has("connection")) fields.push(["Connection", "Upgrade"]);
       const reason = reasonPhrase(101);
       const response = new h11.InformationalResponse({ statusCode: 101, reason, headers: fields });
@@ -567,6 +583,11 @@ export class Exchange {
       );
     }
   }
+}
+
+/** The protocols that Upgrade names (RFC 9110 7.8). */
+function protocolsIn(headers: h11.Headers): string[] {
+  return headers.getAll("upgrade").join().split(",").map((it) => it.trim()).filter(Boolean);
 }
 
 /** Whether a response is a stream of server-sent events (HTML 9.2). */

@@ -18,7 +18,7 @@ import {
 import { lineFormat } from "./access_log.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { checkPattern } from "./check_pattern.ts";
-import { bindNext, exchangeIn, HTTPContext } from "./context.ts";
+import { bindExchange, bindNext, exchangeIn, HTTPContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
 import { ListenError } from "./listen.ts";
@@ -313,13 +313,15 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     if (typeof handle !== "function") return super.onError(ErrorClass, handle);
     super.onError(
       ErrorClass,
-      (event: Event<C>, error: E) =>
-        whenThere(handle(event, error), (given) => {
-          const exchange = exchangeOfRequest(event);
+      (event: Event<C>, error: E) => {
+        const exchange = exchangeOfRequest(event);
+        exchange?.giveUp();
+        return whenThere(handle(event, error), (given) => {
           if (exchange === null || !isResponse(given)) return;
           // Another hook may have been first.
           return exchange.isResponded ? discardResponse(given) : exchange.respondWith(given);
-        }),
+        });
+      },
     );
   }
 
@@ -477,11 +479,13 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     let ctx: C;
     bindNext(exchange);
     try {
-      ctx = exchange.context = this.newCtx();
+      ctx = this.newCtx();
     } catch (error) {
-      bindNext(null);
       return this.#outcomes.fail(exchange, error);
+    } finally {
+      bindNext(null);
     }
+    bindExchange(ctx, exchange);
     const hooks = this.#requestHooks;
     return hooks.length === 0 ? this.#answer(exchange, ctx) : this.#surround(exchange, ctx, hooks);
   }

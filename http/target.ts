@@ -67,10 +67,14 @@ export function urlOf(
   }
   // The URL parser takes a backslash for a slash: it is none (RFC 3986 3.3).
   const target = request.target.replaceAll("\\", "%5C");
-  if (pathStart(target) > 0) return URL.parse(target)?.href ?? null;
+  const start = pathStart(target);
   const local = "hostname" in localAddr ? formatAddr(localAddr) : "localhost";
-  const path = target.startsWith("/") ? target : "/";
-  return URL.parse(`${scheme}://${host ?? local}${path}`)?.href ?? null;
+  const origin = start > 0 ? target.slice(0, start) : `${scheme}://${host ?? local}`;
+  if (start === 0 && target[0] !== "/") return URL.parse(origin)?.href ?? null;
+  // Dot segments are taken out here: Deno's parser keeps "/c:/.." as if it were a drive.
+  const query = target.indexOf("?");
+  const after = query < 0 ? "" : target.slice(query);
+  return URL.parse(`${origin}${pathOf(target)}${after}`)?.href ?? null;
 }
 
 /** The code units of the target that is looked at. */

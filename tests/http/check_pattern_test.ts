@@ -14,6 +14,8 @@ const REFUSED: [pattern: string, message: string][] = [
   ["GET :/foo", FORM],
   ["GET:", FORM],
   ["POST:users/<id>", FORM],
+  ["GET:/a/../b", 'it has no segments "." and ".."'],
+  ["GET:/%2E", 'it has no segments "." and ".."'],
   ["GET|POST:/a", "register a route for each method"],
   ["*:/a", 'for all methods it begins with a param, as in "<method>:/foo"'],
   ["all:/a", 'for all methods it begins with a param, as in "<method>:/foo"'],

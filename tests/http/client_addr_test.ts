@@ -80,7 +80,30 @@ const SCHEMES: [what: string, fields: string[], scheme: "http" | "https" | null]
     "http",
   ],
   ["Forwarded", ['Forwarded: for=192.0.2.9;proto=http, for=192.0.2.1;Proto="https"'], "https"],
-  ["Forwarded, without it", ["Forwarded: for=192.0.2.1", "X-Forwarded-Proto: https"], "https"],
+  ["X-Forwarded-Proto alone", ["Forwarded: for=192.0.2.1", "X-Forwarded-Proto: https"], null],
+  [
+    "one of two fields",
+    ["Forwarded: for=192.0.2.1;proto=https", "X-Forwarded-For: 192.0.2.1"],
+    null,
+  ],
+  [
+    "both differently",
+    [
+      "Forwarded: for=192.0.2.1;proto=https",
+      "X-Forwarded-For: 192.0.2.1",
+      "X-Forwarded-Proto: http",
+    ],
+    null,
+  ],
+  [
+    "both",
+    [
+      "Forwarded: for=192.0.2.1;proto=https",
+      "X-Forwarded-For: 192.0.2.1",
+      "X-Forwarded-Proto: https",
+    ],
+    "https",
+  ],
   ["another scheme", ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: gopher"], null],
   [
     "two fields that do not say the same",

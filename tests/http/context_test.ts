@@ -224,3 +224,24 @@ test(
     assertThrows(() => app.newCtx(), TypeError, "no request belongs to it");
   },
 );
+
+test(
+  "a request belongs to the context that newCtx() returns, whatever others are made",
+  NET,
+  async () => {
+    class App extends HTTPListener {
+      readonly spare: HTTPContext[] = [];
+      override newCtx(): HTTPContext {
+        this.spare.push(super.newCtx());
+        return super.newCtx();
+      }
+    }
+    await using app = new App({ port: 0, accessLog: false });
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, ctx.method));
+    await app.start();
+    using client = await RawClient.connect(app.addr);
+    await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assertEquals((await client.response()).body, "GET");
+    assertThrows(() => app.newCtx().method, TypeError, "no request belongs to it");
+  },
+);

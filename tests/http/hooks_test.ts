@@ -115,18 +115,39 @@ async function* endless(): AsyncGenerator<string> {
   await new Promise(() => {});
 }
 
-for (const [what, handler] of LATE_FAILURES) {
-  test(`a response is cut whose handler ${what}, with a hook around it too`, NET, async () => {
-    using _ = new ErrorLog();
-    await using app = await serving((app) => {
-      app.aroundRequest((_, next) => next());
-      app.onEvent("GET:/", handler);
-    }, { handlerTimeout: 50 });
-    using client = await RawClient.connect(app.addr);
-    await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert(!(await client.gone()).endsWith("0\r\n\r\n"));
-  });
+// What looks on.
+const ONLOOKERS: [what: string, add: (app: HTTPListener) => void][] = [
+  ["a hook around it", (app) => app.aroundRequest((_, next) => next())],
+  ["a hook that takes the error", (app) => app.onError(Error, () => {})],
+];
+
+for (const [failure, handler] of LATE_FAILURES) {
+  for (const [onlooker, add] of ONLOOKERS) {
+    test(`a response is cut whose handler ${failure}, with ${onlooker} too`, NET, async () => {
+      using _ = new ErrorLog();
+      await using app = await serving((app) => {
+        add(app);
+        app.onEvent("GET:/", handler);
+      }, { handlerTimeout: 50 });
+      using client = await RawClient.connect(app.addr);
+      await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      assert(!(await client.gone()).endsWith("0\r\n\r\n"));
+    });
+  }
 }
+
+test("what an error hook streams is not cut by the next one", NET, async () => {
+  await using app = await serving((app) => {
+    app.onError(Error, ({ ctx }) => void ctx.response(500, ReadableStream.from(["so", "rry"])));
+    app.onError(Error, () => {});
+    app.onEvent("GET:/", () => {
+      throw new Error("failed");
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  assertEquals((await client.response()).body, "sorry");
+});
 
 test(
   "aroundRequest() hooks nest in the order of registration, around all other hooks",

@@ -567,7 +567,14 @@ test(
       app.onEvent("GET:/admin", ({ ctx }) => ctx.response(200, `${ctx.path} ${ctx.request.url}`));
     });
     using client = await RawClient.connect(app.addr);
-    for (const target of ["/admin", "/x/../admin", "/x/%2E./admin", "http://a/./admin"]) {
+    const targets = [
+      "/admin",
+      "/x/../admin",
+      "/c:/../admin",
+      "/x/%2E./admin",
+      "http://a/c:/../admin",
+    ];
+    for (const target of targets) {
       await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
       assertEquals((await client.response()).body, "/admin http://a/admin", target);
     }

@@ -95,6 +95,11 @@ const NOT_UPGRADED: [what: string, request: string, reason: string][] = [
     "TypeError: Cannot upgrade: the request asks for no other protocol; answer it with 426 (Upgrade Required)",
   ],
   [
+    "a protocol that the client does not offer",
+    UPGRADE.replace("/", "/own").replace("echo", "whisper"),
+    'TypeError: Cannot upgrade to "echo": the client offers "shout, whisper" (RFC 9110 7.8)',
+  ],
+  [
     "a request whose body was not read",
     UPGRADE.replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\n"),
     "TypeError: Cannot upgrade: the request's body was not read to its end; await ctx.bytes() before",
