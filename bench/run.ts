@@ -134,7 +134,7 @@ async function measureRound(
   title: string,
 ): Promise<Round<Measurement>> {
   await using stack = new AsyncDisposableStack();
-  const contestants: Contestant[] = [];
+  const warm: { name: string; server: Server; p99: number }[] = [];
   for (const peer of peers) {
     progress(`${title}: ${peer.name}`);
     try {
@@ -142,13 +142,17 @@ async function measureRound(
       await checkAnswer(it, server.port, await Deno.readTextFile(bench.tls.cert));
       if (bench.warmup > 0) await load(it, server.port, bench.warmup);
       const { p99 } = await load(it, server.port, UNINTERRUPTED);
-      contestants.push(stack.use(new Contestant(peer.name, it, server, p99!)));
+      warm.push({ name: peer.name, server, p99: p99! });
     } catch (cause) {
       const { message } = cause as Error;
       throw new Error(`Cannot measure ${peer.name} in ${it.name}: ${message}`, { cause });
     }
   }
   progress(`${title}: taking turns`);
+  // Not before all are warm: what a load has sent must not wait for longer than the others' turns.
+  const contestants = warm.map(({ name, server, p99 }) =>
+    stack.use(new Contestant(name, it, server, p99))
+  );
   return await takeTurns(contestants, bench.seconds);
 }
 

@@ -61,11 +61,12 @@ export class TrustedProxies {
     const told = headers.getAll("x-forwarded-proto").join().split(",");
     // Most proxies set it, and append nothing: then it has fewer elements than the list of addresses.
     const other = (told.at(-hops) ?? told[0]).trim().toLowerCase();
-    const scheme = (node?.scheme ?? "").toLowerCase() || other;
-    const isOfForwarded = headers.getAll("forwarded").length > 0;
-    const hasOther = other !== "" || headers.getAll("x-forwarded-for").length > 0;
+    const ofForwarded = node?.scheme?.toLowerCase() ?? "";
+    const areBoth = headers.getAll("forwarded").length > 0 &&
+      (other !== "" || headers.getAll("x-forwarded-for").length > 0);
     // As of the address: one of the two passed a proxy that does not know it.
-    if (isOfForwarded && hasOther && (node?.scheme ?? "").toLowerCase() !== other) return null;
+    if (areBoth && ofForwarded !== other) return null;
+    const scheme = ofForwarded || other;
     return scheme === "http" || scheme === "https" ? scheme : null;
   }
 
