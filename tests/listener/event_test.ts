@@ -76,12 +76,7 @@ Deno.test("Event.data is waited for where the data option of the route returns a
   });
   app.onEvent("born", { data: toAge }, ({ data }) => data satisfies number);
   assertEquals(await app.triggerEvent("born", { data: 35 }), 36);
-  const error = await assertRejects(
-    () => app.triggerEvent("born"),
-    EventDataError,
-    'Cannot take data of event "born" ("born"): must be a number',
-  );
-  assert(error.cause instanceof TypeError);
+  await assertRejects(() => app.triggerEvent("born"), EventDataError, "must be a number");
   assertEquals([ages, unhandled.reasons], [[36], []]);
 });
 
