@@ -162,13 +162,13 @@ export async function testClient(
   if (typeof app?.configure !== "function") {
     throw new TypeError("Cannot make a client: the application must be an HTTPListener");
   }
-  const standard = {
+  app.configure({
     port: 0,
     hostname: "127.0.0.1",
     accessLog: false,
     proxyProtocol: false,
-  } as const;
-  app.configure({ ...standard, ...options });
+    ...options,
+  });
   await app.start();
   const addr = app.listenAddr;
   if (!("hostname" in addr)) {

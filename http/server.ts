@@ -54,6 +54,8 @@ export class Server implements ConnectionHost {
   #isListening = true;
   isClosing = false;
   #isAborted = false;
+  /** Settles when no connection is accepted any more; null before `serve()`. */
+  #accepting: Promise<void> | null = null;
 
   /** @throws {ListenError} It cannot listen on its address. */
   constructor(host: ServerHost) {
@@ -94,7 +96,6 @@ export class Server implements ConnectionHost {
     clearInterval(this.#turns);
     await log.flush();
   }
-  #accepting: Promise<void> | null = null;
 
   async #acceptAll(): Promise<void> {
     while (this.#isListening) {
