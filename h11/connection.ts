@@ -3,7 +3,7 @@
 // Received and sent events pass the same gate, `#process`, which moves the states before a byte is
 // made or the event is handed out. Readers and writers take for granted what the gate lets through.
 
-import { type BodyFraming, BodyReader, BodyWriter, type Output } from "./body.ts";
+import { BodyReader, BodyWriter, type Output } from "./body.ts";
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import {
   ConnectionClosed,
@@ -26,11 +26,18 @@ import {
   type RequestRules,
   type SectionRules,
 } from "./heads.ts";
-import { listMembers } from "./grammar.ts";
+import { checkSentRequest, checkSentSwitch, checkSwitch, protocolsIn } from "./message_checks.ts";
 import { areaOf, join, Piece, SECTION_END, writeAscii, writeNumber, writePiece } from "./output.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import { RepeatedHead } from "./repeated_head.ts";
 import { forgetPlaced } from "./received_fields.ts";
+import {
+  frameResponse,
+  FRAMING_FIELDS,
+  hasNoBody,
+  isSuccessful,
+  sendsNoBody,
+} from "./response_framing.ts";
 import {
   CLIENT,
   CLOSED,
@@ -49,7 +56,6 @@ import {
   type Trigger,
   wordedAsRead,
 } from "./state.ts";
-import { quote } from "./text.ts";
 
 /** {@linkcode Connection.nextEvent}: read from the socket and call `receiveData`, then ask again. */
 export const NEED_DATA = "NEED_DATA";
@@ -296,14 +302,18 @@ export class Connection {
       }
       if (framingOf(response.headers).chunked) {
         const parts = [this.#sendResponse(response)];
-        if (!this.#sendsNoBody(response)) parts.push(...asParts(this.#writer.data(data)));
+        if (!sendsNoBody(response, this.#requestMethod)) {
+          parts.push(...asParts(this.#writer.data(data)));
+        }
         this.#state.processEvent(this.ourRole, "EndOfMessage");
         parts.push(...asParts(this.#writer.end(NO_TRAILERS)));
         return parts;
       }
       const head = this.#sendResponse(response, data);
       this.#state.processEvent(this.ourRole, "EndOfMessage");
-      return data.length <= COPY_MAX || this.#sendsNoBody(response) ? [head] : [head, data];
+      return data.length <= COPY_MAX || sendsNoBody(response, this.#requestMethod)
+        ? [head]
+        : [head, data];
     } catch (error) {
       this.#state.processError(this.ourRole);
       throw error;
@@ -453,7 +463,10 @@ export class Connection {
         this.#processRequest(role, event);
         break;
       case "InformationalResponse":
-        if (event.statusCode === 101) this.#checkSwitch(role, event);
+        if (event.statusCode === 101 && this.#state.upgradeProposed) {
+          if (role === this.ourRole) checkSentSwitch(event, this.#offered, this.#clientWaits);
+          else checkSwitch(event, this.#offered);
+        }
         this.#state.processEvent(role, event.statusCode === 101 ? "101 to Upgrade" : event.type);
         if (role !== this.ourRole) this.#theirHttpVersion = event.httpVersion;
         // RFC 9110 10.1.1, 15.2: with any other it waits on.
@@ -476,7 +489,7 @@ export class Connection {
     const upgrade = framing.upgrade && framing.upgradeOption && !isHttp10;
     const connect = event.method === "CONNECT";
     this.#state.processEvent(role, event.type);
-    if (upgrade) this.#offered = protocols(event.headers);
+    if (upgrade) this.#offered = protocolsIn(event.headers);
     if (upgrade || connect) this.#state.processSwitchProposal(upgrade, connect);
     this.#requestMethod = event.method;
     this.#isUsual = !isOurs && event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
@@ -488,30 +501,6 @@ export class Connection {
     (isOurs ? this.#writer : this.#reader).begin(bodyFraming, Math.max(framing.contentLength, 0));
   }
 
-  /** RFC 9110 7.8: a 101 names what the client offered, and comes after the 100 that it waits for. */
-  #checkSwitch(role: Role, { headers }: InformationalResponse): void {
-    if (!this.#state.upgradeProposed) return;
-    const named = protocols(headers);
-    if (named.length > 0 && !named.some((protocol) => this.#offered.includes(protocol))) {
-      throw new LocalProtocolError(
-        `Cannot switch to ${quote(named.join(", "))}: the client offered ` +
-          `${quote(this.#offered.join(", "))} (RFC 9110 7.8)`,
-      );
-    }
-    // A client takes a 101 that names nothing.
-    if (role !== this.ourRole) return;
-    if (named.length === 0) {
-      throw new LocalProtocolError(
-        "Cannot send 101 without Upgrade: name the protocol that the client offered (RFC 9110 7.8)",
-      );
-    }
-    if (this.#clientWaits) {
-      throw new LocalProtocolError(
-        "Cannot send 101 to a client that waits for 100: send 100 first (RFC 9110 7.8)",
-      );
-    }
-  }
-
   #processResponse(role: Role, event: Response): void {
     const trigger: Trigger = this.#state.connectProposed && isSuccessful(event)
       ? "2xx to CONNECT"
@@ -519,12 +508,13 @@ export class Connection {
     const isOurs = role === this.ourRole;
     const framing = framingOf(event.headers);
     const isHttp10 = event.httpVersion === "1.0";
-    if (!isOurs && framing.isBroken && !this.#hasNoBody(event)) checkBodyFields(event.headers);
+    const isBodiless = hasNoBody(event, this.#requestMethod);
+    if (!isOurs && framing.isBroken && !isBodiless) checkBodyFields(event.headers);
     this.#state.processEvent(role, trigger);
     this.#clientWaits = false;
     if (isOurs) return;
     this.#theirHttpVersion = event.httpVersion;
-    const bodyFraming = this.#hasNoBody(event)
+    const bodyFraming = isBodiless
       ? "content-length"
       : framing.chunked
       ? "chunked"
@@ -538,64 +528,26 @@ export class Connection {
     ) {
       this.#state.processKeepAliveDisabled();
     }
-    this.#reader.begin(
-      bodyFraming,
-      this.#hasNoBody(event) ? 0 : Math.max(framing.contentLength, 0),
-    );
-  }
-
-  /** RFC 9112 6.3, rules 1 and 2. */
-  #hasNoBody(event: Response): boolean {
-    return event.statusCode === 204 || event.statusCode === 304 ||
-      this.#requestMethod === "HEAD" ||
-      (this.#requestMethod === "CONNECT" && isSuccessful(event));
-  }
-
-  /** A 205 of ours has no content either (RFC 9110 15.3.6). */
-  #sendsNoBody(event: Response): boolean {
-    return event.statusCode === 205 || this.#hasNoBody(event);
+    this.#reader.begin(bodyFraming, isBodiless ? 0 : Math.max(framing.contentLength, 0));
   }
 
   #sendRequest(event: Request): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
-    if (this.ourRole === CLIENT) this.#checkRequest(event);
+    if (this.ourRole === CLIENT) {
+      // RFC 9112 6.3: what comes after a response answers nothing, and must not be taken for the answer to this.
+      if (this.theirState === IDLE && this.#buffer.length > 0) {
+        throw new LocalProtocolError(
+          `Cannot send Request: ${this.#buffer.length} bytes came before it, which answer nothing; ` +
+            "close the connection (RFC 9112 6.3)",
+        );
+      }
+      checkSentRequest(event);
+    }
     this.#process(this.ourRole, event);
     // RFC 9110 7.2: Host should come first.
     const host = event.headers.rawItems().find(([name]) => name.toLowerCase() === "host")!;
     const start = `${event.method} ${event.target} HTTP/1.1\r\n${host[0]}: ${host[1]}`;
     return writeSection(start, event.headers, ["host"]);
-  }
-
-  /** What a client must not send: a server reads it all the same. */
-  #checkRequest(event: Request): void {
-    // RFC 9112 6.3: what comes after a response answers nothing, and must not be taken for the answer to this.
-    if (this.theirState === IDLE && this.#buffer.length > 0) {
-      throw new LocalProtocolError(
-        `Cannot send Request: ${this.#buffer.length} bytes came before it, which answer nothing; ` +
-          "close the connection (RFC 9112 6.3)",
-      );
-    }
-    const { method, target, headers } = event;
-    const { chunked, contentLength, expectContinue } = framingOfRequest(event);
-    const hasContent = chunked || contentLength > 0;
-    if (method === "TRACE" && hasContent) {
-      throw new LocalProtocolError(
-        "Cannot send TRACE with content: leave out its Content-Length or Transfer-Encoding (RFC 9110 9.3.8)",
-      );
-    }
-    if (expectContinue && !hasContent) {
-      throw new LocalProtocolError(
-        "Cannot expect 100-continue without content: leave out Expect (RFC 9110 10.1.1)",
-      );
-    }
-    const authority = /^[^/]+:\/\/([^/?]*)/.exec(target)?.[1];
-    const host = headers.get("host")!;
-    if (authority !== undefined && authority.toLowerCase() !== host.toLowerCase()) {
-      throw new LocalProtocolError(
-        `Cannot send target ${quote(target)} with Host ${quote(host)}: expected Host ` +
-          `${quote(authority)} (RFC 9112 3.2)`,
-      );
-    }
   }
 
   #sendInformational(event: InformationalResponse): Uint8Array {
@@ -610,81 +562,35 @@ export class Connection {
   }
 
   /**
-   * The one place where a response's fields are made right: its framing, which the caller chooses
-   * with Content-Length or leaves to us, and whether the connection goes on (RFC 9112 6, 9.3).
-   *
    * @param whole The whole body, where it is known; a small one follows in the same piece, where the response
    * has a body at all.
    */
   #sendResponse(event: Response, whole: Uint8Array | null = null): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
-    const { headers } = event;
-    const asked = framingOf(headers);
-    const isHttp10 = this.#theirHttpVersion === null ||
-      this.#theirHttpVersion === "1.0";
-    const isHead = this.#requestMethod === "HEAD";
-    const is304 = event.statusCode === 304;
-    const hasNoBody = this.#sendsNoBody(event);
-
-    let bodyFraming: BodyFraming | "none" = hasNoBody ? "none" : "content-length";
-    let without = NO_NAMES;
-    let added = "";
-    if (
-      event.statusCode === 204 ||
-      (hasNoBody && this.#requestMethod === "CONNECT")
-    ) {
-      if (asked.chunked || asked.contentLength >= 0) without = FRAMING_FIELDS;
-    } else if (event.statusCode === 205) {
-      if (asked.chunked || asked.contentLength !== 0) {
-        without = FRAMING_FIELDS;
-        added = `${CONTENT_LENGTH}0`;
-      }
-    } else if (whole !== null && !is304) {
-      if (asked.contentLength < 0) added = `${CONTENT_LENGTH}${whole.length}`;
-      else if (asked.contentLength !== whole.length && !isHead) {
-        throw wrongLength(asked.contentLength, whole.length);
-      }
-    } else if (asked.chunked || (asked.contentLength < 0 && !is304)) {
-      // A body of unknown length. HEAD gets the fields that GET would get, and 304 may have them.
-      if (isHttp10) {
-        without = FRAMING_FIELDS;
-        if (!hasNoBody) bodyFraming = "close-delimited";
-      } else {
-        if (asked.contentLength >= 0) without = ["content-length"];
-        if (!asked.chunked) added = "\r\nTransfer-Encoding: chunked";
-        if (!hasNoBody) bodyFraming = "chunked";
-      }
-    }
-
-    // An answer to what was never a request leaves no request to go on with.
-    const isUnasked = this.#requestMethod === null;
-    const closes = isUnasked || asked.close || !this.#state.keepAlive ||
-      bodyFraming === "close-delimited" ||
-      this.theirState === ERROR;
-    if (closes) {
-      if (!asked.close || asked.keepAlive) {
-        without = [...without, "connection"];
-        added += connectionLine(headers, "close");
-      }
-    } else if (isHttp10 && !asked.keepAlive) {
-      without = [...without, "connection"];
-      added += connectionLine(headers, "keep-alive");
-    }
-
+    const method = this.#requestMethod;
+    const { body, length, without, added, closes } = frameResponse(event, {
+      method,
+      isHttp10: this.#theirHttpVersion === null || this.#theirHttpVersion === "1.0",
+      // An answer to what was never a request leaves no request to go on with.
+      mayGoOn: method !== null && this.#state.keepAlive && this.theirState !== ERROR,
+      whole,
+    });
     this.#process(this.ourRole, event);
     if (closes) this.#state.processKeepAliveDisabled();
-    this.#writer.begin(
-      bodyFraming,
-      hasNoBody || whole !== null ? 0 : Math.max(asked.contentLength, 0),
+    this.#writer.begin(body, whole === null ? length : 0);
+    const follows = whole !== null && whole.length <= COPY_MAX && body !== "none";
+    return writeSection(
+      statusLine(event),
+      event.headers,
+      without,
+      added,
+      follows ? whole : NO_BYTES,
     );
-    const body = whole === null || whole.length > COPY_MAX || hasNoBody ? NO_BYTES : whole;
-    return writeSection(statusLine(event), headers, without, added, body);
   }
 }
 
 /** A body up to this length is copied into one piece with its head. */
 const COPY_MAX = 4 * 1024;
-const CONTENT_LENGTH = "\r\nContent-Length: ";
 /** Digits of the largest number that is exact. */
 const MAX_DIGITS = 16;
 const NO_BYTES = new Uint8Array(0);
@@ -714,34 +620,9 @@ function notMade(given: unknown, expected: string): LocalProtocolError {
   );
 }
 
-function wrongLength(told: number, length: number): LocalProtocolError {
-  return new LocalProtocolError(
-    `Cannot send a body of ${length} bytes with Content-Length "${told}": they must be equal ` +
-      "(RFC 9110 8.6)",
-  );
-}
-
-const FRAMING_FIELDS: readonly string[] = ["content-length", "transfer-encoding"];
-
-/** The protocols that Upgrade names, in lower case (RFC 9110 7.8). */
-function protocols(headers: Headers): string[] {
-  return headers.getAll("upgrade").flatMap(listMembers);
-}
-
-/** A `Connection` line with the options that `headers` have, and `option` in place of its opposite. */
-function connectionLine(headers: Headers, option: "close" | "keep-alive"): string {
-  const options = headers.getAll("connection").flatMap(listMembers);
-  const others = options.filter((other) => other !== "close" && other !== "keep-alive");
-  return `\r\nConnection: ${[...others, option].join(", ")}`;
-}
-
 /** RFC 9112 9.3. */
 function persists({ close, keepAlive }: Framing, isHttp10: boolean): boolean {
   return !close && (!isHttp10 || keepAlive);
-}
-
-function isSuccessful({ statusCode }: Response): boolean {
-  return statusCode >= 200 && statusCode < 300;
 }
 
 /** The status line without its end. */

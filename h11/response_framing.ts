@@ -1,0 +1,123 @@
+// How a response is framed (RFC 9112 6), and whether the connection goes on after it (RFC 9112 9.3).
+
+import type { BodyFraming } from "./body.ts";
+import { LocalProtocolError } from "./errors.ts";
+import type { Response } from "./events.ts";
+import { listMembers } from "./grammar.ts";
+import { framingOf, type Headers } from "./headers.ts";
+
+/** What decides about a response, beside its own head. */
+export interface Answered {
+  /** The request's method; null where the response answers none. */
+  readonly method: string | null;
+  /** The client speaks HTTP/1.0, or nobody knows. */
+  readonly isHttp10: boolean;
+  /** The connection may go on. */
+  readonly mayGoOn: boolean;
+  /** The whole body, where it is known. */
+  readonly whole: Uint8Array | null;
+}
+
+/** How a response is sent. */
+export interface SentFraming {
+  /** "none" where it cannot have a body. */
+  readonly body: BodyFraming | "none";
+  /** The length of the body, where Content-Length frames it; else 0. */
+  readonly length: number;
+  /** Names, in lower case, of its fields that are left out. */
+  readonly without: readonly string[];
+  /** Field lines that are added, each after its CRLF. */
+  readonly added: string;
+  /** The connection ends with it. */
+  readonly closes: boolean;
+}
+
+const NO_NAMES: readonly string[] = [];
+/** The fields that frame a body. */
+export const FRAMING_FIELDS: readonly string[] = ["content-length", "transfer-encoding"];
+const CONTENT_LENGTH = "\r\nContent-Length: ";
+
+/**
+ * The one place where a response's fields are made right: its framing, which the caller chooses with
+ * Content-Length or leaves to us, and its Connection.
+ *
+ * @throws {LocalProtocolError} Its Content-Length is not that of the whole body.
+ */
+export function frameResponse(response: Response, answered: Answered): SentFraming {
+  const { statusCode, headers } = response;
+  const { method, isHttp10, mayGoOn, whole } = answered;
+  const asked = framingOf(headers);
+  const is304 = statusCode === 304;
+  const isBodiless = sendsNoBody(response, method);
+
+  let body: BodyFraming | "none" = isBodiless ? "none" : "content-length";
+  let without = NO_NAMES;
+  let added = "";
+  if (statusCode === 204 || (isBodiless && method === "CONNECT")) {
+    if (asked.chunked || asked.contentLength >= 0) without = FRAMING_FIELDS;
+  } else if (statusCode === 205) {
+    if (asked.chunked || asked.contentLength !== 0) {
+      without = FRAMING_FIELDS;
+      added = `${CONTENT_LENGTH}0`;
+    }
+  } else if (whole !== null && !is304) {
+    if (asked.contentLength < 0) added = `${CONTENT_LENGTH}${whole.length}`;
+    else if (asked.contentLength !== whole.length && method !== "HEAD") {
+      throw wrongLength(asked.contentLength, whole.length);
+    }
+  } else if (asked.chunked || (asked.contentLength < 0 && !is304)) {
+    // A body of unknown length. HEAD gets the fields that GET would get, and 304 may have them.
+    if (isHttp10) {
+      without = FRAMING_FIELDS;
+      if (!isBodiless) body = "close-delimited";
+    } else {
+      if (asked.contentLength >= 0) without = ["content-length"];
+      if (!asked.chunked) added = "\r\nTransfer-Encoding: chunked";
+      if (!isBodiless) body = "chunked";
+    }
+  }
+
+  const closes = !mayGoOn || asked.close || body === "close-delimited";
+  if (closes) {
+    if (!asked.close || asked.keepAlive) {
+      without = [...without, "connection"];
+      added += connectionLine(headers, "close");
+    }
+  } else if (isHttp10 && !asked.keepAlive) {
+    without = [...without, "connection"];
+    added += connectionLine(headers, "keep-alive");
+  }
+  const length = body === "content-length" ? Math.max(asked.contentLength, 0) : 0;
+  return { body, length, without, added, closes };
+}
+
+/** Whether a response to `method` ends with its head whatever that says (RFC 9112 6.3, rules 1 and 2). */
+export function hasNoBody(response: Response, method: string | null): boolean {
+  const { statusCode } = response;
+  return statusCode === 204 || statusCode === 304 || method === "HEAD" ||
+    (method === "CONNECT" && isSuccessful(response));
+}
+
+/** As `hasNoBody`, for one that is sent: a 205 has no content either (RFC 9110 15.3.6). */
+export function sendsNoBody(response: Response, method: string | null): boolean {
+  return response.statusCode === 205 || hasNoBody(response, method);
+}
+
+/** Whether the status is 2xx. */
+export function isSuccessful({ statusCode }: Response): boolean {
+  return statusCode >= 200 && statusCode < 300;
+}
+
+/** A `Connection` line with the options that `headers` have, and `option` in place of its opposite. */
+function connectionLine(headers: Headers, option: "close" | "keep-alive"): string {
+  const options = headers.getAll("connection").flatMap(listMembers);
+  const others = options.filter((other) => other !== "close" && other !== "keep-alive");
+  return `\r\nConnection: ${[...others, option].join(", ")}`;
+}
+
+function wrongLength(told: number, length: number): LocalProtocolError {
+  return new LocalProtocolError(
+    `Cannot send a body of ${length} bytes with Content-Length "${told}": they must be equal ` +
+      "(RFC 9110 8.6)",
+  );
+}
