@@ -72,6 +72,11 @@ export class BodyReader implements Receiver {
     return this.#waiting?.exchange === exchange;
   }
 
+  /** Whether somebody waits for more of a body, or a read of the socket for one is under way. */
+  get isReading(): boolean {
+    return this.#waiting !== null || this.#room !== null;
+  }
+
   /** The exchange is over: nothing more of its body is read. */
   end(): void {
     this.#leave();
@@ -136,19 +141,6 @@ export class BodyReader implements Receiver {
       else if (event !== h11.PAUSED && event.type === "Data") dropped += event.data.length;
       else break;
     }
-  }
-
-  /** Keeps a body that has come whole, and that nobody has read yet, so that what follows can be read. */
-  keepWhole(exchange: Exchange): void {
-    const { protocol } = this.#connection;
-    const { contentLength, headers } = exchange.request;
-    const part = this.#part;
-    // What follows a request for another protocol is not read ahead.
-    const isWhole = part !== null && part.length === contentLength &&
-      protocol.theirState === h11.SEND_BODY && !headers.has("upgrade");
-    if (!isWhole || this.#waiting !== null || this.#error !== null) return;
-    this.#part = part.slice();
-    this.finish((protocol.nextEvent() as h11.EndOfMessage).headers);
   }
 
   /** All of the body, where it has come whole and nothing was read; bytes that stay until the caller returns. */

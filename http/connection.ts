@@ -434,27 +434,32 @@ export class Connection implements Receiver, Watched {
   }
 
   /**
-   * Reads on while an exchange runs that has no more body, up to a bound, to notice when the client leaves.
-   * The end of the stream aborts the event's signal, and a client that only closed its sending half gets
-   * its answer all the same; where the connection is gone, nothing more is sent.
+   * Reads on while an exchange runs and nobody waits for its body, up to a bound, to notice when the client
+   * leaves. The end of the stream aborts the event's signal, and a client that only closed its sending half
+   * gets its answer all the same; where the connection is gone, nothing more is sent.
    */
   #readAhead(): void {
-    if (this.ahead !== null) return;
-    if (!this.#isRequestComplete) this.#bodyReader?.keepWhole(this.#exchange!);
-    // A request for another protocol is followed by bytes of that protocol, which are not ours to read.
-    if (!this.#isRequestComplete) return;
+    if (this.ahead !== null || !this.#canReadAhead) return;
     // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
     // After the last request of a connection nothing of it is read any more.
-    const { protocol } = this;
-    if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
+    const { protocol, socket } = this;
+    if (protocol.theirState === h11.SEND_BODY) socket.keepBuffer();
+    else if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
     // It must not finish before it is stored in `ahead`: whoever waits would never be woken.
     if (protocol.bufferedSize < READ_AHEAD_MAX) this.ahead = this.#keepReading();
   }
 
-  /** The client's message is complete: the last one of the connection, or not. */
-  get #isRequestComplete(): boolean {
+  /**
+   * What comes next is of the request's body, which nobody waits for, or follows the request. A request for another
+   * protocol is followed by bytes of that protocol, which are not ours to read.
+   */
+  get #canReadAhead(): boolean {
     const { theirState } = this.protocol;
-    return theirState === h11.DONE || theirState === h11.MUST_CLOSE;
+    if (theirState !== h11.SEND_BODY) {
+      return theirState === h11.DONE || theirState === h11.MUST_CLOSE;
+    }
+    const { method, headers } = this.#exchange!.request;
+    return method !== "CONNECT" && !headers.has("upgrade") && this.#bodyReader?.isReading !== true;
   }
 
   get #isHandling(): boolean {
@@ -481,7 +486,7 @@ export class Connection implements Receiver, Watched {
           this.#clientLeft();
           this.#watchQuietStream();
         }
-        if (data.length === 0 || !this.#isHandling || !this.#isRequestComplete) return;
+        if (data.length === 0 || !this.#isHandling || !this.#canReadAhead) return;
         // It stands where the next read goes: asked for an event, the protocol keeps it.
         if (isNext) protocol.nextEvent();
       }

@@ -211,6 +211,11 @@ export class Socket {
     if (!this.#isReading) this.#read(view);
   }
 
+  /** Leaves what was read as it is, for as long as somebody holds it: the next read goes to another buffer. */
+  keepBuffer(): void {
+    if (!this.#isReading) this.#into = this.#buffer = new Uint8Array(this.#idleSize);
+  }
+
   /** Whether a buffer that is read into can be taken away: reads are the system's, and not of a connection in memory. */
   get canKeepTarget(): boolean {
     return this.#rid >= 0;

@@ -56,6 +56,18 @@ const REQUESTS: [what: string, sent: string][] = [
   ["a request", GET],
   ["a request with a body", POST],
   ["a request whose body nobody reads", POST.replace("/", "/unread")],
+  ["a request of whose body nobody reads what came", POST.replace("/", "/unread").slice(0, -1)],
+  [
+    "a request whose body nobody reads, in chunks",
+    "POST /unread HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\n",
+  ],
+  [
+    "a request whose body it was not asked for",
+    POST.replace("/", "/unread").replace("abc", "").replace(
+      "\r\n\r\n",
+      "\r\nExpect: 100-continue\r\n\r\n",
+    ),
+  ],
   ["a request with Connection: close", GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")],
   ["a request of HTTP/1.0", "GET / HTTP/1.0\r\n\r\n"],
   ["a request and the next one", GET + GET],
