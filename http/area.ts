@@ -7,10 +7,10 @@
  */
 export class Area {
   readonly bytes: Uint8Array;
-  /** What it goes back to; null where it is the one for all. */
-  readonly pool: AreaPool | null;
+  /** What it goes back to. */
+  readonly pool: AreaPool;
   used = 0;
-  /** Pieces in it that are being collected or written. */
+  /** Pieces in it that are being collected or written; and one for whoever fills it, where it is shared. */
   pieces = 0;
 
   // Views that were made before, and where they begin: one that is made anew takes as long as a tenth of a
@@ -18,10 +18,10 @@ export class Area {
   readonly #views: (Uint8Array | undefined)[];
   readonly #starts: Float64Array;
 
-  constructor(size: number, pool: AreaPool | null = null) {
-    this.bytes = new Uint8Array(size);
+  constructor(pool: AreaPool) {
+    this.bytes = new Uint8Array(pool.size);
     this.pool = pool;
-    const places = pool === null ? size >> VIEW_SHIFT : 0;
+    const places = pool.isShared ? pool.size >> VIEW_SHIFT : 0;
     this.#views = new Array(places).fill(undefined);
     this.#starts = new Float64Array(places);
   }
@@ -44,23 +44,25 @@ export class Area {
   }
 
   release(): void {
-    if (--this.pieces > 0) return;
-    this.used = 0;
-    this.pool?.give(this);
+    if (--this.pieces <= 1) this.used = 0;
+    if (this.pieces === 0) this.pool.give(this);
   }
 }
 /** One view is kept for so many bytes (as a power of two) of an area in which they begin. */
 const VIEW_SHIFT = 6;
 
-/** Areas of one size, each for one connection at a time. New ones would have to be cleared and collected. */
+/** Areas of one size. New ones would have to be cleared and collected. */
 export class AreaPool {
   readonly size: number;
+  /** Each of them is for all connections, and not for one at a time. */
+  readonly isShared: boolean;
   readonly #unused: Area[] = [];
   /** How many are used now. */
   #used = 0;
 
-  constructor(size: number) {
+  constructor(size: number, isShared = false) {
     this.size = size;
+    this.isShared = isShared;
   }
 
   /** Whether as many are used as are kept. */
@@ -69,7 +71,7 @@ export class AreaPool {
   }
 
   take(): Area {
-    const area = this.#unused.pop() ?? new Area(this.size, this);
+    const area = this.#unused.pop() ?? new Area(this);
     area.pieces++;
     this.#used++;
     return area;

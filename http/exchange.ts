@@ -15,7 +15,7 @@ import {
   isSmall,
   knownBody,
   type ResponseBody,
-  SMALL_BYTES,
+  SHORT_TEXT,
   typeOf,
 } from "./response_body.ts";
 import {
@@ -59,11 +59,10 @@ export class NoResponse extends TypeError {
   }
 }
 
-const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
 
-/** Room for a small body and a head of no more than its type. */
-const SMALL_RESPONSE = SMALL_BYTES + 1024;
+/** Room for a head of no more than its type. */
+const SHORT_HEAD = 1024;
 
 /** What few exchanges have, so that the others are small. */
 class Extras {
@@ -236,25 +235,34 @@ export class Exchange {
   respond(status: number, body: ResponseBody, headers: h11.HeadersInit): void | Promise<void> {
     if (this.isOver && this.#isTooLate()) return discard(body);
     if (!Number.isInteger(status) || status < 200 || status > 599) throw badStatus(status);
-    return this.#respond(status, body, headers, "", typeOf(body));
+    return this.#respond(status, body, headers, "", typeOf(body), false);
   }
 
-  /** Sends a response whose type is `type` where `headers` have none. */
+  /**
+   * Sends a response whose type is `type` where `headers` have none.
+   *
+   * @param isOurs Nobody else has the bytes of `body`.
+   */
   #respond(
     status: number,
     body: ResponseBody,
     headers: h11.HeadersInit,
     reason: string,
     type: string | null,
+    isOurs: boolean,
   ): void | Promise<void> {
     this.#checkOpen();
     const extras = this.#extras;
     if (extras !== null) headers = extras.added?.mergeWith(headers) ?? headers;
+    if (typeof body === "string" && body.length > SHORT_TEXT) {
+      body = encode(body);
+      isOurs = true;
+    }
     if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {
       return this.#flush();
     }
     checkBody(body);
-    return this.#respondInSteps(status, body, headers, reason, type);
+    return this.#respondInSteps(status, body, headers, reason, type, isOurs);
   }
 
   /** Sends a response that says nothing but its type, where that goes in one step. @returns Whether it did. */
@@ -272,7 +280,7 @@ export class Exchange {
     }
     const { protocol, socket } = this.connection;
     const response = plainResponse(status, onlyType, this.connection.host.clock.now);
-    const at = socket.reserve(SMALL_RESPONSE);
+    const at = socket.reserve(SHORT_HEAD + body.length);
     const end = protocol.sendWholeInto(response, body, socket.target, at);
     if (end < 0) return false;
     socket.append(end);
@@ -287,6 +295,7 @@ export class Exchange {
     headers: h11.HeadersInit,
     reason: string,
     type: string | null,
+    isOurs: boolean,
   ): void | Promise<void> {
     const { protocol } = this.connection;
     const { method } = this.request;
@@ -322,7 +331,9 @@ export class Exchange {
     const isUnknown = isHead && body === null && this.route?.pattern.startsWith("GET:") !== true;
     const isWhole = !isStream && (status === 205 || !this.#canHaveTrailers) && !isUnknown;
     if (isWhole) {
-      for (const part of protocol.sendWhole(response, bytes)) this.#write(part);
+      for (const part of protocol.sendWhole(response, bytes)) {
+        this.#write(part, isOurs && part === bytes);
+      }
       this.status = status;
       if (!isHead) this.bytes += bytes.length;
       discard(body);
@@ -351,7 +362,8 @@ export class Exchange {
     const whole = takeWhole(response);
     if (whole !== null) {
       const { status, reason, body } = whole;
-      return this.#respond(status, body, this.#fieldsOf(whole), reason, whole.type);
+      // What a Response is made of is copied when it is made.
+      return this.#respond(status, body, this.#fieldsOf(whole), reason, whole.type, true);
     }
     this.#extra.isTaken = true;
     return this.sending = handled(this.#respondWith(response));
@@ -369,7 +381,7 @@ export class Exchange {
     const known = body === null ? null : await knownBody(body);
     this.#extra.isTaken = false;
     try {
-      await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type);
+      await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type, false);
     } catch (error) {
       discard(known);
       throw error;
@@ -456,8 +468,12 @@ export class Exchange {
         if (isLong) await nextTurn();
         const part = await parts.take();
         if (part === null) break;
-        const data = typeof part === "string" ? encoder.encode(part) : part;
-        if (socket.queued + data.length > GATHERED_MAX) await socket.drained();
+        let data = bytesOf(part);
+        if (socket.queued + data.length > GATHERED_MAX) {
+          await socket.drained();
+          // Others may have encoded something meanwhile.
+          data = bytesOf(part);
+        }
         // A producer may use its array again when it is asked for more.
         if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
@@ -544,8 +560,8 @@ export class Exchange {
     return socket.writeTogether(protocol.sendWithDataPassthrough(new h11.Data({ data }))!);
   }
 
-  #write(bytes: Uint8Array): void {
-    this.connection.socket.write(bytes);
+  #write(bytes: Uint8Array, isOurs = false): void {
+    this.connection.socket.write(bytes, isOurs);
   }
 
   #flush(): void {
@@ -583,6 +599,11 @@ export class Exchange {
       );
     }
   }
+}
+
+/** The bytes of a part of a body; those of a text stay until the next one is encoded. */
+function bytesOf(part: string | Uint8Array): Uint8Array {
+  return typeof part === "string" ? encode(part) : part;
 }
 
 /** The protocols that Upgrade names (RFC 9110 7.8). */

@@ -1,5 +1,7 @@
 // The body of a response: what can be one, as bytes, and whether the length of one that is a stream is known.
 
+import { COPY_MAX, OWN_COPY_MAX } from "./socket.ts";
+
 /**
  * What a response's body can be made from. For a `Blob`, an `ArrayBuffer`, `URLSearchParams` or a `FormData`
  * return a `Response`.
@@ -13,31 +15,23 @@ export type ResponseBody =
 
 const encoder = new TextEncoder();
 
-/** Text up to this length is encoded here, and copied from here when it is queued to be written. */
-const scratch = new Uint8Array(4 * 1024);
-/** Up to this length a loop is faster than the call into TextEncoder (measured: 64 to 96). */
-const LOOP_MAX = 64;
+/** Text is encoded here that is copied from here when it is queued to be written. */
+const scratch = new Uint8Array(OWN_COPY_MAX);
+/** Text up to this length is not encoded before: a loop is faster than the call into TextEncoder (measured: 64 to 96). */
+export const SHORT_TEXT = 64;
 
-/** Bytes of a small body at most. */
-export const SMALL_BYTES: number = 4 * 1024;
-
-/** Whether `body` can go to where it is sent from in one step. */
+/** Whether `body`, whose text is short, is copied to where it is sent from. */
 export function isSmall(body: ResponseBody): body is string | Uint8Array {
-  return typeof body === "string"
-    ? body.length <= LOOP_MAX
-    : body instanceof Uint8Array && body.length <= SMALL_BYTES;
+  return typeof body === "string" || (body instanceof Uint8Array && body.length <= COPY_MAX);
 }
 
-/** The bytes of `text`, which stay until the next call. */
+/** The bytes of `text`, which stay until the next call where they are not more than the socket copies. */
 export function encode(text: string): Uint8Array {
   const { length } = text;
-  if (length * 3 > scratch.length) return encoder.encode(text);
-  if (length <= LOOP_MAX) {
-    let at = 0;
-    for (let code = 0; at < length && (code = text.charCodeAt(at)) < 0x80; at++) scratch[at] = code;
-    if (at === length) return scratch.subarray(0, length);
-  }
-  return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
+  // `encode()` takes several times as long.
+  const bytes = length <= scratch.length ? scratch : new Uint8Array(length);
+  const { read, written } = encoder.encodeInto(text, bytes);
+  return read === length ? bytes.subarray(0, written) : encoder.encode(text);
 }
 
 /** The `Content-Type` of a body whose fields have none; null where it cannot be told. */

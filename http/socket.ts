@@ -4,7 +4,7 @@
 // A read of the system cannot be taken back. So at most one is under way, and whoever wants more while it
 // is gets what it brings.
 
-import { Area, AreaPool } from "./area.ts";
+import { type Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
 import { logError } from "./log.ts";
 import { hasEnded, operations, ridOf } from "./operations.ts";
@@ -17,7 +17,9 @@ const LARGE_IDLE_BUFFER = 4 * 1024;
 /** What did not fit in is read on into a buffer of this size. */
 const HEAD_BUFFER = 16 * 1024;
 /** Pieces up to this size are copied, to be written together with what comes before and after. */
-const COPY_MAX = 16 * 1024;
+export const COPY_MAX: number = 16 * 1024;
+/** As `COPY_MAX`, for pieces whose memory can be used again when they are copied. */
+export const OWN_COPY_MAX: number = 128 * 1024;
 /**
  * So much of a larger one is copied behind what comes before it, a head mostly: who gets a head alone is woken
  * for that, and waits for the rest (1 MiB from memory: a quarter more responses per second).
@@ -26,7 +28,8 @@ const COPIED_BEGINNING = 64 * 1024;
 
 /** Bytes of the area for the small pieces of all connections. */
 const AREA = 64 * 1024;
-let area = new Area(AREA);
+const areas = new AreaPool(AREA, true);
+let area = areas.take();
 
 /**
  * Bytes that are put together for one write at most: four parts of 64 KiB, and what frames them. More parts
@@ -100,9 +103,9 @@ export class Socket {
   #area: Area | null = null;
   #start = 0;
   #end = 0;
-  /** What is being written, and the area it stands in, if it is one of ours. */
+  /** What is being written, and the memory it stands in, if that is ours. */
   #writing: Uint8Array | null = null;
-  #writingArea: Area | null = null;
+  #writingMemory: Memory | null = null;
   #drained: PromiseWithResolvers<void> | null = null;
   #isClosed = false;
   /** Somebody else has the connection, and what a read brings that is under way. */
@@ -278,28 +281,37 @@ export class Socket {
     }
   }
 
-  /** Queues bytes to be written. Of large ones no more than the beginning is copied. */
-  write(bytes: Uint8Array): void {
+  /**
+   * Queues bytes to be written. Of large ones no more than the beginning is copied.
+   *
+   * @param isOurs Nobody else has their buffer. Up to {@linkcode OWN_COPY_MAX} they are copied; the memory of more
+   * is free when they are written, and does not wait to be collected as garbage.
+   */
+  write(bytes: Uint8Array, isOurs = false): void {
     const { length } = bytes;
     if (length === 0 || this.#isClosed) return;
-    if (length > COPY_MAX) return this.#writeLarge(bytes);
+    if (length > COPY_MAX) {
+      if (!isOurs) return this.#writeLarge(bytes, null);
+      if (length > OWN_COPY_MAX) return this.#writeLarge(bytes, new GivenBuffer(bytes));
+      return this.#gather([bytes], length, gathered);
+    }
     const at = this.reserve(length);
     area.bytes.set(bytes, at);
     this.append(at + length);
   }
 
-  #writeLarge(bytes: Uint8Array): void {
+  #writeLarge(bytes: Uint8Array, memory: Memory | null): void {
     let rest = bytes;
     // For clients that take nothing, no more is held than the pool keeps areas.
     if (this.#area !== null && !beginnings.isExhausted) {
       const beginning = bytes.subarray(0, COPIED_BEGINNING);
       this.#gather([beginning], beginning.length, beginnings);
       rest = bytes.subarray(beginning.length);
-      if (rest.length === 0) return;
+      if (rest.length === 0) return memory?.release();
     }
     this.queued += rest.length;
     this.#closePiece();
-    this.#queue.push({ bytes: rest, area: null });
+    this.#queue.push({ bytes: rest, memory });
   }
 
   /**
@@ -308,7 +320,10 @@ export class Socket {
    * @returns Where they begin.
    */
   reserve(size: number): number {
-    if (area.used + size > AREA) area = new Area(AREA);
+    if (area.used + size > AREA) {
+      area.release();
+      area = areas.take();
+    }
     return area.used;
   }
 
@@ -354,7 +369,7 @@ export class Socket {
   /** An area of ours alone with room for `length` bytes after what is being collected: that, or one of `pool`. */
   #ownArea(pool: AreaPool, length: number): Area {
     const before = this.#area;
-    if (before !== null && before.pool !== null && this.#end + length <= before.bytes.length) {
+    if (before !== null && !before.pool.isShared && this.#end + length <= before.bytes.length) {
       return before;
     }
     const own = pool.take();
@@ -381,13 +396,15 @@ export class Socket {
   #closePiece(): void {
     const area = this.#area;
     if (area === null) return;
-    this.#queue.push({ bytes: area.bytes.subarray(this.#start, this.#end), area });
+    this.#queue.push({ bytes: area.bytes.subarray(this.#start, this.#end), memory: area });
     this.#area = null;
   }
 
   /** As `flush`, at the end of this turn of the event loop. */
   flushSoon(): void {
-    if (this.#writing === null) this.#waitForEndOfTurn();
+    if (this.#writing !== null) return;
+    if (this.#queue.length > 0) this.flush();
+    else this.#waitForEndOfTurn();
   }
 
   /** Begins to write what is queued, and goes on until all is written, also what is queued meanwhile. */
@@ -399,12 +416,12 @@ export class Socket {
     const piece = this.#queue.shift();
     const area = this.#area;
     if (piece !== undefined) {
-      this.#writingArea = piece.area;
+      this.#writingMemory = piece.memory;
       return this.#write(piece.bytes);
     }
     if (area !== null) {
       this.#area = null;
-      this.#writingArea = area;
+      this.#writingMemory = area;
       return this.#write(area.view(this.#start, this.#end));
     }
     this.#writing = null;
@@ -427,7 +444,7 @@ export class Socket {
   readonly #wrote = (count: number): void => {
     const bytes = this.#writing!;
     const isWhole = count === bytes.length;
-    if (isWhole || this.#isClosed) this.#writingArea?.release();
+    if (isWhole || this.#isClosed) this.#writingMemory?.release();
     if (this.#isClosed) return;
     this.queued -= count;
     if (isWhole) this.#writeNext();
@@ -436,7 +453,7 @@ export class Socket {
   };
 
   readonly #failed = (cause: unknown): void => {
-    this.#writingArea?.release();
+    this.#writingMemory?.release();
     this.#cause = cause;
     this.close();
   };
@@ -496,7 +513,7 @@ export class Socket {
     this.#isClosed = true;
     // An area that a write under way still stands in is left to it.
     this.#area?.release();
-    for (const { area } of this.#queue) area?.release();
+    for (const { memory } of this.#queue) memory?.release();
     this.#area = null;
     this.#queue.length = this.queued = this.writeDeadline = 0;
     this.#closeConn();
@@ -519,10 +536,28 @@ export class Socket {
   }
 }
 
-/** Bytes to be written, and the area they stand in, if it is one of ours. */
+/** Memory that can be used again when what stands in it is written. */
+interface Memory {
+  release(): void;
+}
+
+/** A buffer that nobody else has. */
+class GivenBuffer implements Memory {
+  readonly #buffer: ArrayBufferLike;
+
+  constructor({ buffer }: Uint8Array) {
+    this.#buffer = buffer;
+  }
+
+  release(): void {
+    if (this.#buffer instanceof ArrayBuffer) this.#buffer.transfer(0);
+  }
+}
+
+/** Bytes to be written, and the memory they stand in, if that is ours. */
 interface Piece {
   readonly bytes: Uint8Array;
-  readonly area: Area | null;
+  readonly memory: Memory | null;
 }
 
 /** What the handler did wrong that gave the array. */

@@ -64,6 +64,62 @@ for (const [what, body, head, received] of SENT) {
   });
 }
 
+// Texts of a length, in UTF-16; and ways to answer with them.
+const TEXTS: [what: string, ofLength: (length: number) => string][] = [
+  ["ASCII", (length) => "0123456789".repeat(length / 10 + 1).slice(0, length)],
+  ["text with an umlaut at its end", (length) => "a".repeat(length - 1) + "ü"],
+  ["emoji", (length) => "🦕".repeat(length / 2 + 1).slice(0, length)],
+];
+const TEXT_WAYS: [name: string, answer: (ctx: HTTPContext, text: string) => unknown][] = [
+  ["HTTPContext.response()", (ctx, text) => ctx.response(200, text)],
+  [
+    "HTTPContext.response() with fields",
+    (ctx, text) => ctx.response(200, text, { "Cache-Control": "no-store" }),
+  ],
+  ["a Response", (_, text) => new Response(text)],
+  ["a Response of bytes", (_, text) => new Response(new TextEncoder().encode(text))],
+];
+const KIB = 1024;
+const LENGTHS = [1, 2, 64, 65, 1000, 16 * KIB - 1, 16 * KIB, 16 * KIB + 1]
+  .concat([100_000, 128 * KIB, 128 * KIB + 1, 300_000]);
+
+for (const [what, ofLength] of TEXTS) {
+  for (const [way, answer] of TEXT_WAYS) {
+    test(
+      `${way} sends ${what} of any length whole, also to requests that come together`,
+      NET,
+      async () => {
+        await using app = await serving((app) => {
+          app.onEvent(
+            "GET:/<length:int>",
+            ({ ctx, params }) => answer(ctx, ofLength(params.length)),
+          );
+        });
+        using client = await RawClient.connect(app.addr);
+        const lengths = [...LENGTHS, ...LENGTHS.toReversed()];
+        await client.send(lengths.map((length) => request("GET", `/${length}`)).join(""));
+        for (const length of lengths) {
+          const { head, body } = await client.response();
+          const expected = utf8(ofLength(length));
+          assertStringIncludes(head, `Content-Length: ${expected.length}\r\n`);
+          assert(body === expected, `the ${length} characters came otherwise`);
+        }
+      },
+    );
+  }
+}
+
+test("a Response leaves the bytes that it was made of to the handler", NET, async () => {
+  const large = new Uint8Array(300_000).fill(97);
+  await using app = await serving((app) => app.onEvent("GET:/", () => new Response(large)));
+  using client = await RawClient.connect(app.addr);
+  for (let i = 0; i < 2; i++) {
+    await client.send(request("GET"));
+    assertEquals((await client.response()).body.length, 300_000);
+  }
+  assertEquals(large.length, 300_000);
+});
+
 test(
   "HTTPContext.response() sends a large body whole, and others are served meanwhile",
   NET,
