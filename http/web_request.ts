@@ -107,6 +107,16 @@ function real({ [SOURCE]: source }: LazyRequest): Request {
   return source.request ??= source.make(source.headers ?? source.fields(), source.isRead);
 }
 
+/** The real request, for what reads its fields: those that were given are not its own, and can be changed. */
+function realWithFields(lazy: LazyRequest): Request {
+  const { headers: given, request } = lazy[SOURCE];
+  if (given === null || request === null) return real(lazy);
+  const { headers } = request;
+  for (const name of [...headers.keys()]) headers.delete(name);
+  for (const [name, value] of given) headers.append(name, value);
+  return request;
+}
+
 /** What `convert` makes of the body; it is done with the bytes when it returns. */
 function read<T>(
   { [SOURCE]: source }: LazyRequest,
@@ -149,13 +159,15 @@ function delegated(key: PropertyKey, { value, get, set }: PropertyDescriptor): P
   if (typeof value === "function") {
     return {
       value(this: LazyRequest, ...args: unknown[]): unknown {
-        return Reflect.apply(value, real(this), args);
+        return Reflect.apply(value, realWithFields(this), args);
       },
     };
   }
+  // Under symbols Deno has what copies are made of.
+  const realOf = typeof key === "symbol" ? realWithFields : real;
   const readOnly = {
     get(this: LazyRequest): unknown {
-      return Reflect.get(real(this), key);
+      return Reflect.get(realOf(this), key);
     },
   };
   if (get !== undefined && set === undefined) return readOnly;

@@ -79,6 +79,20 @@ const LOOKS: [what: string, look: (request: Request) => unknown, found: unknown]
     },
     true,
   ],
+  [
+    "fields that were changed when the real one was made",
+    (it) => {
+      const { headers } = it;
+      assertEquals(it.signal.aborted, false);
+      headers.delete("content-length");
+      headers.set("x", "2");
+      headers.append("x", "3");
+      return [it.clone(), new Request(it)].map((copy) =>
+        `${copy.headers.get("x")} ${copy.headers.get("content-length")}`
+      );
+    },
+    ["2, 3 null", "2, 3 null"],
+  ],
   ["its signal", (it) => it.signal.aborted, false],
   ["a clone", (it) => it.clone().text(), "text"],
   ["a request made of it", (it) => new Request(it).text(), "text"],
