@@ -80,10 +80,14 @@ export class BodyParts {
     this.#failed(error);
   }
 
-  /** Tells the producer that it is given up. One that hangs takes notice when it goes on. */
-  cancel(): void {
+  /**
+   * Tells the producer that it is given up. One that hangs takes notice when it goes on.
+   *
+   * @param reason What the source of a stream is told, and who writes to that gets as an error.
+   */
+  cancel(reason: unknown): void {
     // TypeScript has it return a promise, and JavaScript whatever.
-    Promise.try(() => this.#producer.return?.()).catch(ignore);
+    Promise.try(() => this.#producer.return?.(reason)).catch(ignore);
   }
 }
 

@@ -485,7 +485,7 @@ export class Exchange {
       protocol.sendFailed();
       socket.flush();
       socket.close();
-      parts.cancel();
+      parts.cancel(error);
       throw error;
     }
   }

@@ -54,10 +54,11 @@ export function checkBody(body: unknown): void {
   }
 }
 
-/** Tells the source of a body that nobody reads it, where it has one. */
+/** Tells the source of a body that nobody reads it, where it has one: who writes to it gets that as an error. */
 export function discard(body: ResponseBody): void {
   if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
-  if (body instanceof ReadableStream) void body.cancel().catch(ignore);
+  const reason = new DOMException("The body of the response is not sent", "AbortError");
+  if (body instanceof ReadableStream) void body.cancel(reason).catch(ignore);
   else void Promise.try(() => body[Symbol.asyncIterator]().return?.()).catch(ignore);
 }
 

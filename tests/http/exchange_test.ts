@@ -320,6 +320,16 @@ test("HTTPContext.response() cancels a stream that HEAD does not read", NET, asy
   await cancelled.promise;
 });
 
+test("who writes to a stream that HEAD does not read gets that as the error", NET, async () => {
+  const failed = Promise.withResolvers<unknown>();
+  await answer((ctx) => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    writable.getWriter().write(new Uint8Array(1)).catch(failed.resolve);
+    ctx.response(200, readable);
+  }, { method: "HEAD" });
+  assertEquals(String(await failed.promise), "AbortError: The body of the response is not sent");
+});
+
 test("HTTPContext.response() leaves a stream that fails midway without its end", NET, async () => {
   using errors = new ErrorLog();
   async function* failing(): AsyncGenerator<string> {

@@ -169,6 +169,25 @@ for (const [what, answer] of QUIET) {
   });
 }
 
+test("who writes to the stream of a client that has left gets that as the error", NET, async () => {
+  const failed = Promise.withResolvers<unknown>();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => {
+      const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+      const writer = writable.getWriter();
+      const write = (): Promise<unknown> => writer.write(latin1("a")).then(write, failed.resolve);
+      void write();
+      return ctx.response(200, readable);
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await client.until("a\r\n");
+  client[Symbol.dispose]();
+  // What is found out first depends on when: that a write fails, or that the connection has ended.
+  assertEquals((await failed.promise as Error).name, "ConnectionLost");
+});
+
 test(
   "a quiet stream is cancelled when its client has left, also where there is no idleTimeout",
   NET,
