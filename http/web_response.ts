@@ -195,10 +195,15 @@ function problemOf(value: unknown): string | null {
   return bodyProblemOf(value);
 }
 
-/** Whether `value` is a web `Response`. */
+/**
+ * Whether `value` is a web `Response`. What Deno has made is one also where a program has put another class in the
+ * place of its own: `fetch()`, `clone()` and `Response.json()` do not know of that.
+ */
 export function isResponse(value: unknown): value is Response {
-  return typeof value === "object" && value !== null &&
-    value instanceof (ResponseClass ??= Response);
+  if (typeof value !== "object" || value === null) return false;
+  if (value instanceof (ResponseClass ??= Response)) return true;
+  const places = placesOfResponse();
+  return places !== null && places.inner in value;
 }
 /** Kept here: Deno has it behind a getter, which is called each time. */
 let ResponseClass: typeof Response | undefined;
