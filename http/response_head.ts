@@ -133,7 +133,12 @@ function toFields(headers: h11.HeadersInit): Fields {
   return fields;
 }
 
-/** `headers`, with the fields that they have not and a response should have, but for its length. */
+/**
+ * `headers`, with the fields that they have not and a response should have, but for its length.
+ *
+ * @param closes The connection ends with the response, which has to say so whatever connection options it has
+ * besides: the engine takes out one that says the opposite (RFC 9112 9.6).
+ */
 export function completeFields(
   headers: h11.HeadersInit,
   type: string | null,
@@ -141,16 +146,16 @@ export function completeFields(
   now: number,
 ): Fields {
   const fields = toFields(headers);
-  let hasType = false, hasDate = false, hasConnection = false;
-  for (const [name] of fields) {
+  let hasType = false, hasDate = false, saysClose = false;
+  for (const [name, value] of fields) {
     const { length } = name;
     if (length === 4) hasDate ||= is(name, "date");
-    else if (length === 10) hasConnection ||= is(name, "connection");
+    else if (length === 10) saysClose ||= is(name, "connection") && value === "close";
     else if (length === 12) hasType ||= is(name, "content-type");
   }
   if (!hasType && type !== null) fields.push(["Content-Type", type]);
   if (!hasDate) fields.push(["Date", httpDate(now)]);
-  if (!hasConnection && closes) fields.push(CLOSE);
+  if (!saysClose && closes) fields.push(CLOSE);
   return fields;
 }
 

@@ -357,6 +357,32 @@ test("maxRequestsPerConnection closes after the last answer, which says so", NET
   assertEquals(await client.rest(), "");
 });
 
+// As the fields of a response from another server have it, or one that a hook sets.
+for (
+  const [option, received] of [
+    ["keep-alive", ["close"]],
+    ["x, Keep-Alive", ["x, close"]],
+    ["x", ["x", "close"]],
+    ["close", ["close"]],
+  ] as [string, string[]][]
+) {
+  test(
+    `the last answer of a connection says close beside "Connection: ${option}"`,
+    NET,
+    async () => {
+      await using app = await serving(
+        (app) => app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "", { Connection: option })),
+        { maxRequestsPerConnection: 1 },
+      );
+      using client = await RawClient.connect(app.addr);
+      await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      const { headers } = await client.response();
+      const told = headers.filter(([name]) => name === "connection").map(([, value]) => value);
+      assertEquals(told, received);
+    },
+  );
+}
+
 test(
   "HTTPListener logs each refused request in one line, at most 10 in a second",
   { permissions: ["net", "run"] },
