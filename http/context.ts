@@ -355,7 +355,8 @@ export class HTTPContext extends Context {
   }
 
   /**
-   * Sends an interim response, as 103 (Early Hints); nothing to a client of HTTP/1.0 (RFC 9110 15.2).
+   * Sends an interim response, as 103 (Early Hints); nothing to a client of HTTP/1.0 (RFC 9110 15.2). A proxy in front
+   * has to know them: nginx before 1.29 takes one for the answer, and mixes up those that follow.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
