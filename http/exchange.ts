@@ -192,9 +192,8 @@ export class Exchange {
     this.#flush();
   }
 
-  /** Tells a client that waits for it to send its body; once the response has begun it is too late. */
+  /** Tells a client that waits for it to send its body. */
   inviteBody(): void {
-    if (this.status !== 0) return;
     const response = new h11.InformationalResponse({ statusCode: 100, reason: reasonPhrase(100) });
     this.#write(this.connection.protocol.send(response)!);
     this.#flush();
@@ -344,10 +343,12 @@ export class Exchange {
     const parts = isStream && !isHead && !hasNoBody
       ? new BodyParts(body as AsyncIterable<Uint8Array>)
       : null;
-    const head = protocol.send(response)!;
+    if (parts !== null) {
+      this.status = status;
+      return this.sending = handled(this.#sendStream(response, parts));
+    }
+    this.#write(protocol.send(response)!);
     this.status = status;
-    if (parts !== null) return this.sending = handled(this.#sendStream(head, response, parts));
-    this.#write(head);
     if (isStream) discard(body);
     else if (!isHead && bytes.length > 0) this.#writeData(bytes);
     this.#write(protocol.send(this.#end(response))!);
@@ -442,11 +443,7 @@ export class Exchange {
     return isChunked && this.#canHaveTrailers ? this.#extra.trailers! : new h11.EndOfMessage();
   }
 
-  async #sendStream(
-    head: Uint8Array,
-    response: h11.Response,
-    parts: BodyParts,
-  ): Promise<void> {
+  async #sendStream(response: h11.Response, parts: BodyParts): Promise<void> {
     const { protocol, socket } = this.connection;
     const extra = this.#extra;
     extra.parts = parts;
@@ -461,7 +458,8 @@ export class Exchange {
       // Parts that the producer has at hand are written together, and with the head; while it waits for one,
       // or works on it for long, what there is goes out.
       let isAtHand = await parts.ask();
-      this.#write(head);
+      // Before its head, a producer that reads the request's body has the client told to send that.
+      this.#write(protocol.send(response)!);
       for (;;) {
         const isLong = isTurnLong();
         if (!isAtHand || isLong) await socket.drained();

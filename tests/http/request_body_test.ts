@@ -5,7 +5,12 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { type HTTPContext, HTTPError, type HTTPListener } from "../../http_context.ts";
+import {
+  type HTTPContext,
+  HTTPError,
+  type HTTPListener,
+  type ResponseBody,
+} from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient, utf8 } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
@@ -526,6 +531,46 @@ test(
     await client.send(EXPECTING);
     assertEquals((await client.response()).status, 100);
     await client.send("abc");
+    const { status, body } = await client.response();
+    assertEquals([status, body], [200, "abc"]);
+  },
+);
+
+// A stream that is made of the request's body, and what reads it.
+const PASSED_ON: [what: string, body: (ctx: HTTPContext) => ResponseBody][] = [
+  ["ctx.body", (ctx) => ctx.body],
+  ["ctx.body behind a transformer", (ctx) => ctx.body.pipeThrough(new TransformStream())],
+  ["a generator over ctx.body", async function* (ctx): AsyncGenerator<Uint8Array> {
+    yield* ctx.body;
+  }],
+  ["a generator that calls ctx.read()", async function* (ctx): AsyncGenerator<Uint8Array> {
+    const buffer = new Uint8Array(8);
+    for (let count; (count = await ctx.read(buffer)) !== null;) yield buffer.slice(0, count);
+  }],
+];
+for (const [what, make] of PASSED_ON) {
+  test(`HTTPContext.response() sends 100 (Continue) before a body of ${what}`, NET, async () => {
+    await using app = await serving((app) => {
+      app.onEvent("POST:/text", ({ ctx }) => ctx.response(200, make(ctx)));
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(EXPECTING);
+    assertEquals((await client.response()).status, 100);
+    await client.send("abc");
+    const { status, body } = await client.response();
+    assertEquals([status, body], [200, "abc"]);
+  });
+}
+
+test(
+  "HTTPContext.response() sends no 100 (Continue) before a stream that reads nothing",
+  NET,
+  async () => {
+    await using app = await serving((app) => {
+      app.onEvent("POST:/text", ({ ctx }) => ctx.response(200, ReadableStream.from(["abc"])));
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(EXPECTING);
     const { status, body } = await client.response();
     assertEquals([status, body], [200, "abc"]);
   },
