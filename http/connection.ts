@@ -522,9 +522,8 @@ export class Connection implements Receiver, Watched {
   /** Reads and drops what is left of a body; else the connection ends. */
   async #drain(): Promise<void> {
     const { protocol, socket } = this;
-    // A client that still waits for 100 (Continue) may or may not send the body.
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
-      !protocol.theyAreWaitingFor100Continue && !socket.isLost && !this.#bodyTimedOut;
+      !socket.isLost && !this.#bodyTimedOut;
     if (!mayGoOn) return this.#end();
     socket.flush();
     const timer = setTimeout(() => this.#end(), LINGER);

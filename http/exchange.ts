@@ -312,7 +312,7 @@ export class Exchange {
       : body instanceof Uint8Array
       ? body
       : null;
-    const closes = this.#closes(bytes === null);
+    const closes = this.#closes(bytes === null && !isHead);
     const onlyType = typeAlone(headers, type);
     const isPlain = onlyType !== undefined && reason === "" && !closes;
     const response = isPlain
@@ -458,8 +458,10 @@ export class Exchange {
       // Parts that the producer has at hand are written together, and with the head; while it waits for one,
       // or works on it for long, what there is goes out.
       let isAtHand = await parts.ask();
-      // Before its head, a producer that reads the request's body has the client told to send that.
-      this.#write(protocol.send(response)!);
+      // Before its head, a producer that reads the request's body has the client told to send that. Who was not
+      // told may send it or not: what comes next may be its body, or another request.
+      const isUntold = protocol.theyAreWaitingFor100Continue;
+      this.#write(protocol.send(isUntold ? this.#asLast(response) : response)!);
       for (;;) {
         const isLong = isTurnLong();
         if (!isAtHand || isLong) await socket.drained();
@@ -486,6 +488,12 @@ export class Exchange {
       parts.cancel(error);
       throw error;
     }
+  }
+
+  /** `response`, which says that the connection ends with it. */
+  #asLast({ statusCode, reason, headers }: h11.Response): h11.Response {
+    const fields = completeFields(headers, null, true, this.connection.host.clock.now);
+    return new h11.Response({ statusCode, reason, headers: fields });
   }
 
   /** Tells the handler of a stream of events that the server stops: that has no end of its own, and others have. */

@@ -1,8 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import type { HTTPListener } from "../../http_context.ts";
+import type { HTTPContext, HTTPListener } from "../../http_context.ts";
+import type { Event } from "../../listener.ts";
 import { Random } from "../h11/random.ts";
 import { test } from "../needs.ts";
-import { RawClient, undated } from "./raw_client.ts";
+import { latin1, RawClient, undated } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
 
 /** The routes of the tests below: an answer at once, one that takes a while, one that takes a body. */
@@ -254,6 +255,31 @@ test("HTTPListener does not wait for a body that a client holds back for a 100",
   await client.closeWrite();
   assertEquals(await client.rest(), "");
 });
+
+for (
+  const [what, method, answer] of [
+    ["a text", "POST", ({ ctx }) => ctx.response(200, "abc")],
+    ["a stream", "POST", ({ ctx }) => ctx.response(200, ReadableStream.from(["abc"]))],
+    ["a web Response", "POST", () => new Response(ReadableStream.from([latin1("abc")]))],
+    ["a stream to HEAD", "HEAD", ({ ctx }) => ctx.response(200, ReadableStream.from(["abc"]))],
+  ] as [string, string, (event: Event<HTTPContext>) => unknown][]
+) {
+  test(
+    `HTTPListener does not take for a body what comes behind ${what} to a client that waits for a 100`,
+    NET,
+    async () => {
+      await using app = await serving((app) => app.onEvent(answer));
+      using client = await RawClient.connect(app.addr);
+      const fields = "Host: a\r\nContent-Length: 8\r\nExpect: 100-continue\r\n\r\n";
+      await client.send(`${method} / HTTP/1.1\r\n${fields}`);
+      const { status, headers } = await client.response(method);
+      assertEquals([status, new Map(headers).get("connection")], [200, "close"]);
+      // One request, whose beginning is as long as the body that does not come; the rest of it looks like another.
+      await client.send(`GET /?a=${GET}`);
+      assertEquals(await client.rest(), "");
+    },
+  );
+}
 
 test(
   "HTTPListener ends each connection that sends bytes changed at random, and goes on",
