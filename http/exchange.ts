@@ -536,8 +536,8 @@ export class Exchange {
       this.status = 200;
     } else {
       const fields: Fields = given.rawItems();
-      const offered = protocolsIn(this.request.headers);
-      const named = given.has("upgrade") ? protocolsIn(given) : offered.slice(0, 1);
+      const offered = membersOf(this.request.headers, "upgrade");
+      const named = given.has("upgrade") ? membersOf(given, "upgrade") : offered.slice(0, 1);
       const isOffered = (name: string): boolean =>
         offered.some((it) => it.toLowerCase() === name.toLowerCase());
       if (!named.some(isOffered)) {
@@ -548,7 +548,11 @@ export class Exchange {
         );
       }
       if (!given.has("upgrade")) fields.unshift(["Upgrade", named[0]]);
-      if (!given.has("connection")) fields.push(["Connection", "Upgrade"]);
+      // Beside other options that may be set: without this one nothing is switched (RFC 9110 7.8).
+      const options = membersOf(given, "connection");
+      if (!options.some((option) => option.toLowerCase() === "upgrade")) {
+        fields.push(["Connection", "Upgrade"]);
+      }
       const reason = reasonPhrase(101);
       const response = new h11.InformationalResponse({ statusCode: 101, reason, headers: fields });
       this.#write(protocol.send(response)!);
@@ -612,9 +616,9 @@ function bytesOf(part: string | Uint8Array): Uint8Array {
   return typeof part === "string" ? encode(part) : part;
 }
 
-/** The protocols that Upgrade names (RFC 9110 7.8). */
-function protocolsIn(headers: h11.Headers): string[] {
-  return headers.getAll("upgrade").join().split(",").map((it) => it.trim()).filter(Boolean);
+/** The members of the lists that the fields called `name` have (RFC 9110 5.6.1). */
+function membersOf(headers: h11.Headers, name: string): string[] {
+  return headers.getAll(name).join().split(",").map((it) => it.trim()).filter(Boolean);
 }
 
 /** Whether a response is a stream of server-sent events (HTML 9.2). */

@@ -28,6 +28,12 @@ async function echo(ctx: HTTPContext, headers?: Record<string, string>): Promise
 function routes(app: HTTPListener): void {
   app.onEvent("GET:/", ({ ctx }) => echo(ctx));
   app.onEvent("GET:/own", ({ ctx }) => echo(ctx, { "upgrade": "echo", "X-A": "1" }));
+  app.onEvent("GET:/set", ({ ctx }) => {
+    // As a hook sets it for whatever is answered.
+    ctx.setHeader("Connection", "keep-alive");
+    return echo(ctx);
+  });
+  app.onEvent("GET:/said", ({ ctx }) => echo(ctx, { "Connection": "x, upgrade" }));
   app.onEvent("GET:/plain", ({ ctx }) => ctx.response(200, "plain"));
   app.onEvent("GET:/next", ({ ctx }) => ctx.response(200, "next"));
   app.onEvent("POST:/", async ({ ctx }) => {
@@ -49,6 +55,17 @@ const SWITCHED: [what: string, request: string, head: string][] = [
     "the headers it is given",
     UPGRADE.replace("/", "/own"),
     "HTTP/1.1 101 Switching Protocols\r\nupgrade: echo\r\nX-A: 1\r\nConnection: Upgrade\r\n\r\n",
+  ],
+  [
+    "the option Upgrade beside another one that was set",
+    UPGRADE.replace("/", "/set"),
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: shout\r\nConnection: keep-alive\r\n" +
+    "Connection: Upgrade\r\n\r\n",
+  ],
+  [
+    "the option Upgrade once",
+    UPGRADE.replace("/", "/said"),
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: shout\r\nConnection: x, upgrade\r\n\r\n",
   ],
   [
     "101 once a body was read",
