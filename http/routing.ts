@@ -64,12 +64,15 @@ export function allowed(routes: Routes, { method, target }: Request): string {
 
 /** The methods that have a route for `path`, or for anything where it is `*`; null for none. */
 function methodsOf(routes: Routes, path: string): string | null {
-  const methods = new Set<string>();
+  // Each is looked up once: anybody may ask for paths that no route takes, however many routes there are.
+  const all = new Set<string>();
   for (const pattern of routes.patterns()) {
     const method = /^([A-Z]+):/.exec(pattern)?.[1];
-    if (method === undefined || methods.has(method)) continue;
-    if (path === "*" || routes.findRoute(`${method}:${path}`) !== null) methods.add(method);
+    if (method !== undefined) all.add(method);
   }
+  const takes = (method: string): boolean =>
+    path === "*" || routes.findRoute(`${method}:${path}`) !== null;
+  const methods = new Set([...all].filter(takes));
   if (methods.size === 0) return null;
   if (methods.has("GET")) methods.add("HEAD");
   methods.add("OPTIONS");

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { HTTPListener } from "../../http_context.ts";
+import { HTTPListener } from "../../http_context.ts";
+import type { FoundRoute } from "../../listener.ts";
 import { test } from "../needs.ts";
 import { RawClient } from "./raw_client.ts";
 import { NET, serving } from "./serving.ts";
@@ -123,4 +124,23 @@ test("HTTPListener answers 404 where it has no route at all", NET, async () => {
     await client.send(`${line} HTTP/1.1\r\nHost: a\r\n\r\n`);
     assertEquals((await client.response()).status, 404);
   }
+});
+
+Deno.test("HTTPListener looks a path that no route takes up once for each method, however many routes there are", async () => {
+  let lookUps = 0;
+  class Counting extends HTTPListener {
+    override findRoute(path: string): FoundRoute | null {
+      lookUps++;
+      return super.findRoute(path);
+    }
+  }
+  const app = new Counting();
+  for (let i = 0; i < 1000; i++) {
+    app.onEvent(`GET:/r${i}/<id:int>`, ({ ctx }) => ctx.response(200));
+    app.onEvent(`PUT:/r${i}/<id:int>`, ({ ctx }) => ctx.response(200));
+  }
+  assertEquals((await app.fetch("/nope")).status, 404);
+  const response = await app.fetch("/r7/1", { method: "POST" });
+  assertEquals([response.status, response.headers.get("allow")], [405, "GET, PUT, HEAD, OPTIONS"]);
+  assertEquals(lookUps, 4);
 });
