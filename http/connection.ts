@@ -16,7 +16,7 @@ import { formatAddr, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
-import { ConnectionLost, type Receiver, Socket } from "./socket.ts";
+import { ClientLeft, ConnectionLost, type Receiver, Socket } from "./socket.ts";
 import { UpgradedConn } from "./upgraded_conn.ts";
 
 /** Milliseconds that draining may take, or a client may say nothing before a close that lets it read on. */
@@ -467,8 +467,8 @@ export class Connection implements Receiver, Watched {
   }
 
   /** Tells the handler that its client has left. @returns Why its signal is aborted. */
-  #clientLeft(): DOMException {
-    const reason = new DOMException("The client has left", "AbortError");
+  #clientLeft(): ClientLeft {
+    const reason = new ClientLeft();
     if (this.#isHandling) this.#exchange!.event?.abort(reason);
     return reason;
   }

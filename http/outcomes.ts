@@ -2,13 +2,13 @@
 // has begun to send is waited for, and what failed is logged and answered.
 
 import type * as h11 from "../h11.ts";
-import type { EventTask, TimeoutError } from "../listener.ts";
+import type { AnyEvent, EventTask, TimeoutError } from "../listener.ts";
 import type { HTTPContext } from "./context.ts";
 import { type Exchange, NoResponse } from "./exchange.ts";
 import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
 import { logError } from "./log.ts";
 import { discardResponse } from "./response_body.ts";
-import { ConnectionLost } from "./socket.ts";
+import { ClientLeft, ConnectionLost } from "./socket.ts";
 import { isResponse } from "./web_response.ts";
 
 /** Makes the response that tells an error: see {@linkcode HTTPListener.onHTTPError}. */
@@ -102,7 +102,7 @@ export class Outcomes<C extends HTTPContext> {
       error = new HTTPError(503, undefined, { cause: error });
     } else if (error instanceof NoResponse) {
       logError(`Cannot answer ${exchange.label}: ${error.why}`);
-    } else if (!isKnown && !(error instanceof HTTPError) && !(error instanceof ConnectionLost)) {
+    } else if (!isKnown && !isNoFault(error, event)) {
       logError(`Cannot answer ${exchange.label}:`, error);
     }
     if (exchange.isResponded || exchange.isOver) return exchange.giveUp();
@@ -146,6 +146,14 @@ export class Outcomes<C extends HTTPContext> {
       exchange.respond(500, reasonPhrase(500), []);
     }
   }
+}
+
+/** Whether `error` is an answer, or what is to be expected of a client that has left: there is nothing to log. */
+function isNoFault(error: unknown, event: AnyEvent | null): boolean {
+  if (error instanceof HTTPError || error instanceof ConnectionLost) return true;
+  // Whatever its signal was handed on to may throw an error of its own: it has ended as it was asked to.
+  return error instanceof Error && error.name === "AbortError" &&
+    event?.signal.reason instanceof ClientLeft;
 }
 
 /** What a value is, for messages: "a string". */

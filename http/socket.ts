@@ -47,6 +47,13 @@ export class ConnectionLost extends Error {
   override name = "ConnectionLost";
 }
 
+/** Why the signal of an event is aborted whose client has left. */
+export class ClientLeft extends DOMException {
+  constructor() {
+    super("The client has left", "AbortError");
+  }
+}
+
 /** Who is told what comes, without a promise for each read. Its methods must not throw. */
 export interface Receiver {
   /** So many bytes have come, at the beginning of `buffer`, until the next read; 0 at the end of the stream. */

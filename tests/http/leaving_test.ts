@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Exchange } from "../../http/exchange.ts";
 import type { HTTPContext, HTTPListener, ServerOptions } from "../../http_context.ts";
 import { TICK } from "../../http/clock.ts";
@@ -115,6 +116,52 @@ test(
     assertEquals(String(await working.aborted.promise), "AbortError: The client has left");
     assertEquals((await client.response()).body, "finished");
     assertEquals(await client.rest(), "");
+  },
+);
+
+// What a handler fails with that hands its signal on.
+const ENDED: [what: string, work: (signal: AbortSignal) => Promise<unknown>][] = [
+  ["the reason of its signal", (signal) => {
+    return new Promise((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+  }],
+  ["an AbortError of what it waits for", (signal) => delay(60_000, null, { signal })],
+];
+
+for (const [what, work] of ENDED) {
+  test(`a handler that ends with ${what} when its client has left is not logged`, NET, async () => {
+    using errors = new ErrorLog();
+    const asked = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      app.aroundRequest((_, next) => Promise.resolve(next()).finally(over.resolve));
+      app.onEvent(({ signal }) => {
+        asked.resolve();
+        return work(signal);
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET);
+    await asked.promise;
+    client[Symbol.dispose]();
+    await over.promise;
+    assertEquals(errors.entries, []);
+  });
+}
+
+test(
+  "a handler that ends with an AbortError while its client is there is logged",
+  NET,
+  async () => {
+    using errors = new ErrorLog();
+    await using app = await serving((app) => {
+      app.onEvent(() => delay(60_000, null, { signal: AbortSignal.abort() }));
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET);
+    assertEquals((await client.response()).status, 500);
+    assertEquals(errors.entries.length, 1);
   },
 );
 
