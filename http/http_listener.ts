@@ -50,8 +50,8 @@ import {
  *
  * @param ctx The request's context.
  * @param next Has the request answered, by the hooks that were registered later and the route's handler. To be
- * called once, and its promise, where it returns one, to be waited for. It does not fail: what failed is
- * in `ctx.error`.
+ * called once, a second time throws a `TypeError`, and its promise, where it returns one, to be waited for. It does
+ * not fail: what failed is in `ctx.error`.
  */
 export type RequestHook<C extends HTTPContext = HTTPContext> = (
   ctx: C,
@@ -499,8 +499,16 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   ): void | Promise<void> {
     if (at === hooks.length) return this.#answer(exchange, ctx);
     const who = (): string => `hook of aroundRequest()${hooks[at].name && ` "${hooks[at].name}"`}`;
+    let isCalled = false;
+    const next = (): void | Promise<void> => {
+      if (isCalled) {
+        throw new TypeError(`Cannot call next() twice in a ${who()}: it runs the handler`);
+      }
+      isCalled = true;
+      return this.#surround(exchange, ctx, hooks, at + 1);
+    };
     try {
-      const running = hooks[at](ctx, () => this.#surround(exchange, ctx, hooks, at + 1));
+      const running = hooks[at](ctx, next);
       if (running !== undefined || !exchange.isAnswered) {
         return Promise.resolve(running).then(
           (result) => this.#outcomes.conclude(exchange, result, who, HOOK_ADVICE),

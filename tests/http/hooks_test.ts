@@ -594,3 +594,26 @@ for (
     },
   );
 }
+
+for (const how of ["before the first call has ended", "after that"]) {
+  Deno.test(`aroundRequest() runs no handler twice, whose hook calls next() again ${how}`, async () => {
+    using errors = new ErrorLog();
+    const app = new HTTPListener();
+    let runs = 0;
+    app.aroundRequest(async function retry(_, next): Promise<void> {
+      const first = next();
+      if (how === "after that") await first;
+      await next();
+    });
+    app.onEvent("POST:/order", async () => {
+      runs++;
+      return await new Response("taken");
+    });
+    await (await app.fetch("/order", { method: "POST" })).text();
+    assertEquals(runs, 1);
+    assertStringIncludes(
+      errors.entries[0],
+      "Cannot call next() twice in a hook of aroundRequest()",
+    );
+  });
+}
