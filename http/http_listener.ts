@@ -3,6 +3,7 @@
 
 import type * as h11 from "../h11.ts";
 import {
+  type AnyEvent,
   type BuiltinConverters,
   type Context,
   type ContextClass,
@@ -314,7 +315,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     super.onError(
       ErrorClass,
       (event: Event<C>, error: E) => {
-        const exchange = exchangeOfRequest(event);
+        // Where the request's event is not known yet, it is the one that has triggered this one, or this one itself.
+        const first = event.ctx.events.get(event.route)?.find(({ running }) => running);
+        const exchange = exchangeOfRequest(event, first);
         exchange?.giveUp();
         return whenThere(handle(event, error), (given) => {
           if (exchange === null || !isResponse(given)) return;
@@ -562,11 +565,11 @@ function whenThere<T>(value: unknown, then: (value: unknown) => T): T | PromiseL
   return isPromise ? (value as PromiseLike<unknown>).then(then) : then(value);
 }
 
-/** The exchange whose request triggered an event, the first one of its route; null for other events. */
-function exchangeOfRequest(event: Event<HTTPContext>): Exchange | null {
+/** The exchange whose request triggered an event, the `first` one of its route; null for other events. */
+function exchangeOfRequest(event: AnyEvent, first: AnyEvent = event): Exchange | null {
   const exchange = exchangeIn(event.ctx);
   if (exchange === null || exchange.route !== event.route) return null;
-  exchange.event ??= event;
+  exchange.event ??= first;
   return exchange.event === event ? exchange : null;
 }
 

@@ -617,3 +617,16 @@ for (const how of ["before the first call has ended", "after that"]) {
     );
   });
 }
+
+Deno.test("an event of the request's own route that a handler triggers leaves the answer to the handler", async () => {
+  const app = new HTTPListener();
+  app.onEvent("GET:/tree/<depth:int>", ({ ctx, params: { depth } }) => {
+    if (depth === 0) throw new RangeError("too deep");
+    const { event } = ctx.triggerEvent(`GET:/tree/${depth - 1}`);
+    return new Response(`below: ${event.error}`);
+  });
+  app.onError(RangeError, (_, { message }) => new Response(message, { status: 422 }));
+  const response = await app.fetch("/tree/1");
+  assertEquals(await response.text(), "below: RangeError: too deep");
+  assertEquals((await app.fetch("/tree/0")).status, 422);
+});
