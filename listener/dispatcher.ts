@@ -53,6 +53,8 @@ function afterMicrotasks(callback: () => void): void {
   else setImmediate(callback);
 }
 
+const resolved = Promise.resolve();
+
 /** No place: the event runs on, and nobody waits for it. */
 const GIVEN_UP = -1;
 
@@ -208,14 +210,20 @@ export class Dispatcher {
 
   /** Logs the failure of `task` unless somebody asks for it before the microtasks of now are done. */
   failed(task: EventTask): void {
-    if (this.#failures.push(task) > 1) return;
-    afterMicrotasks(() => {
-      const failures = this.#failures;
-      this.#failures = [];
-      for (const task of failures) {
-        if (!task.isAwaited) this.report(task.event, task.reason);
-      }
-    });
+    // Handlers that trigger events may have filled the stack. Then this throws, before the task is one of those that
+    // somebody will look at; and Deno must not be called before the stack is empty, or it panics.
+    if (this.#failures.length === 0) {
+      resolved.then(() => afterMicrotasks(() => this.#reportFailures()));
+    }
+    this.#failures.push(task);
+  }
+
+  #reportFailures(): void {
+    const failures = this.#failures;
+    this.#failures = [];
+    for (const task of failures) {
+      if (!task.isAwaited) this.report(task.event, task.reason);
+    }
   }
 }
 

@@ -488,7 +488,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
         const value = hook(this as Event);
         if (isPromiseLike(value)) Promise.resolve(value).catch(report);
       } catch (error) {
-        report(error);
+        // Later: a hook that triggers events, whose hooks do so too, has filled the stack.
+        Promise.resolve().then(() => report(error));
       }
     }
   }

@@ -160,6 +160,33 @@ Deno.test("Listener.reportFailure() logs with console.error and escapes the path
   }
 });
 
+// Events that trigger events without end, and what they are told by.
+const ENDLESS: [what: string, define: (app: App) => void][] = [
+  ["handlers", (app) => {
+    app.onEvent("go", ({ ctx }) => void ctx.triggerEvent("go"));
+  }],
+  ["finally hooks", (app) => {
+    app.onEvent("go", () => {});
+    app.finallyEvent(({ path }) => path === "go" && void app.triggerEvent("go"));
+  }],
+];
+for (const [what, define] of ENDLESS) {
+  Deno.test(`${what} that trigger events until the stack is full are reported, and so are later failures`, async () => {
+    const app = new App();
+    define(app);
+    app.onEvent("fail", () => {
+      throw new Error("later");
+    });
+    app.triggerEvent("go");
+    await nextTurn();
+    assert(app.failures.length > 0);
+    for (const failure of app.failures) assertStringIncludes(failure, "call stack");
+    app.triggerEvent("fail");
+    await nextTurn();
+    assertStringIncludes(app.failures.at(-1)!, "later");
+  });
+}
+
 test("EventTask whose failure nobody awaits does not end the process", {
   permissions: ["run"],
 }, async () => {
