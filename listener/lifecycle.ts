@@ -56,6 +56,8 @@ export class Lifecycle {
   readonly shutdown: LifecycleHook[] = [];
   readonly #listener: AnyListener;
   readonly #dispatcher: Dispatcher;
+  /** Tells that the source has failed, where that is no end of run(). */
+  readonly #report: (error: unknown) => void;
   /** Milliseconds that events in flight have to finish, from the next start on; undefined for no limit. */
   grace: number | undefined;
   /** That of this run. */
@@ -81,10 +83,15 @@ export class Lifecycle {
   /** Tells run() that stop() was called. */
   #onStop: (stopped: { done: Promise<void> }) => void = () => {};
 
-  constructor(listener: AnyListener, dispatcher: Dispatcher, grace: number | undefined) {
+  constructor(
+    listener: AnyListener,
+    dispatcher: Dispatcher,
+    options: { grace: number | undefined; report: (error: unknown) => void },
+  ) {
     this.#listener = listener;
     this.#dispatcher = dispatcher;
-    this.grace = grace;
+    this.grace = options.grace;
+    this.#report = options.report;
   }
 
   start(): Promise<void> {
@@ -129,9 +136,11 @@ export class Lifecycle {
     try {
       const source = await this.#listener.listen() ?? null;
       checkSource(source);
-      // Who waits for its end is run(), or else stop().
+      // Who waits for its end is run(), or else stop(), which may come late or never.
       source?.finished.then(undefined, (error) => {
-        if (this.#source === source && this.#stopping === null) this.#failures.push(error);
+        if (this.#source !== source || this.#stopping !== null) return;
+        this.#failures.push(error);
+        if (runningListener !== this.#listener) this.#report(error);
       });
       if (!isStopped()) this.#source = source;
       else if (source !== null) void new Ending(source, []).abort(listenerStopped());

@@ -90,7 +90,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
       (ctx) => this.#contexts.delete(ctx as C, idOf(ctx)),
       (event, error) => void this.#report(event, error),
     );
-    this.#lifecycle = new Lifecycle(this, this.#dispatcher, grace);
+    this.#lifecycle = new Lifecycle(this, this.#dispatcher, {
+      grace,
+      report: (error) => logError(() => "Cannot go on listening: the source has failed:", error),
+    });
   }
 
   /** Sets {@linkcode ListenerOptions.shutdownGrace} for the next start. @throws {RangeError} It is no number of milliseconds. */
@@ -560,7 +563,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * Runs the startup callbacks and {@linkcode Listener.listen}; resolves when the listener listens.
    *
    * It rejects with what a callback or `listen()` threw; with an `AggregateError` where `listen()` has, and then a
-   * shutdown callback.
+   * shutdown callback. What the source fails with later is logged, and is what `stop()` rejects with.
    */
   start(): Promise<void> {
     return this.#lifecycle.start();

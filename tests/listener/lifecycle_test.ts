@@ -279,13 +279,27 @@ Deno.test("what a stop() gave up is waited for no more", async () => {
   await task;
 });
 
-Deno.test("stop() rejects with what the source has failed with by itself", async () => {
-  const app = new App();
-  await app.start();
-  app.fail(new Error("broken"));
-  await nextTurn();
-  await assertRejects(() => app.stop(), Error, "broken");
-  assertEquals(app.log.slice(2), ["close", "shutdown"]);
+Deno.test("what the source fails with by itself rejects run(), or is logged at once and rejects stop()", async () => {
+  const { error } = console;
+  const logged: unknown[][] = [];
+  console.error = (...args) => logged.push(args);
+  try {
+    const gone = new Error("the broker has gone");
+    const run = new App();
+    run.startup(() => run.fail(gone));
+    await assertRejects(() => run.run(), Error, "the broker has gone");
+    assertEquals(logged, []);
+    const started = new App();
+    await started.start();
+    started.fail(gone);
+    await nextTurn();
+    assertEquals(logged, [["Cannot go on listening: the source has failed:", gone]]);
+    await assertRejects(() => started.stop(), Error, "the broker has gone");
+    assertEquals(started.log.slice(2), ["close", "shutdown"]);
+    assertEquals(logged.length, 1);
+  } finally {
+    console.error = error;
+  }
 });
 
 Deno.test("stop() does not reject with what the source fails with when it is closed", async () => {
