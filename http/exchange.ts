@@ -400,11 +400,19 @@ export class Exchange {
   end(): void {
     this.isOver = true;
     try {
-      this.context?.drop();
+      // That of an application's own context may take time.
+      const dropping: unknown = this.context?.drop();
+      if (dropping !== undefined) {
+        Promise.resolve(dropping).catch((error) => this.#dropFailed(error));
+      }
     } catch (error) {
-      logError(`Cannot drop the context of ${this.label}:`, error);
+      this.#dropFailed(error);
     }
     this.#complete();
+  }
+
+  #dropFailed(error: unknown): void {
+    logError(`Cannot drop the context of ${this.label}:`, error);
   }
 
   #complete(): void {

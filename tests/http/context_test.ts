@@ -225,6 +225,32 @@ test(
   },
 );
 
+test("a drop() that takes time and fails is logged with its request", NET, async () => {
+  using errors = new ErrorLog();
+  const goOn = Promise.withResolvers<void>();
+  class AppContext extends HTTPContext {
+    override async drop(reason?: unknown): Promise<void> {
+      super.drop(reason);
+      await goOn.promise;
+      throw new Error("no rollback");
+    }
+  }
+  await using app = await serving((app) => {
+    app.setContextClass(AppContext).onEvent(({ ctx }) => ctx.response(200));
+  });
+  using client = await RawClient.connect(app.addr);
+  for (const path of ["/first", "/next"]) {
+    await client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await client.response();
+  }
+  goOn.resolve();
+  await app.stop();
+  assertEquals(errors.entries.map((entry) => entry.split("\n")[0]), [
+    'Cannot drop the context of "GET /first": Error: no rollback',
+    'Cannot drop the context of "GET /next": Error: no rollback',
+  ]);
+});
+
 test(
   "a request belongs to the context that newCtx() returns, whatever others are made",
   NET,
