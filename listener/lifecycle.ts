@@ -56,7 +56,7 @@ export class Lifecycle {
   readonly shutdown: LifecycleHook[] = [];
   readonly #listener: AnyListener;
   readonly #dispatcher: Dispatcher;
-  /** Tells that the source has failed, where that is no end of run(). */
+  /** Tells what nobody may wait for: that the source has failed, or a start() that a shutdown callback called. */
   readonly #report: (error: unknown) => void;
   /** Milliseconds that events in flight have to finish, from the next start on; undefined for no limit. */
   grace: number | undefined;
@@ -109,7 +109,10 @@ export class Lifecycle {
       });
       const queued = this.#queued = { promise, isCancelled: false };
     }
-    return this.#isInCallback ? Promise.resolve() : this.#queued.promise;
+    if (!this.#isInCallback) return this.#queued.promise;
+    // Nobody can wait for it there: it comes after the callback.
+    this.#queued.promise.catch(this.#report);
+    return Promise.resolve();
   }
 
   async #start(): Promise<void> {

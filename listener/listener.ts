@@ -92,7 +92,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     );
     this.#lifecycle = new Lifecycle(this, this.#dispatcher, {
       grace,
-      report: (error) => logError(() => "Cannot go on listening: the source has failed:", error),
+      report: (error) => logError(() => "Cannot go on listening:", error),
     });
   }
 
@@ -592,7 +592,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    *
    * A handler that calls it before its first `await` is not waited for, so it can await it; one that
    * calls it later can too, but is waited for as long as the grace. The same is so of startup callbacks. A shutdown
-   * callback may call it, and `start()`, before its first `await`; one that awaits them later waits for itself.
+   * callback may call it, and `start()`, before its first `await`, whose failure is logged then; one that awaits them
+   * later waits for itself.
    */
   stop(): Promise<void> {
     return this.#lifecycle.stop();

@@ -279,6 +279,28 @@ Deno.test("what a stop() gave up is waited for no more", async () => {
   await task;
 });
 
+Deno.test("a start() that a shutdown callback called and that fails is logged", async () => {
+  const { error } = console;
+  const logged = Promise.withResolvers<unknown[]>();
+  console.error = (...args) => logged.resolve(args);
+  try {
+    let starts = 0;
+    const busy = new Error("the port is in use");
+    class Restarting extends Listener {
+      override listen(): void {
+        if (starts++ > 0) throw busy;
+      }
+    }
+    const app = new Restarting();
+    app.shutdown(() => starts === 1 && app.start());
+    await app.start();
+    await app.stop();
+    assertEquals(await logged.promise, ["Cannot go on listening:", busy]);
+  } finally {
+    console.error = error;
+  }
+});
+
 Deno.test("what the source fails with by itself rejects run(), or is logged at once and rejects stop()", async () => {
   const { error } = console;
   const logged: unknown[][] = [];
@@ -293,7 +315,7 @@ Deno.test("what the source fails with by itself rejects run(), or is logged at o
     await started.start();
     started.fail(gone);
     await nextTurn();
-    assertEquals(logged, [["Cannot go on listening: the source has failed:", gone]]);
+    assertEquals(logged, [["Cannot go on listening:", gone]]);
     await assertRejects(() => started.stop(), Error, "the broker has gone");
     assertEquals(started.log.slice(2), ["close", "shutdown"]);
     assertEquals(logged.length, 1);
