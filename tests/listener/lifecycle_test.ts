@@ -241,6 +241,23 @@ Deno.test("new Listener() refuses a grace that is no time", () => {
   assertThrows(() => new Listener({ shutdownGrace: -1 }), RangeError, "Cannot set shutdownGrace");
 });
 
+Deno.test("stop() waits for no event that is over, in whatever order they ended", async () => {
+  const app = new Listener({ shutdownGrace: Infinity });
+  const ends = new Map<string, () => void>();
+  app.onEvent("work <name>", ({ params }) => {
+    return new Promise<void>((resolve) => ends.set(params.name, resolve));
+  });
+  for (const order of ["abc", "acb", "bac", "bca", "cab", "cba"]) {
+    await app.start();
+    const tasks = new Map(["a", "b", "c"].map((name) => [name, app.triggerEvent(`work ${name}`)]));
+    for (const name of order) {
+      ends.get(name)!();
+      await tasks.get(name);
+    }
+    await app.stop();
+  }
+});
+
 Deno.test("stop() waits for an event that is over until it is done", async () => {
   const app = new App();
   app.onEvent("lasting", (event) => event.preventAutoDone());
