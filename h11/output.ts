@@ -56,14 +56,17 @@ export class Piece {
 /** Ends the last line of a section, and the section. */
 export const SECTION_END: Piece = new Piece("\r\n\r\n");
 
-/** Where a section of at most `size` bytes is written. Nothing else may be encoded until `cut`. */
+/**
+ * Where a section of at most `size` bytes is written. Nothing else may be encoded until `cut`.
+ *
+ * A piece writes up to three bytes too many, which the next one overwrites: SECTION_END at the latest, which has four.
+ */
 export function areaFor(size: number): Slab<Uint8Array> {
-  // A piece writes up to three bytes too many, which the next one overwrites.
-  size += 3;
   const area = size > SHARED_MAX ? new Slab(makeBytes, size) : slab;
   area.find(size);
   return area;
 }
+
 /** Bytes: what pieces and texts are written to, or where received ones stand. */
 export interface Area {
   readonly array: Uint8Array;
