@@ -46,12 +46,17 @@ test("docs/tutorial.md shows the whole of examples/users/", READ, async () => {
   for (const [path, lines] of shown) assertEquals(lines, await asQuoted(path), path);
 });
 
-/** The pages for users. */
-function pages(): string[] {
-  const guides = [...Deno.readDirSync(new URL("docs", ROOT))].map(({ name }) => `docs/${name}`);
-  return ["README.md", "CHANGELOG.md", "h11/README.md", "examples/README.md", ...guides]
-    .filter((path) => path.endsWith(".md"));
+/** The pages of a folder and of those in it. */
+function* pages(folder = ""): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
+    if (name.startsWith(".") || name === "node_modules") continue;
+    if (isDirectory) yield* pages(`${folder}${name}/`);
+    else if (name.endsWith(".md")) yield folder + name;
+  }
 }
+
+/** Links to files, in the text or in a line of their own that says where a name leads. */
+const LINK = /(?:\]\(|^\[[^\]]+\]: )((?!\w+:)[^)\s]+)/gm;
 
 /** The anchors that a page's headings have, as forges make them. */
 function anchors(page: string): string[] {
@@ -65,7 +70,7 @@ function anchors(page: string): string[] {
 test("links between pages lead somewhere", READ, async () => {
   const broken: string[] = [];
   for (const path of pages()) {
-    for (const [, link] of (await read(path)).matchAll(/\]\(((?!\w+:)[^)\s]+)\)/g)) {
+    for (const [, link] of (await read(path)).matchAll(LINK)) {
       const target = new URL(link, new URL(path, ROOT));
       const anchor = target.hash.slice(1);
       target.hash = "";
@@ -81,7 +86,7 @@ test("links between pages lead somewhere", READ, async () => {
 
 test("README.md leads to each guide", READ, async () => {
   const readme = await read("README.md");
-  for (const path of pages().filter((path) => path.startsWith("docs/"))) {
+  for (const path of pages("docs/")) {
     assert(readme.includes(`(${path})`), `README.md has no link to ${path}`);
   }
 });
