@@ -153,7 +153,7 @@ for (const size of [100, 1024, 64 * 1024]) {
       return exchange.respond(200, body, [["Content-Length", "10000000"]]);
     });
     await server.send(GET);
-    // A stream goes on for 50 ms at a time at most.
+    // A stream goes on for 20 ms at a time at most.
     for (let last = -1; made !== last;) {
       last = made;
       await delay(100);
