@@ -494,6 +494,22 @@ class Stubborn extends App {
   }
 }
 
+Deno.test("stop() waits for the source that it aborts before the shutdown callbacks", async () => {
+  class Late extends App {
+    override listen(): Source {
+      const { promise: finished, resolve } = Promise.withResolvers<void>();
+      return {
+        finished: finished.then(() => this.log.push("finished")),
+        abort: () => void setTimeout(resolve),
+      };
+    }
+  }
+  const app = new Late({ shutdownGrace: 0 });
+  await app.start();
+  await app.stop();
+  assertEquals(app.log, ["startup", "finished", "shutdown"]);
+});
+
 Deno.test("stop() waits no longer than the grace for close()", async () => {
   const app = new Stubborn({ shutdownGrace: 1 });
   await app.start();
