@@ -86,6 +86,16 @@ Deno.test("headerTimeout begins anew with each request", async () => {
   }
 });
 
+Deno.test("headerTimeout begins anew with a head that comes behind one that took long", async () => {
+  await using server = new ByHand(welcome);
+  await server.send(HEAD_PART);
+  await server.pass(9 * SECOND);
+  await server.send(GET.slice(HEAD_PART.length) + HEAD_PART);
+  assertMatch(await server.received(), /^HTTP\/1\.1 200 .*Welcome!$/s);
+  await passExactly(server, 10 * SECOND, () => server.client.available > 0);
+  assertMatch(await server.received(), /^HTTP\/1\.1 408 /);
+});
+
 for (const parts of [["\r\n"], ["\r", "\n"]]) {
   Deno.test(`headerTimeout does not begin with a blank line (${parts.length} parts)`, async () => {
     await using server = new ByHand(welcome);
