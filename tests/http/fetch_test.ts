@@ -212,6 +212,19 @@ Deno.test("fetch() does not fail where the answer comes before the body was sent
   assertEquals([response.status, await response.text()], [403, "no"]);
 });
 
+Deno.test("fetch() cancels a body whose answer comes before it was sent", async () => {
+  const cancelled = Promise.withResolvers<void>();
+  const body = new ReadableStream({
+    pull: (controller) => controller.enqueue(new Uint8Array(64 * 1024)),
+    cancel: () => cancelled.resolve(),
+  });
+  const app = new HTTPListener();
+  app.onEvent("POST:/", ({ ctx }) => ctx.response(403, "no"));
+  const response = await app.fetch("/", { method: "POST", body });
+  assertEquals(await response.text(), "no");
+  await cancelled.promise;
+});
+
 Deno.test("fetch() runs hooks, and its context is one of the listener's while it lasts", async () => {
   const app = appWith();
   const log: unknown[] = [];
