@@ -810,7 +810,7 @@ test("serve() cuts a handler that is stuck when the grace is over", NET, async (
 });
 
 test(
-  "serve() lets the process end after unref(), also with a connection that is open, and not after ref()",
+  "serve() lets the process end after unref(), also with connections from before and after it, and not after ref()",
   { permissions: ["net", "run"] },
   async () => {
     await using program = new Program("run", "--allow-net", "tests/http/unref_program.ts");
@@ -820,6 +820,9 @@ test(
     assertEquals((await client.response()).body, "ref");
     await client.send(GET);
     assertEquals((await client.response()).body, "unref");
+    using later = await RawClient.connect({ hostname: address.hostname, port: +address.port });
+    await later.send(GET);
+    assertEquals((await later.response()).body, "unref");
     const { code, stderr } = await program.end();
     assertEquals([code, stderr], [0, ""]);
   },
