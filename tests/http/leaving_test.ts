@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Exchange } from "../../http/exchange.ts";
 import type { HTTPContext, HTTPListener, ServerOptions } from "../../http_context.ts";
@@ -266,6 +266,43 @@ test("a stream that begins late is sent whole to a client that only half-closed"
   await new Promise((resolve) => setTimeout(resolve, 2 * TICK + 10));
   go.resolve();
   assertEquals((await client.response()).body, "ab");
+});
+
+// What a client that sends no more is given, and whether it takes that at once.
+const SLOW: [what: string, part: string, isTaken: boolean][] = [
+  ["gives something now and then", "a", true],
+  ["waits until its client takes what it gave", "a".repeat(512 * 1024), false],
+];
+for (const [what, part, isTaken] of SLOW) {
+  Deno.test(`a stream that ${what} goes on for a client that only half-closed`, async () => {
+    let controller: ReadableStreamDefaultController<string>;
+    const body = new ReadableStream<string>({ start: (it) => void (controller = it) });
+    await using server = new ByHand((exchange) => exchange.respond(200, body, []));
+    await server.send(GET);
+    await server.client.closeWrite();
+    let received = "";
+    // Each time shorter than a stream may be quiet, all together longer.
+    for (let i = 0; i < 4; i++) {
+      if (isTaken || i === 0) controller!.enqueue(part);
+      await server.pass(4_000);
+      if (isTaken) received += await server.received();
+    }
+    controller!.close();
+    received += await server.received();
+    assert(received.endsWith("0\r\n\r\n"));
+  });
+}
+
+Deno.test("Connection that its client has reset is over, though its handler goes on", async () => {
+  const goOn = Promise.withResolvers<void>();
+  await using server = new ByHand(() => goOn.promise);
+  await server.send(GET);
+  server.client.reset();
+  await settled();
+  assert(server.hasEnded);
+  // It is closed already.
+  assertThrows(() => server.conn.close(), Deno.errors.BadResource);
+  goOn.resolve();
 });
 
 test("a stream is cancelled when the server ends its connection", NET, async () => {
