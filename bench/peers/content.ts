@@ -40,11 +40,6 @@ export function* chunks(): Generator<Uint8Array> {
   for (let i = 0; i < CHUNKS; i++) yield CHUNK;
 }
 
-/** Counts the bytes of a body as it comes. */
-export async function count(body: AsyncIterable<Uint8Array>): Promise<number> {
-  return body instanceof ReadableStream ? await countInPlace(body) : await countParts(body);
-}
-
 /** Counts the bytes of a body with an array for each part, as most programs read one. */
 export async function countParts(body: AsyncIterable<Uint8Array>): Promise<number> {
   let size = 0;
@@ -57,7 +52,7 @@ export async function countParts(body: AsyncIterable<Uint8Array>): Promise<numbe
  * gets a new array for each part, it takes half of the CPU time of `Deno.serve`, and is faster for each peer
  * that has such a stream; larger buffers make `Deno.serve` slower.
  */
-async function countInPlace(body: ReadableStream<Uint8Array>): Promise<number> {
+export async function countInPlace(body: ReadableStream<Uint8Array>): Promise<number> {
   const reader = body.getReader({ mode: "byob" });
   let buffer = takeBuffer(64 * KIB);
   let size = 0;

@@ -3,7 +3,8 @@
 import { fastify } from "fastify";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
-import { chunks, confirm, count, greet, LARGE, type Order } from "./content.ts";
+import { chunks, confirm, greet, LARGE, type Order } from "./content.ts";
+import { countEvents } from "./node_body.ts";
 import { certificate, listening, options } from "./program.ts";
 
 interface Greeted {
@@ -17,7 +18,7 @@ app.get("/large", (_, reply) => reply.send(LARGE));
 app.get("/stream", (_, reply) => reply.send(Readable.from(chunks())));
 // A body of a type that it has no parser for is read by the handler.
 app.addContentTypeParser("application/octet-stream", (_request, _body, done) => done(null));
-app.post("/upload", async (request, reply) => reply.send(`${await count(request.raw)}`));
+app.post("/upload", async (request, reply) => reply.send(`${await countEvents(request.raw)}`));
 for (let i = 0; i < (options.routes ?? 0); i++) {
   app.get<Greeted>(`/user${i}/:name`, (request, reply) => reply.send(greet(request.params.name)));
 }

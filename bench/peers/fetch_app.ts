@@ -1,7 +1,16 @@
 // The routes for servers that take a function from a web Request to a Response and have no router of
 // their own: a map from the method and the path's first segment, which costs as little as routing can.
 
-import { CHUNK, CHUNKS, confirm, count, countParts, greet, LARGE, type Order } from "./content.ts";
+import {
+  CHUNK,
+  CHUNKS,
+  confirm,
+  countInPlace,
+  countParts,
+  greet,
+  LARGE,
+  type Order,
+} from "./content.ts";
 import { options } from "./program.ts";
 
 type Handler = (request: Request, param: string) => Response | Promise<Response>;
@@ -11,7 +20,7 @@ routes.set("GET:/user", (_, name) => new Response(greet(name)));
 routes.set("POST:/json", async (request) => Response.json(confirm(await request.json() as Order)));
 routes.set("GET:/large", () => new Response(LARGE));
 routes.set("GET:/stream", () => new Response(stream()));
-routes.set("POST:/upload", async ({ body }) => new Response(`${await count(body!)}`));
+routes.set("POST:/upload", async ({ body }) => new Response(`${await countInPlace(body!)}`));
 routes.set("POST:/for-await", async ({ body }) => new Response(`${await countParts(body!)}`));
 for (let i = 0; i < (options.routes ?? 0); i++) {
   routes.set(`GET:/user${i}`, (_, name) => new Response(greet(name)));

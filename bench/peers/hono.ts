@@ -1,7 +1,7 @@
 // Hono on Deno.serve.
 
 import { Hono } from "hono";
-import { confirm, count, greet, LARGE, type Order } from "./content.ts";
+import { confirm, countInPlace, greet, LARGE, type Order } from "./content.ts";
 import { stream } from "./fetch_app.ts";
 import { certificate, listening, options } from "./program.ts";
 
@@ -10,7 +10,7 @@ app.get("/user/:name", (c) => c.text(greet(c.req.param("name"))));
 app.post("/json", async (c) => c.json(confirm(await c.req.json<Order>())));
 app.get("/large", (c) => c.body(LARGE));
 app.get("/stream", (c) => c.body(stream()));
-app.post("/upload", async (c) => c.text(`${await count(c.req.raw.body!)}`));
+app.post("/upload", async (c) => c.text(`${await countInPlace(c.req.raw.body!)}`));
 for (let i = 0; i < (options.routes ?? 0); i++) {
   app.get(`/user${i}/:name`, (c) => c.text(greet(c.req.param("name"))));
 }

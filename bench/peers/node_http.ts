@@ -5,8 +5,8 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
-import { json } from "node:stream/consumers";
-import { chunks, confirm, count, greet, LARGE, type Order } from "./content.ts";
+import { chunks, confirm, greet, LARGE, type Order } from "./content.ts";
+import { collect, countEvents } from "./node_body.ts";
 import { certificate, listening, options } from "./program.ts";
 
 type Handler = (
@@ -21,7 +21,8 @@ const BYTES = "application/octet-stream";
 const routes = new Map<string, Handler>();
 routes.set("GET:/user", (_, response, name) => send(response, TEXT, greet(name)));
 routes.set("POST:/json", async (request, response) => {
-  send(response, "application/json", JSON.stringify(confirm(await json(request) as Order)));
+  const order = JSON.parse(`${await collect(request)}`) as Order;
+  send(response, "application/json", JSON.stringify(confirm(order)));
 });
 routes.set("GET:/large", (_, response) => send(response, BYTES, LARGE));
 routes.set("GET:/stream", (_, response) => {
@@ -29,7 +30,7 @@ routes.set("GET:/stream", (_, response) => {
   Readable.from(chunks()).pipe(response);
 });
 routes.set("POST:/upload", async (request, response) => {
-  send(response, TEXT, `${await count(request)}`);
+  send(response, TEXT, `${await countEvents(request)}`);
 });
 for (let i = 0; i < (options.routes ?? 0); i++) {
   routes.set(`GET:/user${i}`, (_, response, name) => send(response, TEXT, greet(name)));
