@@ -1,7 +1,7 @@
 // Bodies whose reads meet what else happens on their connection: what was read ahead, the end of the
 // exchange, and the requests behind them.
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
 import { fuzzBodies } from "./body_fuzz.ts";
 import { ByHand, settled } from "./by_hand.ts";
@@ -305,3 +305,24 @@ Deno.test("A body of which 64 KiB are left is dropped for the next request, and 
 Deno.test("200 connections of pipelined bodies that are read in any way have each request answered", async () => {
   await fuzzBodies(200, 1);
 });
+
+// When the answer comes of a request whose body nobody reads.
+for (const when of ["at once", "later"]) {
+  Deno.test(`RequestBody has nothing of a body before it that was answered ${when} and not read`, async () => {
+    const answered = Promise.withResolvers<void>();
+    await using server = new ByHand(async (exchange) => {
+      if (exchange.request.method === "GET") {
+        return exchange.respond(200, `${(await exchange.body.bytes()).length} bytes`, []);
+      }
+      // What has come behind the body is read meanwhile.
+      if (when === "later") { for (let turn = 0; turn < 3; turn++) await settled(); }
+      exchange.respond(200, "unread", []);
+      answered.resolve();
+    });
+    await server.send(`${post("Content-Length: 3")}abc`);
+    await answered.promise;
+    assertMatch(await server.received(), /unread$/);
+    await server.send(NEXT);
+    assertMatch(await server.received(), /0 bytes$/);
+  });
+}
