@@ -145,6 +145,15 @@ function findCut(app: Listener, path: string, at: number): FoundRoute | null {
   return app.findRouteOf(path.slice(0, at), units, 1, units.length - 1);
 }
 
+Deno.test("findRouteOf() finds the only route of each of several heads that begin alike", () => {
+  const heads = ["PUT:", "POST:", "PATCH:"];
+  const app = new Listener();
+  for (const head of heads) app.onEvent(`${head}/a`, () => {});
+  const path = Uint16Array.from("/a", (c) => c.charCodeAt(0));
+  const found = heads.map((head) => app.findRouteOf(head, path, 0, path.length)?.route.pattern);
+  assertEquals(found, ["PUT:/a", "POST:/a", "PATCH:/a"]);
+});
+
 Deno.test("findRouteOf() tells the whole path of a param without a value", () => {
   const app = listenerOf(["GET:/<n:int>"]);
   const find = (): unknown => findCut(app, "GET:/99999999999999999999", 4);
