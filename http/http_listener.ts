@@ -191,7 +191,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       & this;
   }
 
-  /** Sets options anew, for a command line: of effect when the server starts next. */
+  /**
+   * Sets options anew, for a command line: of effect when the server starts next. A `hostname` or `port` takes the place
+   * of a `path` that was set before.
+   */
   configure(options: ServerOptions): void {
     this.#settings = resolveOptions(options, this.#settings);
     this.setShutdownGrace(this.#settings.shutdownGrace);

@@ -168,7 +168,12 @@ export function givenOptions(options: ServerOptions): Partial<Settings> {
  * @throws {TypeError} `cert` was given without `key`, or the other way round.
  */
 export function resolveOptions(options: ServerOptions, standard: Settings = DEFAULTS): Settings {
-  const settings: Settings = { ...standard, ...givenOptions(options) };
+  const given = givenOptions(options);
+  const settings: Settings = { ...standard, ...given };
+  // A TCP address takes the place of the Unix socket there was before.
+  if (given.path === undefined && (given.hostname ?? given.port) !== undefined) {
+    delete settings.path;
+  }
   for (const name of Object.keys(RANGES) as (keyof Settings)[]) {
     checkNumber(name, settings[name], `Cannot set ${name}`);
   }

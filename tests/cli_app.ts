@@ -5,6 +5,9 @@ import { HTTPListener, Listener } from "../mod.ts";
 /** A web server that listens to more than its own machine. */
 export const everywhere = new HTTPListener({ hostname: "0.0.0.0", port: 8000 });
 
+/** A web server on a Unix socket. */
+export const unix = new HTTPListener({ path: "/nowhere/unix.sock" });
+
 /** A web server that tells which process answers; its log has no line for an answer. */
 export const pid = new HTTPListener({ accessLog: () => {} });
 pid.onEvent("GET:/", ({ ctx }) => ctx.response(200, `${Deno.pid}`));

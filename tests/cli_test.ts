@@ -9,6 +9,8 @@ const COMMAND = ["run", "--no-prompt", "--allow-net", "--allow-read", "cli.ts"];
 
 const MAY_RUN = [...COMMAND.slice(0, -1), "--allow-run", "cli.ts"];
 
+const RUNNING = /running on 127\.0\.0\.1:\d+$/;
+
 function cli(...args: string[]): Promise<Ending> {
   return run(...COMMAND, ...args);
 }
@@ -46,6 +48,11 @@ test("cli --port leaves the listener's own host", RUN, async () => {
   assertMatch(await program.nextLine(), /running on 0\.0\.0\.0:\d+$/);
 });
 
+test("cli --port has a listener of a Unix socket listen there instead", RUN, async () => {
+  await using program = new Program(...COMMAND, "tests/cli_app.ts:unix", "--port", "0");
+  assertMatch(await program.nextLine(), RUNNING);
+});
+
 test(
   "cli runs a listener that is not HTTP, found in an export, and ends with it",
   RUN,
@@ -59,8 +66,6 @@ function freePort(): string {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return String(listener.addr.port);
 }
-
-const RUNNING = /running on 127\.0\.0\.1:\d+$/;
 
 /** The arguments for two workers on a port. */
 function workers(port: string): string[] {

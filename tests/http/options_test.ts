@@ -40,6 +40,15 @@ Deno.test("HTTPListener takes an option that is undefined as one that is not giv
   assertEquals(new HTTPListener({ port: undefined }) instanceof HTTPListener, true);
 });
 
+for (const options of [{ port: 8001 }, { hostname: "0.0.0.0" }]) {
+  Deno.test(`resolveOptions() has ${Object.keys(options)} take the place of a Unix socket`, () => {
+    const unix = resolveOptions({ path: "/run/app.sock" });
+    assertEquals(resolveOptions(options, unix).path, undefined);
+    assertEquals(resolveOptions({ ...options, path: "/a.sock" }, unix).path, "/a.sock");
+    assertEquals(resolveOptions({ backlog: 5 }, unix).path, "/run/app.sock");
+  });
+}
+
 test("docs/deployment.md tells the default of each limit", { permissions: ["read"] }, async () => {
   const page = await Deno.readTextFile(new URL("../../docs/deployment.md", import.meta.url));
   const rows = page.matchAll(/^\| `(\w+)` +\| ([\d,]+) +\| /gm);
