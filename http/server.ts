@@ -108,29 +108,34 @@ export class Server implements ConnectionHost {
         else await this.#recover(error);
         continue;
       }
+      this.counters.accepted++;
+      // One that is not served takes no room, for which another would be closed.
+      if (this.#isOverAddressLimit(conn)) {
+        conn.close();
+        continue;
+      }
       if (!this.#hasRoom()) await this.#makeRoom();
       this.#serveOne(conn);
     }
   }
 
+  /** Whether the address that a connection comes from has as many as it may; that is counted and told. */
+  #isOverAddressLimit(conn: Deno.Conn): boolean {
+    const { maxConnectionsPerAddress: most } = this.settings;
+    const address = addressOf(conn);
+    if (most === 0 || address === null || (this.#perAddress.get(address) ?? 0) < most) return false;
+    this.counters.overAddressLimit++;
+    this.logRefusal(
+      `WARNING: ${formatAddr(conn.remoteAddr)} - closed: its address has ${most} connections`,
+    );
+    return true;
+  }
+
   #serveOne(conn: Deno.Conn): void {
     if (this.#isAborted) return conn.close();
-    const { counters, settings } = this;
-    const { remoteAddr } = conn;
     const address = addressOf(conn);
-    const fromAddress = address === null ? 0 : (this.#perAddress.get(address) ?? 0) + 1;
-    counters.accepted++;
-    if (settings.maxConnectionsPerAddress > 0 && fromAddress > settings.maxConnectionsPerAddress) {
-      counters.overAddressLimit++;
-      this.logRefusal(
-        `WARNING: ${formatAddr(remoteAddr)} - closed: its address has ` +
-          `${settings.maxConnectionsPerAddress} connections`,
-      );
-      conn.close();
-      return;
-    }
-    if (address !== null) this.#perAddress.set(address, fromAddress);
-    counters.open++;
+    if (address !== null) this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+    this.counters.open++;
     noDelay(conn);
     const connection = new Connection(this, conn);
     if (!this.#isRef) connection.socket.setRef(false);

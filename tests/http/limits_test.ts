@@ -323,6 +323,18 @@ test("maxConnectionsPerAddress closes one connection too many, and only that", N
   }
 });
 
+test("maxConnectionsPerAddress closes no idle connection for one too many", NET, async () => {
+  await using app = await serving(routes, { maxConnections: 2, maxConnectionsPerAddress: 2 });
+  using first = await RawClient.connect(app.addr);
+  assertEquals(await ask(first), "Welcome!");
+  using second = await RawClient.connect(app.addr);
+  assertEquals(await ask(second), "Welcome!");
+  using third = await RawClient.connect(app.addr);
+  assertEquals(await third.gone(), "");
+  assertEquals([app.counters.overAddressLimit, app.counters.shed], [1, 0]);
+  for (const client of [first, second]) assertEquals(await ask(client), "Welcome!");
+});
+
 test(
   "maxConnectionsPerAddress counts no clients of a Unix socket, which have no address",
   { permissions: ["net", "read", "write"] },
