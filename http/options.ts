@@ -88,7 +88,10 @@ export interface ServerOptions {
    * `X-Forwarded-Proto` fields tell the client's address and scheme; none if not given.
    */
   trustedProxies?: string[] | undefined;
-  /** Each connection begins with a PROXY protocol header, version 1 or 2, that tells the client's address. */
+  /**
+   * Each connection begins with a PROXY protocol header, version 1 or 2, that tells the client's address; not with
+   * `cert` and `key`.
+   */
   proxyProtocol?: boolean | undefined;
 }
 
@@ -165,7 +168,7 @@ export function givenOptions(options: ServerOptions): Partial<Settings> {
  * Fills in what is not given: the defaults, or the settings there were before.
  *
  * @throws {RangeError} A value is not one that the option takes.
- * @throws {TypeError} `cert` was given without `key`, or the other way round.
+ * @throws {TypeError} `cert` was given without `key`, or the other way round, or both with `proxyProtocol`.
  */
 export function resolveOptions(options: ServerOptions, standard: Settings = DEFAULTS): Settings {
   const given = givenOptions(options);
@@ -186,6 +189,12 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
   lineFormat(accessLog);
   if ((settings.cert === undefined) !== (settings.key === undefined)) {
     throw new TypeError("Cannot speak TLS with only one of cert and key: both are needed, in PEM");
+  }
+  // Balancers send the header before TLS begins, and Deno begins it with the first byte.
+  if (settings.proxyProtocol && settings.cert !== undefined) {
+    throw new TypeError(
+      "Cannot speak TLS with proxyProtocol: its header comes before TLS; let the balancer speak TLS",
+    );
   }
   return settings;
 }

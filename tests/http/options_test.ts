@@ -40,6 +40,16 @@ Deno.test("HTTPListener takes an option that is undefined as one that is not giv
   assertEquals(new HTTPListener({ port: undefined }) instanceof HTTPListener, true);
 });
 
+const CERT_AND_KEY = { cert: "-----BEGIN CERTIFICATE-----", key: "-----BEGIN PRIVATE KEY-----" };
+
+Deno.test("HTTPListener refuses TLS with proxyProtocol, whose header would come before it", () => {
+  const options = { ...CERT_AND_KEY, proxyProtocol: true };
+  const message = "Cannot speak TLS with proxyProtocol: its header comes before TLS";
+  assertThrows(() => new HTTPListener(options), TypeError, message);
+  const app = new HTTPListener({ proxyProtocol: true });
+  assertThrows(() => app.configure(CERT_AND_KEY), TypeError, message);
+});
+
 for (const options of [{ port: 8001 }, { hostname: "0.0.0.0" }]) {
   Deno.test(`resolveOptions() has ${Object.keys(options)} take the place of a Unix socket`, () => {
     const unix = resolveOptions({ path: "/run/app.sock" });
