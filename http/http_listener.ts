@@ -22,7 +22,7 @@ import { checkPattern } from "./check_pattern.ts";
 import { bindExchange, bindNext, exchangeIn, HTTPContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
-import { ListenError } from "./listen.ts";
+import { hostAndPort, ListenError } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import {
@@ -444,14 +444,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   async #supervise(): Promise<never> {
-    const { hostname, port, path, workers: count } = this.#settings;
+    const { port, path, workers: count } = this.#settings;
     if (path !== undefined || port === 0) {
       const address = path ?? "port 0";
       throw new ListenError(
         `Cannot share ${address} among ${count} workers: give a port from 1 up`,
       );
     }
-    const address = formatAddr({ transport: "tcp", hostname, port });
+    const address = hostAndPort(this.#settings);
     const command = workerCommand({ address });
     const status = await superviseWorkers({ command, count, log: (line) => log.line(line) });
     await log.flush();

@@ -23,16 +23,23 @@ export function bind(settings: Settings): Deno.Listener {
       ? Deno.listenTls({ ...address, cert, key, alpnProtocols: ["http/1.1"] })
       : Deno.listen(address);
   } catch (cause) {
-    const address = path ?? `${hostname}:${port}`;
+    const address = path ?? hostAndPort(settings);
     throw new ListenError(`Cannot listen on ${address}: ${advice(cause, settings)}`, { cause });
   }
 }
 
-function advice(error: unknown, { hostname, port, path }: Settings): string {
+/** `host:port` as flags have it: an IPv6 address in brackets, with which it may have been given. */
+export function hostAndPort({ hostname, port }: Pick<Settings, "hostname" | "port">): string {
+  const isBare = hostname.includes(":") && !hostname.startsWith("[");
+  return `${isBare ? `[${hostname}]` : hostname}:${port}`;
+}
+
+function advice(error: unknown, settings: Settings): string {
+  const { path } = settings;
   const { errors } = Deno;
   if (error instanceof errors.NotCapable) {
     const flags = path === undefined
-      ? `--allow-net=${hostname}:${port}`
+      ? `--allow-net=${hostAndPort(settings)}`
       : `--allow-net=unix:${path} --allow-read=${path} --allow-write=${path}`;
     return `the program has no permission; run it with ${flags}`;
   }

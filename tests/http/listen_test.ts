@@ -1,10 +1,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { HTTPListener, ListenError } from "../../http_context.ts";
-import { test } from "../needs.ts";
-import { run } from "../program.ts";
+import { type Needs, test } from "../needs.ts";
+import { type Ending, run } from "../program.ts";
 import { Accepting } from "./accepting.ts";
 import { RawClient } from "./raw_client.ts";
 import { NET, serving } from "./serving.ts";
+
+const RUN: Needs = { permissions: ["run"] };
 
 /** What `start()` says of an address. */
 async function failure(hostname: string, port: number): Promise<string> {
@@ -31,6 +33,25 @@ test(
     );
   },
 );
+
+for (const host of ["::1", "[::1]"]) {
+  const ask = (flags: string[], args: string[]): Promise<Ending> => {
+    const command = ["run", "--no-prompt", "--allow-read", ...flags, "cli.ts"];
+    return run(...command, "examples/http_web.ts:app", "--host", host, "--port", "8000", ...args);
+  };
+
+  test(`HTTPListener.run() writes ${host} as flags of Deno have it`, RUN, async () => {
+    const { code, stderr } = await ask([], []);
+    const message = "the program has no permission; run it with --allow-net=[::1]:8000";
+    assertEquals([code, stderr], [1, `ERROR: Cannot listen on [::1]:8000: ${message}\n`]);
+  });
+
+  test(`HTTPListener.run() with workers on ${host} needs no more of the network`, RUN, async () => {
+    const { code, stderr } = await ask(["--allow-net=[::1]:8000"], ["--workers", "2"]);
+    const message = "the program has no permission; run it with --allow-run";
+    assertEquals([code, stderr], [1, `ERROR: Cannot start a worker: ${message}\n`]);
+  });
+}
 
 test("HTTPListener.start() can be called again when the port is free", NET, async () => {
   const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
