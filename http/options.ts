@@ -158,6 +158,10 @@ const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: numbe
     shutdownGrace: MILLISECONDS,
   };
 
+/** Options that are text, and those that are switched on or off. */
+const TEXTS = ["hostname", "path", "cert", "key"] as const;
+const SWITCHES = ["reusePort", "proxyProtocol"] as const;
+
 /** The options that are given, those too that are inherited or are getters of a class. */
 export function givenOptions(options: ServerOptions): Partial<Settings> {
   const given = NAMES.filter((name) => options[name] !== undefined);
@@ -179,6 +183,18 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
   }
   for (const name of Object.keys(RANGES) as (keyof Settings)[]) {
     checkNumber(name, settings[name], `Cannot set ${name}`);
+  }
+  // What Deno makes of others is not what was meant: of the host null all of this machine's, of the path "" any.
+  for (const name of TEXTS) {
+    const value: unknown = settings[name];
+    if (value !== undefined && (typeof value !== "string" || value === "")) {
+      throw new RangeError(`Cannot set ${name} to ${shown(value)}: must be text, and not empty`);
+    }
+  }
+  for (const name of SWITCHES) {
+    if (typeof settings[name] !== "boolean") {
+      throw new RangeError(`Cannot set ${name} to ${shown(settings[name])}: must be true or false`);
+    }
   }
   const { accessLog, trustedProxies } = settings;
   if (!Array.isArray(trustedProxies)) {
