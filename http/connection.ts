@@ -256,7 +256,7 @@ export class Connection implements Receiver, Watched {
     if (!(error instanceof ConnectionLost)) {
       logError(`Cannot go on with the connection of ${this.peer}:`, error);
     } else if (error.cause instanceof Deno.errors.InvalidData) {
-      this.#logRefusal(`closed: it does not speak TLS (${error.cause.message})`);
+      this.#logRefusal(`closed: TLS failed (${error.cause.message})`);
     }
   }
 

@@ -128,9 +128,27 @@ test("HTTPListener ends plain HTTP on its TLS port, with one line in the log", T
     assertMatch(answer, WELCOME);
   });
   assertEquals(lines.length, 2, lines.join("\n"));
-  assertMatch(lines[0], /^WARNING: 127\.0\.0\.1:\d+ - closed: .*TLS/);
+  assertMatch(
+    lines[0],
+    /^WARNING: 127\.0\.0\.1:\d+ - closed: TLS failed \(.*InvalidContentType\)$/,
+  );
   assertMatch(lines[1], /^INFO: 127\.0\.0\.1:\d+ - "GET \/ HTTP\/1\.1" 200$/);
 });
+
+test(
+  "HTTPListener logs what a client has against its certificate, not that it speaks no TLS",
+  TLS,
+  async () => {
+    await using folder = new Folder();
+    const { cert, key } = await makeCertificate(folder);
+    const lines = await logOf(["tls_program.ts", cert, key], async ({ port }) => {
+      using conn = await Deno.connectTls({ hostname: "localhost", port });
+      await assertRejects(() => conn.handshake(), Deno.errors.InvalidData, "UnknownIssuer");
+    });
+    assertEquals(lines.length, 1, lines.join("\n"));
+    assertMatch(lines[0], /^WARNING: 127\.0\.0\.1:\d+ - closed: TLS failed \(.*UnknownCA\)$/);
+  },
+);
 
 test("HTTPListener ends TLS on its plain port, with one line in the log", TLS, async () => {
   const lines = await logOf(["log_program.ts"], async ({ hostname, port }) => {
