@@ -30,9 +30,19 @@ export function isTurnLong(): boolean {
   return turn !== null && performance.now() - turnBegan > TURN_MAX;
 }
 
-/** Waits until the event loop has looked. */
-export function nextTurn(): Promise<void> | null {
-  return turn;
+/** Streams that have gone on for so long wait for this; null for none. */
+let next: Promise<void> | null = null;
+
+/**
+ * Waits until the event loop has looked. The timer that tells the end of a turn is due long before a long one is over:
+ * the loop would call it at once, and look only every 61st time.
+ */
+export function nextTurn(): Promise<void> {
+  if (next === null) {
+    next = look();
+    next.then(() => next = null);
+  }
+  return next;
 }
 
 // --- Reads: what they bring may be there already -----------------------------------------------------

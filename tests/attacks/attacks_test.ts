@@ -80,6 +80,26 @@ test(
 );
 
 test(
+  "clients that take streams of small parts as fast as they are made do not keep others waiting",
+  PROCESS,
+  async () => {
+    await using server = await ServerProcess.start();
+    const area = new Uint8Array(1024 * 1024);
+    const conns = await Promise.all([1, 2, 3].map(() => Deno.connect(server)));
+    const taken = conns.map(async (conn) => {
+      await writeAll(conn, latin1(`GET /small/${1e12} HTTP/1.1\r\nHost: a\r\n\r\n`));
+      while (await conn.read(area) !== null);
+    });
+    for (let i = 0; i < 5; i++) {
+      const { took } = await server.ask();
+      assert(took < 1_000, `it took ${took} ms`);
+    }
+    for (const conn of conns) conn.close();
+    await Promise.allSettled(taken);
+  },
+);
+
+test(
   "a burst of requests past maxConnections is answered, each in its turn",
   PROCESS,
   async () => {

@@ -9,9 +9,9 @@ const app = new HTTPListener({ port: 0, maxConnections: 0, accessLog: false, ...
 
 const part = new Uint8Array(64 * 1024).fill(0x61);
 
-/** `size` bytes, a part at a time. */
-function* parts(size: number): Generator<Uint8Array> {
-  for (; size > 0; size -= part.length) yield part.subarray(0, size);
+/** `size` bytes, a part of `most` at a time. */
+function* parts(size: number, most = part.length): Generator<Uint8Array> {
+  for (; size > 0; size -= most) yield part.subarray(0, Math.min(size, most));
 }
 
 async function count(ctx: HTTPContext): Promise<void> {
@@ -45,6 +45,10 @@ app.onEvent(
 app.onEvent(
   "GET:/chunks/<size:int>",
   ({ ctx, params }) => ctx.response(200, ReadableStream.from(parts(params.size))),
+);
+app.onEvent(
+  "GET:/small/<size:int>",
+  ({ ctx, params }) => ctx.response(200, ReadableStream.from(parts(params.size, 1_000))),
 );
 app.onEvent("POST:/echo", async ({ ctx }) => ctx.response(200, await ctx.bytes()));
 app.onEvent("POST:/count", ({ ctx }) => count(ctx));
