@@ -22,7 +22,7 @@ import { checkPattern } from "./check_pattern.ts";
 import { bindExchange, bindNext, exchangeIn, HTTPContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
-import { hostAndPort, ListenError } from "./listen.ts";
+import { hostAndPort, ListenError, removeLeftBehind } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import {
@@ -98,6 +98,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     super({ shutdownGrace: settings.shutdownGrace });
     this.#settings = settings;
     this.setContextClass(HTTPContext as ContextClass<HTTPContext> as ContextClass<C>);
+    super.startup(() => {
+      const { path } = this.#settings;
+      if (path !== undefined && this.#server === null) return removeLeftBehind(path);
+    });
   }
 
   /**

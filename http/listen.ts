@@ -34,6 +34,20 @@ export function hostAndPort({ hostname, port }: Pick<Settings, "hostname" | "por
   return `${isBare ? `[${hostname}]` : hostname}:${port}`;
 }
 
+/**
+ * Removes the Unix socket of a program that ended without doing so, as one that was killed: nobody answers there. What
+ * else is in the way stays, and is told by who listens.
+ */
+export async function removeLeftBehind(path: string): Promise<void> {
+  try {
+    // A file refuses connections too.
+    if (!(await Deno.lstat(path)).isSocket) return;
+    (await Deno.connect({ transport: "unix", path })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) await Deno.remove(path).catch(() => {});
+  }
+}
+
 function advice(error: unknown, settings: Settings): string {
   const { path } = settings;
   const { errors } = Deno;

@@ -12,7 +12,10 @@ export interface ServerOptions {
   port?: number | undefined;
   /** The address or host name to listen on; `127.0.0.1` if not given. */
   hostname?: string | undefined;
-  /** The path of a Unix socket to listen on, in place of `hostname` and `port`. */
+  /**
+   * The path of a Unix socket to listen on, in place of `hostname` and `port`. One that is there already and has
+   * nobody who listens, as of a program that was killed, is replaced; not so by {@linkcode serve}, as `Deno.serve`.
+   */
   path?: string | undefined;
   /** The server's certificate chain in PEM; with `key` it makes the server speak TLS. */
   cert?: string | undefined;

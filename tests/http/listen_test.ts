@@ -95,3 +95,51 @@ test(
     }
   },
 );
+
+// What may be at the path of a Unix socket, and whether the server takes its place.
+const IN_THE_WAY: [what: string, put: (path: string) => Disposable | void, isReplaced: boolean][] =
+  [
+    ["a socket that a program has left behind as it was killed", leaveSocket, true],
+    [
+      "a socket that a program listens on",
+      (path) => Deno.listen({ transport: "unix", path }),
+      false,
+    ],
+    ["a file", (path) => Deno.writeTextFileSync(path, "keep me"), false],
+  ];
+
+for (const [what, put, isReplaced] of IN_THE_WAY) {
+  const does = isReplaced ? "takes the place of" : "leaves alone";
+  test(
+    `HTTPListener on a Unix socket ${does} ${what}`,
+    { permissions: ["net", "read", "write"] },
+    async () => {
+      const folder = await Deno.makeTempDir();
+      const path = `${folder}/a.sock`;
+      try {
+        using _ = put(path) ?? null;
+        await using app = new HTTPListener({ path, accessLog: false });
+        if (isReplaced) {
+          await app.start();
+          (await Deno.connect({ transport: "unix", path })).close();
+        } else {
+          const { message } = await assertRejects(() => app.start(), ListenError);
+          assertEquals(
+            message,
+            `Cannot listen on ${path}: the path is there already; ` +
+              "stop the program that listens on it, or remove it",
+          );
+          assertEquals((await Deno.lstat(path)).isSocket, what !== "a file");
+        }
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  );
+}
+
+/** A close removes the socket by the name it was made with. */
+function leaveSocket(path: string): void {
+  using _ = Deno.listen({ transport: "unix", path: `${path}.new` });
+  Deno.renameSync(`${path}.new`, path);
+}
