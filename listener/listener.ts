@@ -263,13 +263,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const path = parts.map((part) => typeof part === "string" ? part : "x").join("");
     this.checkRoute(pattern, path, options);
     const route = new Route(pattern, handler, options, { order: ++this.#order, parts });
-    if (this.#routes.has(route.name)) {
-      throw new errors.EventAlreadyExists(
-        `Cannot add route "${pattern}": the name "${route.name}" is taken by "${
-          this.#routes.get(route.name)!.pattern
-        }"; give one of them another name, as in onEvent(pattern, { name }, handler)`,
-      );
-    }
+    const other = this.#routes.get(route.name);
+    if (other !== undefined) throw nameTaken(route, other);
     this.#routes.set(route.name, route);
     this.#router.add(route);
     return route;
@@ -603,6 +598,17 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
+}
+
+function nameTaken({ name, pattern }: Route, other: Route): errors.EventAlreadyExists {
+  const action = `Cannot add route "${pattern}"`;
+  return new errors.EventAlreadyExists(
+    pattern === other.pattern
+      ? `${action}: it is there already, and the first of two routes takes all events; ` +
+        "leave one of them out, or remove it by removeOnEventHook() before"
+      : `${action}: the name "${name}" is taken by "${other.pattern}"; ` +
+        "give one of them another name, as in onEvent(pattern, { name }, handler)",
+  );
 }
 
 function logError(message: () => string, ...thrown: unknown[]): void {

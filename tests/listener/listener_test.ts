@@ -39,6 +39,17 @@ Deno.test("onEvent() refuses a name that is taken", () => {
   assertStrictEquals(app.findRoute("b"), null);
 });
 
+Deno.test("onEvent() tells of a pattern that is there already, to which no name would help", () => {
+  const app = new Listener();
+  app.onEvent("a", () => 1);
+  assertThrows(
+    () => app.onEvent("a", () => 2),
+    EventAlreadyExists,
+    'Cannot add route "a": it is there already, and the first of two routes takes all events; ' +
+      "leave one of them out, or remove it by removeOnEventHook() before",
+  );
+});
+
 Deno.test("onEvent() refuses what compilePath() refuses", () => {
   assertThrows(() => new Listener().onEvent("<a:b>", () => {}), RouteError, 'converter "b"');
 });
