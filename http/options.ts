@@ -1,7 +1,7 @@
 // Options of the server and the limits they stand for.
 // The only place for these numbers. Sizes in bytes, times in milliseconds; 0 switches a limit off.
 
-import type { Route, RouteOptions } from "../listener.ts";
+import { type Route, RouteError, type RouteOptions } from "../listener.ts";
 import { type AccessLogChoice, lineFormat } from "./access_log.ts";
 import { TrustedProxies } from "./client_addr.ts";
 import { shown } from "./shown.ts";
@@ -233,13 +233,32 @@ function checkNumber(name: keyof Settings, value: unknown, action: string): void
 /** What a route may set for itself. */
 export type RouteLimit = "handlerTimeout" | "maxBodySize";
 const ROUTE_LIMITS: readonly RouteLimit[] = ["handlerTimeout", "maxBodySize"];
+/** What looks as if a route could set it too, and would have no effect there. */
+const SERVER_LIMITS: readonly (keyof Settings)[] = [
+  "maxHeadSize",
+  "maxTargetSize",
+  "maxFields",
+  "headerTimeout",
+  "idleTimeout",
+  "bodyTimeout",
+  "writeTimeout",
+  "shutdownGrace",
+];
 
 /**
  * Checks the options of a route.
  *
  * @throws {RangeError} The value of a limit is not one that it takes.
+ * @throws {RouteError} A limit is one of the whole server.
  */
 export function checkRouteOptions(pattern: string, options: RouteOptions): void {
+  for (const name of SERVER_LIMITS) {
+    if (options[name] === undefined) continue;
+    throw new RouteError(
+      `Cannot add route "${pattern}": ${name} is set for the whole server, by its options; ` +
+        `a route may have its own ${ROUTE_LIMITS.join(" and ")}`,
+    );
+  }
   for (const name of ROUTE_LIMITS) {
     const value = options[name];
     if (value !== undefined) {

@@ -12,7 +12,7 @@ import {
   HTTPListener,
   type ServerOptions,
 } from "../../http_context.ts";
-import { type AnyEvent, depends, type Handler } from "../../listener.ts";
+import { type AnyEvent, depends, type Handler, RouteError } from "../../listener.ts";
 import { test } from "../needs.ts";
 import { Program } from "../program.ts";
 import { RawClient, type RawResponse } from "./raw_client.ts";
@@ -547,6 +547,15 @@ Deno.test("a route may have a maxBodySize of its own", async () => {
     () => app.onEvent("POST:/none", { maxBodySize: -1 }, echo),
     RangeError,
     'Cannot add route "POST:/none": maxBodySize is set to -1: must be a whole number from 0 to',
+  );
+});
+
+Deno.test("HTTPListener.onEvent() refuses a limit that only the whole server has", () => {
+  assertThrows(
+    () => new HTTPListener().onEvent("PUT:/film", { bodyTimeout: 60_000 }, () => {}),
+    RouteError,
+    'Cannot add route "PUT:/film": bodyTimeout is set for the whole server, by its options; ' +
+      "a route may have its own handlerTimeout and maxBodySize",
   );
 });
 
