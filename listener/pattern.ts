@@ -56,9 +56,15 @@ type ParamsBetween<
   : Found
   : Found;
 
+/** @internal The params in the literal text of a pattern; made flat by `infer`, so that an editor shows the keys. */
+type LiteralParams<P extends string, T> =
+  & ParamsBetween<P, "<", ">", T>
+  & ParamsBetween<P, "{", "}", T> extends infer Found ? { [K in keyof Found]: Found[K] } : never;
+
 /**
  * The params of events that match the pattern `P`, read from its literal text; a pattern that is
- * known only at run time gives `Record<string, unknown>`, and one of several the params of one of them.
+ * known only at run time gives `Record<string, unknown>`, and one of several the params of one of them. One of
+ * which a part is known, as in `` `GET:${prefix}/<id:int>` ``, gives the params of that part, and `unknown` for others.
  *
  * `T` maps the names of converters to what they make. A converter it does not know gives `unknown`.
  *
@@ -72,11 +78,9 @@ export type PathParams<P extends string, T = BuiltinConverters> =
   // For each of several patterns by itself.
   P extends unknown
     // Record<P, 1> asks for a key where P is a literal, and for none where it is `string` or a template.
-    ? Record<never, never> extends Record<P, 1> ? Record<string, unknown>
-      // Made flat by `infer`, so that an editor shows the keys.
-    : ParamsBetween<P, "<", ">", T> & ParamsBetween<P, "{", "}", T> extends infer Found
-      ? { [K in keyof Found]: Found[K] }
-    : never
+    ? Record<never, never> extends Record<P, 1>
+      ? Record<string, unknown> & (string extends P ? unknown : LiteralParams<P, T>)
+    : LiteralParams<P, T>
     : never;
 
 /** One param of a pattern, as it is written there. */

@@ -33,7 +33,28 @@ Deno.test("PathParams finds no params in text that is none", () => {
 
 Deno.test("PathParams of a pattern known only at run time is Record<string, unknown>", () => {
   true satisfies Same<PathParams<string>, Record<string, unknown>>;
-  true satisfies Same<PathParams<`GET:/${string}/<id>`>, Record<string, unknown>>;
+});
+
+Deno.test("PathParams of a pattern with a part known only at run time are those of the rest, and unknown others", () => {
+  type Params = PathParams<`GET:${string}/<id:int>/${"a" | "b"}/{x}`>;
+  true satisfies Same<Params["id"], number>;
+  true satisfies Same<Params["x"], string>;
+  true satisfies Same<Params["y"], unknown>;
+  // Which converter it is, is not known.
+  true satisfies Same<PathParams<`<id:${string}>`>["id"], unknown>;
+});
+
+Deno.test("onEvent() gives handlers the params of a pattern under a prefix", () => {
+  function addUsers(app: Listener, prefix: string): void {
+    app.onEvent(`GET:${prefix}/users/<id:int>`, ({ params }) => params.id satisfies number);
+  }
+  function addOrders<P extends string>(app: Listener, prefix: P): void {
+    app.onEvent(`GET:${prefix}/orders/<id:int>`, ({ params }) => params.id);
+  }
+  const app = new Listener();
+  addUsers(app, "/v1");
+  addOrders(app, "/v1");
+  assertEquals(app.matchRoute("GET:/v1/users/7")[1], { id: 7 });
 });
 
 Deno.test("PathParams of one of several patterns are those of one of them", () => {
