@@ -417,9 +417,10 @@ export class HTTPContext extends Context {
    * });
    * ```
    *
-   * The connection is the handler's to close. `stop()` waits for the handler, and closes it when the grace is over:
-   * `event.signal` tells before. A handler that hands the connection on, to a library say, and returns, has to see to
-   * that by itself, as in a `shutdown()` callback: an open connection keeps the process alive.
+   * The connection is the handler's to close. `stop()` waits for the handler, and closes it when the grace is over,
+   * just after `event.signal` was aborted: {@linkcode Listener.stopSignal} tells when the stop begins, in time for a
+   * last word. A handler that hands the connection on, to a library say, and returns, has to see to that by itself, as
+   * in a `shutdown()` callback: an open connection keeps the process alive.
    *
    * @returns The connection, and what came of the new protocol.
    * @throws {TypeError} The client asked for no other protocol, its body was not read, or a response was

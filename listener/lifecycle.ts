@@ -2,8 +2,8 @@
 //
 //   start    startup callbacks, then listen()
 //   run      start, then until the source has finished and no event is in flight, or stop() is called
-//   stop     the source is closed; events in flight and the source have the grace to finish; those that have
-//            not are aborted; shutdown callbacks come last
+//   stop     the source is closed, and stopSignal aborted; events in flight and the source have the grace to
+//            finish; those that have not are aborted; shutdown callbacks come last
 
 import type { AnyEvent, AnyListener, Dispatcher } from "./dispatcher.ts";
 import { DuplicateListener, ListenerNotFound } from "./errors.ts";
@@ -80,6 +80,8 @@ export class Lifecycle {
   #isInCallback = false;
   /** What stop() leaves behind where a handler called it: the event of that handler. */
   #rest: Promise<void> | null = null;
+  /** Tells those who ask for it that stop() has begun. */
+  #closing = new AbortController();
   /** Tells run() that stop() was called. */
   #onStop: (stopped: { done: Promise<void> }) => void = () => {};
 
@@ -92,6 +94,10 @@ export class Lifecycle {
     this.#dispatcher = dispatcher;
     this.grace = options.grace;
     this.#report = options.report;
+  }
+
+  get stopSignal(): AbortSignal {
+    return this.#closing.signal;
   }
 
   start(): Promise<void> {
@@ -226,6 +232,8 @@ export class Lifecycle {
       if (!this.#isUp && await inTime(succeeds(startingUp), this.#grace) === false) return;
       const errors = this.#failures;
       const source = this.#source === null ? null : new Ending(this.#source, errors);
+      // Who is told may send its peers away, and they must not come back here.
+      this.#closing.abort(listenerStops());
       // It may wait for the callers, as the answer of a request does.
       const ended = source && Promise.race([source.isOver, hasCaller.then(() => source.isClosed)]);
       const isInTime = await this.#finish((event) => !callers.has(event), ended);
@@ -278,6 +286,8 @@ export class Lifecycle {
 
   /** Makes the listener ready for another start(). */
   #reset(): void {
+    this.#closing.abort(listenerStops());
+    this.#closing = new AbortController();
     this.#starting = null;
     this.#startingUp = null;
     this.#stopping = null;
@@ -351,6 +361,10 @@ class Ending {
 
 function listenerStopped(): DOMException {
   return new DOMException("The listener was stopped", "AbortError");
+}
+
+function listenerStops(): DOMException {
+  return new DOMException("The listener stops", "AbortError");
 }
 
 function graceIsOver(): DOMException {

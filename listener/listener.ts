@@ -594,6 +594,33 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     return this.#lifecycle.stop();
   }
 
+  /**
+   * Aborted when the listener begins to stop, before its events have their grace: for what has no end of its own, as a
+   * connection that was upgraded, or a job that goes on. The signal of an event is aborted when the grace is over.
+   * Each start has a new one: ask for it in a handler or a startup callback.
+   *
+   * ```ts
+   * import { Listener } from "@tiny/listener/listener";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new Listener();
+   * let rounds = 0;
+   * app.onEvent("work", async () => {
+   *   while (!app.stopSignal.aborted) {
+   *     rounds++;
+   *     await new Promise((resolve) => setTimeout(resolve, 1));
+   *   }
+   * });
+   * await app.start();
+   * app.triggerEvent("work");
+   * await app.stop();
+   * assertEquals(rounds, 1);
+   * ```
+   */
+  get stopSignal(): AbortSignal {
+    return this.#lifecycle.stopSignal;
+  }
+
   /** Stops the listener at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();

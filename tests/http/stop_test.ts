@@ -167,6 +167,28 @@ test("HTTPListener.stop() lets a stream finish whose source follows the signal",
 });
 
 test(
+  "Listener.stopSignal lets an upgraded connection say good-bye within the grace",
+  NET,
+  async () => {
+    const app = await serving((app) => {
+      app.onEvent("GET:/", async ({ ctx, signal }) => {
+        const { conn } = await ctx.upgrade();
+        using _closedAtTheEnd = conn;
+        await new Promise<void>((resolve) => {
+          app.stopSignal.addEventListener("abort", () => resolve(), { signal });
+        });
+        await conn.write(new TextEncoder().encode("bye"));
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: talk\r\n\r\n");
+    await client.until("\r\n\r\n");
+    await app.stop();
+    assertEquals(await client.rest(), "bye");
+  },
+);
+
+test(
   "HTTPListener.stop() serves no connection that comes when the grace is over",
   NET,
   async () => {

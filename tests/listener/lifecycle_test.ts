@@ -237,6 +237,47 @@ Deno.test("stop() goes on where close() throws, and rejects with that", async ()
   assertEquals(app.log, ["listen", "close", "shutdown"]);
 });
 
+Deno.test("stopSignal is aborted when stop() begins, while events have their grace", async () => {
+  const app = new App();
+  app.onEvent("until the end", async ({ signal }) => {
+    await new Promise<void>((resolve) => app.stopSignal.addEventListener("abort", () => resolve()));
+    app.log.push(`told; the event ${signal.aborted ? "is aborted" : "may go on"}`);
+  });
+  await app.start();
+  assertEquals(app.stopSignal.aborted, false);
+  app.triggerEvent("until the end");
+  await app.stop();
+  assertEquals(app.log, ["startup", "listen", "close", "told; the event may go on", "shutdown"]);
+});
+
+Deno.test("stopSignal is another one after each stop()", async () => {
+  const app = new App();
+  const aborted: boolean[] = [];
+  let last: AbortSignal;
+  app.startup(() => {
+    last = app.stopSignal;
+    aborted.push(last.aborted);
+  });
+  app.shutdown(() => aborted.push(app.stopSignal.aborted, last.aborted));
+  for (let i = 0; i < 2; i++) {
+    await app.start();
+    await app.stop();
+  }
+  assertEquals(aborted, [false, true, true, false, true, true]);
+});
+
+Deno.test("stopSignal is aborted where stop() comes while startup callbacks run", async () => {
+  const app = new App({ shutdownGrace: 0 });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  app.startup(() => promise);
+  const started = app.start();
+  const { stopSignal } = app;
+  await app.stop();
+  assertEquals(stopSignal.aborted, true);
+  resolve();
+  await started;
+});
+
 Deno.test("new Listener() refuses a grace that is no time", () => {
   assertThrows(() => new Listener({ shutdownGrace: -1 }), RangeError, "Cannot set shutdownGrace");
 });
