@@ -159,5 +159,6 @@ function isNoFault(error: unknown, event: AnyEvent | null): boolean {
 /** What a value is, for messages: "a string". */
 function kindOf(value: unknown): string {
   if (value === null) return "null";
-  return typeof value === "object" ? "an object that is no Response" : `a ${typeof value}`;
+  if (typeof value !== "object") return `a ${typeof value}`;
+  return "an object that is no Response (Response.json() makes one)";
 }

@@ -46,7 +46,7 @@ export function checkBody(body: unknown): void {
   if (typeof body !== "object" || !(Symbol.asyncIterator in body)) {
     throw new TypeError(
       `Cannot send a body of type ${typeof body}: must be a string, a Uint8Array, a ReadableStream, an ` +
-        "async iterable or null",
+        "async iterable or null; return a Response for others, as Response.json() makes it",
     );
   }
   if (body instanceof ReadableStream && body.locked) {

@@ -550,6 +550,21 @@ Deno.test("a route may have a maxBodySize of its own", async () => {
   );
 });
 
+Deno.test("the log tells who answers with a plain object how JSON is answered", async () => {
+  using errors = new ErrorLog();
+  const app = new HTTPListener();
+  app.onEvent("GET:/returned", () => ({ id: 7 }));
+  app.onEvent("GET:/given", ({ ctx }) => ctx.response(200, { id: 7 } as never));
+  await app.fetch("/returned");
+  await app.fetch("/given");
+  assertEquals(errors.entries.map((entry) => entry.split("\n")[0]), [
+    'Cannot answer "GET /returned": the handler of route "GET:/returned" returned an object that is no Response ' +
+    "(Response.json() makes one); return a Response, or call ctx.response()",
+    'Cannot answer "GET /given": TypeError: Cannot send a body of type object: must be a string, a Uint8Array, ' +
+    "a ReadableStream, an async iterable or null; return a Response for others, as Response.json() makes it",
+  ]);
+});
+
 Deno.test("HTTPListener.onEvent() refuses a limit that only the whole server has", () => {
   assertThrows(
     () => new HTTPListener().onEvent("PUT:/film", { bodyTimeout: 60_000 }, () => {}),
