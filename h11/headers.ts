@@ -49,9 +49,8 @@ const NO_BYTES = new Uint8Array(0);
  * assertEquals(headers.rawItems(), [["Accept", "text/html"], ["ACCEPT", "text/plain"]]);
  * ```
  */
-export class Headers implements Iterable<readonly [name: string, value: string]> {
+export class Headers implements Iterable<[name: string, value: string]> {
   readonly #fields: ReceivedFields | BuiltFields;
-  #pairs: (readonly [string, string])[] | null = null;
 
   static {
     framingOf = (headers) => headers.#fields.framing;
@@ -128,10 +127,9 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     return Array.from({ length: fields.count }, (_, i) => [fields.rawName(i), fields.value(i)]);
   }
 
-  /** The fields as pairs of lower-cased name and value. */
-  [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]> {
-    this.#pairs ??= this.#fields.pairs();
-    return this.#pairs[Symbol.iterator]();
+  /** The fields as pairs of lower-cased name and value, made for the caller: a web `Headers` takes them as they are. */
+  [Symbol.iterator](): IterableIterator<[name: string, value: string]> {
+    return this.#fields.pairs()[Symbol.iterator]();
   }
 }
 

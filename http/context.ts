@@ -522,7 +522,7 @@ function webMethod(method: string): string | null {
 
 /** The fields as web headers, which join those of one name with commas, and so must not get two of Cookie. */
 function webHeaders(headers: Headers): [string, string][] {
-  const fields = [...headers] as [string, string][];
+  const fields = [...headers];
   const cookies = headers.getAll("cookie");
   if (cookies.length < 2) return fields;
   const others = fields.filter(([name]) => name !== "cookie");

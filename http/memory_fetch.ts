@@ -142,7 +142,7 @@ class MemoryClient {
       },
       cancel: () => this.#shut("reset"),
     }, { highWaterMark: 0 });
-    const headers = [...head.headers] as [string, string][];
+    const headers = [...head.headers];
     return new Response(body, { status, statusText, headers });
   }
 

@@ -88,6 +88,14 @@ Deno.test("Headers take nothing, pairs, a record, a Map and web Headers", () => 
   assertEquals([...new h11.Headers(new Headers({ A: "1", B: "2" }))], expected);
 });
 
+Deno.test("Headers are taken by web Headers, and do not change with the pairs they give", () => {
+  const headers = new h11.Headers([["A", "1"], ["B", "2"], ["a", "3"]]);
+  // Compiling is the test: the type of a web Headers wants pairs that may be changed.
+  assertEquals([...new globalThis.Headers(headers)], [["a", "1, 3"], ["b", "2"]]);
+  for (const pair of headers) pair[1] = "changed";
+  assertEquals([...headers], [["a", "1"], ["b", "2"], ["a", "3"]]);
+});
+
 Deno.test("Headers do not change with what they were made from", () => {
   const pairs: [string, string][] = [["A", "1"]];
   const headers = new h11.Headers(pairs);
