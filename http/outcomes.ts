@@ -101,7 +101,8 @@ export class Outcomes<C extends HTTPContext> {
       logError(`Cannot answer ${exchange.label}: ${(error as TimeoutError).message}`);
       error = new HTTPError(503, undefined, { cause: error });
     } else if (error instanceof NoResponse) {
-      logError(`Cannot answer ${exchange.label}: ${error.why}`);
+      // One that stops its work as its client has left has nothing to answer.
+      if (!hasClientLeft(event)) logError(`Cannot answer ${exchange.label}: ${error.why}`);
     } else if (!isKnown && !isNoFault(error, event)) {
       logError(`Cannot answer ${exchange.label}:`, error);
     }
@@ -152,8 +153,11 @@ export class Outcomes<C extends HTTPContext> {
 function isNoFault(error: unknown, event: AnyEvent | null): boolean {
   if (error instanceof HTTPError || error instanceof ConnectionLost) return true;
   // Whatever its signal was handed on to may throw an error of its own: it has ended as it was asked to.
-  return error instanceof Error && error.name === "AbortError" &&
-    event?.signal.reason instanceof ClientLeft;
+  return error instanceof Error && error.name === "AbortError" && hasClientLeft(event);
+}
+
+function hasClientLeft(event: AnyEvent | null): boolean {
+  return event?.signal.reason instanceof ClientLeft;
 }
 
 /** What a value is, for messages: "a string". */

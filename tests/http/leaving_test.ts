@@ -127,6 +127,9 @@ const ENDED: [what: string, work: (signal: AbortSignal) => Promise<unknown>][] =
     });
   }],
   ["an AbortError of what it waits for", (signal) => delay(60_000, null, { signal })],
+  ["no answer", (signal) => {
+    return new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+  }],
 ];
 
 for (const [what, work] of ENDED) {
