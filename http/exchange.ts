@@ -234,34 +234,27 @@ export class Exchange {
   respond(status: number, body: ResponseBody, headers: h11.HeadersInit): void | Promise<void> {
     if (this.isOver && this.#isTooLate()) return discard(body);
     if (!Number.isInteger(status) || status < 200 || status > 599) throw badStatus(status);
-    return this.#respond(status, body, headers, "", typeOf(body), false);
+    return this.#respond(status, body, headers, "", typeOf(body));
   }
 
-  /**
-   * Sends a response whose type is `type` where `headers` have none.
-   *
-   * @param isOurs Nobody else has the bytes of `body`.
-   */
+  /** Sends a response whose type is `type` where `headers` have none. */
   #respond(
     status: number,
-    body: ResponseBody,
+    given: ResponseBody,
     headers: h11.HeadersInit,
     reason: string,
     type: string | null,
-    isOurs: boolean,
   ): void | Promise<void> {
     this.#checkOpen();
     const extras = this.#extras;
     if (extras !== null) headers = extras.added?.mergeWith(headers) ?? headers;
-    if (typeof body === "string" && body.length > SHORT_TEXT) {
-      body = encode(body);
-      isOurs = true;
-    }
+    const isText = typeof given === "string";
+    const body = isText && given.length > SHORT_TEXT ? encode(given) : given;
     if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {
       return this.#flush();
     }
     checkBody(body);
-    return this.#respondInSteps(status, body, headers, reason, type, isOurs);
+    return this.#respondInSteps(status, body, headers, reason, type, isText);
   }
 
   /** Sends a response that says nothing but its type, where that goes in one step. @returns Whether it did. */
@@ -294,7 +287,7 @@ export class Exchange {
     headers: h11.HeadersInit,
     reason: string,
     type: string | null,
-    isOurs: boolean,
+    isText: boolean,
   ): void | Promise<void> {
     const { protocol } = this.connection;
     const { method } = this.request;
@@ -331,7 +324,8 @@ export class Exchange {
     const isWhole = !isStream && (status === 205 || !this.#canHaveTrailers) && !isUnknown;
     if (isWhole) {
       for (const part of protocol.sendWhole(response, bytes)) {
-        this.#write(part, isOurs && part === bytes);
+        // A text was encoded for this response alone.
+        this.#write(part, isText && part === bytes);
       }
       this.status = status;
       if (!isHead) this.bytes += bytes.length;
@@ -363,8 +357,7 @@ export class Exchange {
     const whole = takeWhole(response);
     if (whole !== null) {
       const { status, reason, body } = whole;
-      // What a Response is made of is copied when it is made.
-      return this.#respond(status, body, this.#fieldsOf(whole), reason, whole.type, true);
+      return this.#respond(status, body, this.#fieldsOf(whole), reason, whole.type);
     }
     this.#extra.isTaken = true;
     return this.sending = handled(this.#respondWith(response));
@@ -382,7 +375,7 @@ export class Exchange {
     const known = body === null ? null : await knownBody(body);
     this.#extra.isTaken = false;
     try {
-      await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type, false);
+      await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type);
     } catch (error) {
       discard(known);
       throw error;

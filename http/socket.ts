@@ -409,9 +409,7 @@ export class Socket {
 
   /** As `flush`, at the end of this turn of the event loop. */
   flushSoon(): void {
-    if (this.#writing !== null) return;
-    if (this.#queue.length > 0) this.flush();
-    else this.#waitForEndOfTurn();
+    if (this.#writing === null) this.#waitForEndOfTurn();
   }
 
   /** Begins to write what is queued, and goes on until all is written, also what is queued meanwhile. */

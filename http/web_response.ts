@@ -97,11 +97,7 @@ function findPlaces(): Places | null {
         response.bodyUsed === (whole.body !== null) &&
         JSON.stringify([whole.status, whole.reason, whole.fields, whole.type, whole.body]) === says;
     });
-    // The memory of a body is given back when it is sent, so it must be nobody else's.
-    const bytes = new Uint8Array(1);
-    const taken = takeFrom(places, new Response(bytes))?.body;
-    const isCopied = taken instanceof Uint8Array && taken.buffer !== bytes.buffer;
-    return isRight && isCopied ? places : null;
+    return isRight ? places : null;
   } catch {
     return null;
   }
