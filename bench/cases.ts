@@ -2,7 +2,7 @@
 // to reach.
 
 import { BROWSER_GET } from "./h11/cases.ts";
-import { confirm, greet, LARGE, LARGE_SIZE, ORDER } from "./peers/content.ts";
+import { confirm, greet, LARGE, LARGE_SIZE, ORDER, page } from "./peers/content.ts";
 
 /** Ratios to Deno.serve in the same round. */
 export interface Target {
@@ -102,6 +102,14 @@ export const CASES: readonly Case[] = [
     body: order,
     answer: JSON.stringify(confirm(ORDER)),
     target: { rps: 1.15, cpu: 0.85 },
+  },
+  {
+    name: "page",
+    title: "a page of 4 KiB, put together",
+    path: "/page",
+    head: ["GET /page HTTP/1.1"],
+    answer: page(),
+    peers: ["raw", "deno_serve", "listener", "serve", "hono", "node_http", "fastify"],
   },
   {
     name: "large",

@@ -35,6 +35,19 @@ export function greet(name: string): string {
   return `Hello, ${name}!`;
 }
 
+const ROWS = Array.from({ length: 100 }, (_, i) => `<tr><td>${i}</td><td>article ${i}</td></tr>\n`);
+
+/** What a page of 4 KiB has beside its body. */
+export const PAGE_FIELDS = {
+  "Content-Type": "text/html; charset=utf-8",
+  "Cache-Control": "no-store",
+} as const;
+
+/** The body of `GET /page`, put together for each answer as templates do. */
+export function page(): string {
+  return `<!doctype html>\n<table>\n${ROWS.join("")}</table>\n`;
+}
+
 /** The body of `GET /stream` in its pieces. */
 export function* chunks(): Generator<Uint8Array> {
   for (let i = 0; i < CHUNKS; i++) yield CHUNK;

@@ -3,7 +3,7 @@
 import { fastify } from "fastify";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
-import { chunks, confirm, greet, LARGE, type Order } from "./content.ts";
+import { chunks, confirm, greet, LARGE, type Order, page, PAGE_FIELDS } from "./content.ts";
 import { countEvents } from "./node_body.ts";
 import { certificate, listening, options } from "./program.ts";
 
@@ -14,6 +14,7 @@ interface Greeted {
 const app = fastify(options.tls === undefined ? {} : { https: certificate() } as object);
 app.get<Greeted>("/user/:name", (request, reply) => reply.send(greet(request.params.name)));
 app.post<{ Body: Order }>("/json", (request, reply) => reply.send(confirm(request.body)));
+app.get("/page", (_, reply) => reply.headers(PAGE_FIELDS).send(page()));
 app.get("/large", (_, reply) => reply.send(LARGE));
 app.get("/stream", (_, reply) => reply.send(Readable.from(chunks())));
 // A body of a type that it has no parser for is read by the handler.

@@ -10,6 +10,8 @@ import {
   greet,
   LARGE,
   type Order,
+  page,
+  PAGE_FIELDS,
 } from "./content.ts";
 import { options } from "./program.ts";
 
@@ -18,6 +20,7 @@ type Handler = (request: Request, param: string) => Response | Promise<Response>
 const routes = new Map<string, Handler>();
 routes.set("GET:/user", (_, name) => new Response(greet(name)));
 routes.set("POST:/json", async (request) => Response.json(confirm(await request.json() as Order)));
+routes.set("GET:/page", () => new Response(page(), { headers: PAGE_FIELDS }));
 routes.set("GET:/large", () => new Response(LARGE));
 routes.set("GET:/stream", () => new Response(stream()));
 routes.set("POST:/upload", async ({ body }) => new Response(`${await countInPlace(body!)}`));

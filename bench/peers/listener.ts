@@ -1,7 +1,16 @@
 // HTTPListener of this project. All limits and timeouts are as they come.
 
 import { HTTPListener } from "../../http_context.ts";
-import { confirm, countParts, countReads, greet, LARGE, type Order } from "./content.ts";
+import {
+  confirm,
+  countParts,
+  countReads,
+  greet,
+  LARGE,
+  type Order,
+  page,
+  PAGE_FIELDS,
+} from "./content.ts";
 import { certificate, listening, options } from "./program.ts";
 import { stream } from "./fetch_app.ts";
 
@@ -17,6 +26,7 @@ app.onEvent("POST:/json", async ({ ctx }) => {
   const answer = JSON.stringify(confirm(await ctx.json() as Order));
   return ctx.response(200, answer, { "Content-Type": "application/json" });
 });
+app.onEvent("GET:/page", ({ ctx }) => ctx.response(200, page(), PAGE_FIELDS));
 app.onEvent("GET:/large", ({ ctx }) => ctx.response(200, LARGE));
 app.onEvent("GET:/stream", ({ ctx }) => ctx.response(200, stream()));
 app.onEvent(

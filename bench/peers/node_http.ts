@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
-import { chunks, confirm, greet, LARGE, type Order } from "./content.ts";
+import { chunks, confirm, greet, LARGE, type Order, page, PAGE_FIELDS } from "./content.ts";
 import { collect, countEvents } from "./node_body.ts";
 import { certificate, listening, options } from "./program.ts";
 
@@ -23,6 +23,10 @@ routes.set("GET:/user", (_, response, name) => send(response, TEXT, greet(name))
 routes.set("POST:/json", async (request, response) => {
   const order = JSON.parse(`${await collect(request)}`) as Order;
   send(response, "application/json", JSON.stringify(confirm(order)));
+});
+routes.set("GET:/page", (_, response) => {
+  const body = page();
+  response.writeHead(200, { ...PAGE_FIELDS, "Content-Length": Buffer.byteLength(body) }).end(body);
 });
 routes.set("GET:/large", (_, response) => send(response, BYTES, LARGE));
 routes.set("GET:/stream", (_, response) => {

@@ -1,7 +1,7 @@
 // The ceiling: what a server in TypeScript over Deno.listen can reach at most. It looks for the blank line
 // that ends each head, skips as many bytes of body as it was told, and writes fixed bytes.
 
-import { CHUNK, CHUNKS, confirm, greet, LARGE, LARGE_SIZE, ORDER } from "./content.ts";
+import { CHUNK, CHUNKS, confirm, greet, LARGE, LARGE_SIZE, ORDER, page } from "./content.ts";
 import { certificate, listening, options } from "./program.ts";
 
 const encoder = new TextEncoder();
@@ -11,6 +11,7 @@ const { path, bodySize } = options.raw ?? { path: "/user/bob", bodySize: 0 };
 const writes: Uint8Array[] = ({
   "/user/bob": () => [whole(encoder.encode(greet("bob")))],
   "/json": () => [whole(encoder.encode(JSON.stringify(confirm(ORDER))))],
+  "/page": () => [whole(encoder.encode(page()))],
   "/large": () => [whole(LARGE)],
   "/stream": streamed,
   "/upload": counted,
