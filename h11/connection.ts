@@ -590,7 +590,7 @@ export class Connection {
 }
 
 /** A body up to this length is copied into one piece with its head. */
-const COPY_MAX = 4 * 1024;
+const COPY_MAX = 2 * 1024;
 /** Digits of the largest number that is exact. */
 const MAX_DIGITS = 16;
 const NO_BYTES = new Uint8Array(0);
