@@ -92,9 +92,8 @@ Deno.test("SERVER makes a request of its own of each head that comes again", () 
   });
   assertEquals(new Set(requests).size, 4);
   for (const request of requests) {
-    // Whoever breaks the contract of `readonly` breaks it for himself alone.
-    for (const pair of request.headers) (pair as [string, string])[1] += "!";
-    assertEquals([...request.headers], [["host", "a!"], ["a", "b!"]]);
-    assertEquals(request.headers.get("a"), "b");
+    // The pairs are the caller's.
+    for (const pair of request.headers) pair[1] += "!";
+    assertEquals([...request.headers], [["host", "a"], ["a", "b"]]);
   }
 });
