@@ -64,6 +64,18 @@ const NO_BYTES = new Uint8Array(0);
 /** Room for a head of no more than its type. */
 const SHORT_HEAD = 1024;
 
+/** What a handler says of its response. */
+interface GivenHead {
+  readonly status: number;
+  /** Empty where it is that of the status. */
+  readonly reason: string;
+  readonly headers: h11.HeadersInit;
+  /** The type where `headers` have none. */
+  readonly type: string | null;
+  /** The type where that is all there is; undefined where it is not. */
+  readonly onlyType: string | null | undefined;
+}
+
 /** What few exchanges have, so that the others are small. */
 class Extras {
   trailers: h11.EndOfMessage | null = null;
@@ -250,28 +262,19 @@ export class Exchange {
     if (extras !== null) headers = extras.added?.mergeWith(headers) ?? headers;
     const isText = typeof given === "string";
     const body = isText && given.length > SHORT_TEXT ? encode(given) : given;
-    if (isSmall(body) && reason === "" && this.#respondAtOnce(status, body, headers, type)) {
+    const onlyType = reason === "" ? typeAlone(headers, type) : undefined;
+    if (onlyType !== undefined && isSmall(body) && this.#respondAtOnce(status, body, onlyType)) {
       return this.#flush();
     }
     checkBody(body);
-    return this.#respondInSteps(status, body, headers, reason, type, isText);
+    return this.#respondInSteps({ status, reason, headers, type, onlyType }, body, isText);
   }
 
   /** Sends a response that says nothing but its type, where that goes in one step. @returns Whether it did. */
-  #respondAtOnce(
-    status: number,
-    body: string | Uint8Array,
-    headers: h11.HeadersInit,
-    type: string | null,
-  ): boolean {
-    const onlyType = typeAlone(headers, type);
-    if (
-      onlyType === undefined || status === 205 || this.#hasTrailers || this.#closes(false)
-    ) {
-      return false;
-    }
+  #respondAtOnce(status: number, body: string | Uint8Array, type: string | null): boolean {
+    if (status === 205 || this.#hasTrailers || this.#closes(false)) return false;
     const { protocol, socket } = this.connection;
-    const response = plainResponse(status, onlyType, this.connection.host.clock.now);
+    const response = plainResponse(status, type, this.connection.host.clock.now);
     const at = socket.reserve(SHORT_HEAD + body.length);
     const end = protocol.sendWholeInto(response, body, socket.target, at);
     if (end < 0) return false;
@@ -281,12 +284,10 @@ export class Exchange {
     return true;
   }
 
+  /** @param isText `body` is a text, or was. */
   #respondInSteps(
-    status: number,
+    { status, reason, headers, type, onlyType }: GivenHead,
     body: ResponseBody,
-    headers: h11.HeadersInit,
-    reason: string,
-    type: string | null,
     isText: boolean,
   ): void | Promise<void> {
     const { protocol } = this.connection;
@@ -306,8 +307,7 @@ export class Exchange {
       ? body
       : null;
     const closes = this.#closes(bytes === null && !isHead);
-    const onlyType = typeAlone(headers, type);
-    const isPlain = onlyType !== undefined && reason === "" && !closes;
+    const isPlain = onlyType !== undefined && !closes;
     const response = isPlain
       ? plainResponse(status, onlyType, this.connection.host.clock.now)
       : new h11.Response({
