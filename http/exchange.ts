@@ -5,6 +5,7 @@ import type { AnyEvent, Context, Route } from "../listener.ts";
 import { BodyParts } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
 import { reasonPhrase } from "./http_error.ts";
+import { keepResponse, knownResponse } from "./known_response.ts";
 import { formatAddr, logError } from "./log.ts";
 import { RequestBody } from "./request_body.ts";
 import {
@@ -24,8 +25,6 @@ import {
   checkLength,
   completeFields,
   type Fields,
-  plainResponse,
-  typeAlone,
 } from "./response_head.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf, type Scheme, schemeOf } from "./target.ts";
@@ -72,8 +71,8 @@ interface GivenHead {
   readonly headers: h11.HeadersInit;
   /** The type where `headers` have none. */
   readonly type: string | null;
-  /** The type where that is all there is; undefined where it is not. */
-  readonly onlyType: string | null | undefined;
+  /** What was made of that before, where it does not end the connection. */
+  readonly known: h11.Response | null;
 }
 
 /** What few exchanges have, so that the others are small. */
@@ -262,19 +261,18 @@ export class Exchange {
     if (extras !== null) headers = extras.added?.mergeWith(headers) ?? headers;
     const isText = typeof given === "string";
     const body = isText && given.length > SHORT_TEXT ? encode(given) : given;
-    const onlyType = reason === "" ? typeAlone(headers, type) : undefined;
-    if (onlyType !== undefined && isSmall(body) && this.#respondAtOnce(status, body, onlyType)) {
-      return this.#flush();
-    }
+    const { now } = this.connection.host.clock;
+    const known = reason === "" ? knownResponse(status, headers, type, now) : null;
+    if (known !== null && isSmall(body) && this.#respondAtOnce(known, body)) return this.#flush();
     checkBody(body);
-    return this.#respondInSteps({ status, reason, headers, type, onlyType }, body, isText);
+    return this.#respondInSteps({ status, reason, headers, type, known }, body, isText);
   }
 
-  /** Sends a response that says nothing but its type, where that goes in one step. @returns Whether it did. */
-  #respondAtOnce(status: number, body: string | Uint8Array, type: string | null): boolean {
+  /** Sends a response that was made before, where that goes in one step. @returns Whether it did. */
+  #respondAtOnce(response: h11.Response, body: string | Uint8Array): boolean {
+    const status = response.statusCode;
     if (status === 205 || this.#hasTrailers || this.#closes(false)) return false;
     const { protocol, socket } = this.connection;
-    const response = plainResponse(status, type, this.connection.host.clock.now);
     const at = socket.reserve(SHORT_HEAD + body.length);
     const end = protocol.sendWholeInto(response, body, socket.target, at);
     if (end < 0) return false;
@@ -286,7 +284,7 @@ export class Exchange {
 
   /** @param isText `body` is a text, or was. */
   #respondInSteps(
-    { status, reason, headers, type, onlyType }: GivenHead,
+    { status, reason, headers, type, known }: GivenHead,
     body: ResponseBody,
     isText: boolean,
   ): void | Promise<void> {
@@ -307,18 +305,17 @@ export class Exchange {
       ? body
       : null;
     const closes = this.#closes(bytes === null && !isHead);
-    const isPlain = onlyType !== undefined && !closes;
-    const response = isPlain
-      ? plainResponse(status, onlyType, this.connection.host.clock.now)
-      : new h11.Response({
-        statusCode: status,
-        reason: reason || reasonPhrase(status),
-        headers: completeFields(headers, type, closes, this.connection.host.clock.now),
-      });
+    const { now } = this.connection.host.clock;
+    const response = known !== null && !closes ? known : new h11.Response({
+      statusCode: status,
+      reason: reason || reasonPhrase(status),
+      headers: completeFields(headers, type, closes, now),
+    });
+    if (response !== known && reason === "" && !closes) keepResponse(response, type, now);
     const isStream = bytes === null;
     // What has no body may tell the length of GET's, but for 205 (RFC 9110 15.3.6).
     const canDiffer = isStream || isHead || (hasNoBody && status !== 205);
-    if (!canDiffer && !isPlain) checkLength(response, bytes.length);
+    if (!canDiffer) checkLength(response, bytes.length);
     // But for a route of GET, a null body may be that of a HEAD whose GET has one: only what is known is told.
     const isUnknown = isHead && body === null && this.route?.pattern.startsWith("GET:") !== true;
     const isWhole = !isStream && (status === 205 || !this.#canHaveTrailers) && !isUnknown;

@@ -1,7 +1,6 @@
 // The head of a response: what its handler says, and what it should say besides.
 
 import * as h11 from "../h11.ts";
-import { reasonPhrase } from "./http_error.ts";
 import { shown } from "./shown.ts";
 
 /** Fields as pairs of a name and a value. */
@@ -9,54 +8,6 @@ export type Fields = [name: string, value: string][];
 
 /** Fields of a response that was given none. */
 export const NO_HEADERS: Fields = [];
-
-/** The type of a response where `headers` say nothing else; undefined where they do. */
-export function typeAlone(
-  headers: h11.HeadersInit,
-  type: string | null,
-): string | null | undefined {
-  if (Array.isArray(headers)) {
-    if (headers.length === 0) return type;
-    return headers.length === 1 && headers[0][0] === "Content-Type" ? headers[0][1] : undefined;
-  }
-  let only: string | null | undefined = type;
-  for (const name in headers) {
-    if (name !== "Content-Type" || !Object.hasOwn(headers, name)) return undefined;
-    only = (headers as Record<string, string>)[name];
-  }
-  return Symbol.iterator in headers ? undefined : only;
-}
-
-// The responses that say nothing but their type, by status and type, as long as their date is right: what is
-// sent again has its head encoded already.
-const plainResponses = new Map<string | null, h11.Response[]>();
-/** So many types are kept: they may have a part that is made up anew each time. */
-const PLAIN_TYPES_MAX = 100;
-let plainDate = "";
-/** The last one, and its type. */
-let lastPlain: h11.Response | null = null;
-let lastType: string | null = null;
-
-/** A response that says no more than a type, if that, and its date; `now` is the clock's time. */
-export function plainResponse(statusCode: number, type: string | null, now: number): h11.Response {
-  const Date = httpDate(now);
-  if (lastPlain?.statusCode === statusCode && type === lastType && Date === plainDate) {
-    return lastPlain;
-  }
-  if (Date !== plainDate || plainResponses.size > PLAIN_TYPES_MAX) {
-    plainDate = Date;
-    plainResponses.clear();
-  }
-  let byStatus = plainResponses.get(type);
-  if (byStatus === undefined) plainResponses.set(type, byStatus = []);
-  lastPlain = byStatus[statusCode] ??= new h11.Response({
-    statusCode,
-    reason: reasonPhrase(statusCode),
-    headers: type === null ? { Date } : { "Content-Type": type, Date },
-  });
-  lastType = type;
-  return lastPlain;
-}
 
 /** Fields that frame a message (RFC 9112 6). */
 const FRAMING = new Set(["content-length", "transfer-encoding"]);

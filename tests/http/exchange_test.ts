@@ -109,6 +109,49 @@ for (const [what, ofLength] of TEXTS) {
   }
 }
 
+// Responses that differ in little, and what of their heads tells them apart.
+const ALIKE: [status: number, fields: HeadersInit, body: string | Uint8Array, head: string][] = [
+  [200, { "X-A": "1", "X-B": "2" }, "text", `X-A: 1\r\nX-B: 2\r\n${TEXT}`],
+  [200, { "X-A": "1", "X-B": "3" }, "text", `X-A: 1\r\nX-B: 3\r\n${TEXT}`],
+  [200, { "X-B": "2", "X-A": "1" }, "text", `X-B: 2\r\nX-A: 1\r\n${TEXT}`],
+  [200, { "x-a": "1", "X-B": "2" }, "text", `x-a: 1\r\nX-B: 2\r\n${TEXT}`],
+  [404, { "X-A": "1", "X-B": "2" }, "text", `X-A: 1\r\nX-B: 2\r\n${TEXT}`],
+  [200, [["X-A", "1"], ["X-A", "2"]], "text", `X-A: 1\r\nX-A: 2\r\n${TEXT}`],
+  [
+    200,
+    { "X-A": "1", "X-B": "2" },
+    bytes(1),
+    "X-A: 1\r\nX-B: 2\r\nContent-Type: application/octet-stream\r\n",
+  ],
+  [200, { "X-A": "1", "Content-Type": "a/b" }, "text", "X-A: 1\r\nContent-Type: a/b\r\n"],
+  [200, { "X-A": "1", "Content-Length": "4" }, "text", `X-A: 1\r\nContent-Length: 4\r\n${TEXT}`],
+];
+
+for (const method of ["GET", "HEAD"]) {
+  test(
+    `HTTPContext.response() sends to ${method} the fields it was given, whatever was sent before`,
+    NET,
+    async () => {
+      await using app = await serving((app) => {
+        app.onEvent("GET:/<at:int>", ({ ctx, params }) => {
+          const [status, fields, body] = ALIKE[params.at];
+          return ctx.response(status, body, fields as Record<string, string>);
+        });
+      });
+      using client = await RawClient.connect(app.addr);
+      const places = ALIKE.keys().toArray();
+      for (const at of [...places, ...places, ...places.toReversed()]) {
+        await client.send(request(method, `/${at}`));
+        const { head } = await client.response(method);
+        const [status, , body, fields] = ALIKE[at];
+        assert(head.startsWith(`HTTP/1.1 ${status} `));
+        assertStringIncludes(head, `\r\n${fields}Date: now\r\n`);
+        assertStringIncludes(head, `\r\nContent-Length: ${body.length}\r\n`);
+      }
+    },
+  );
+}
+
 test("a Response leaves the bytes that it was made of to the handler", NET, async () => {
   const large = new Uint8Array(300_000).fill(97);
   await using app = await serving((app) => app.onEvent("GET:/", () => new Response(large)));
