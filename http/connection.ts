@@ -17,6 +17,7 @@ import type { Settings } from "./options.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
 import { ClientLeft, ConnectionLost, type Receiver, Socket } from "./socket.ts";
+import { lookIfLong } from "./turn.ts";
 import { UpgradedConn } from "./upgraded_conn.ts";
 
 /** Milliseconds that draining may take, or a client may say nothing before a close that lets it read on. */
@@ -37,6 +38,12 @@ const READ_AHEAD_MAX = 16 * 1024;
 const SHOWN_BYTES = 64;
 /** Answers are held back to be written together up to this many bytes. */
 const CORK_MAX = 64 * 1024;
+/**
+ * Requests that have come together are answered one after the other. Whether that takes long is looked at after each
+ * of the first few, which is soon enough where handlers are slow, and then after every sixteenth.
+ */
+const LOOK_FIRST = 4;
+const LOOK_EVERY = 16;
 
 /** What a connection needs of its server. */
 export interface ConnectionHost {
@@ -310,8 +317,8 @@ export class Connection implements Receiver, Watched {
 
   /** Answers the requests that have come. @returns What has to be waited for, where that is not data. */
   #serve(): Promise<void> | void {
-    const { host } = this;
-    for (;;) {
+    const { host, protocol } = this;
+    for (let count = 1;; count++) {
       if (this.#exchange === null) {
         const request = this.#nextRequest();
         if (request === h11.NEED_DATA) return this.#waitForData();
@@ -327,7 +334,18 @@ export class Connection implements Receiver, Watched {
       if (!this.#isReusable()) return this.#drain();
       const waiting = this.#startNext();
       if (waiting !== undefined || this.isEnding) return waiting;
+      if (protocol.bufferedSize > 0 && (count < LOOK_FIRST || count % LOOK_EVERY === 0)) {
+        const looking = lookIfLong();
+        if (looking !== null) return this.#giveWay(looking);
+      }
     }
+  }
+
+  /** Lets others go on, to whom the event loop comes when it looks. */
+  async #giveWay(looking: Promise<void>): Promise<void> {
+    await looking;
+    // What it has sent is not handled any more where the connection was cut meanwhile.
+    if (this.socket.isLost) throw new ConnectionLost("Cannot go on: the connection is gone");
   }
 
   /** Makes the exchange of the next request, where its head has come; null where none comes any more. */

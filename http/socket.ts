@@ -8,7 +8,7 @@ import { type Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
 import { logError } from "./log.ts";
 import { hasEnded, operations, ridOf } from "./operations.ts";
-import { haveLooked, lookBeforeRead } from "./turn.ts";
+import { haveLooked, lookIfLong } from "./turn.ts";
 
 /** An idle connection keeps a buffer of this size, which most heads fit in. */
 const IDLE_BUFFER = 1024;
@@ -151,7 +151,7 @@ export class Socket {
   #read(into: Uint8Array): void {
     this.#isReading = true;
     this.#into = into;
-    const look = this.#isAtOnce || this.#isFilled ? lookBeforeRead() : null;
+    const look = this.#isAtOnce || this.#isFilled ? lookIfLong() : null;
     if (look === null) return this.#beginOperation();
     this.#operation = null;
     look.then(() => this.#beginOperation());

@@ -45,29 +45,30 @@ export function nextTurn(): Promise<void> {
   return next;
 }
 
-// --- Reads: what they bring may be there already -----------------------------------------------------
+// --- Reads and requests: what they bring may be there already ----------------------------------------
 //
-// That is likely where the one before has ended at once. Others wait, and the loop looks meanwhile.
+// A read likely ends at once where the one before has, and a request may stand behind another one. Others wait, and
+// the loop looks meanwhile.
 
-/** When the loop looked, or a read first began after it whose bytes may be there; 0 for none. */
+/** When the loop looked, or one first went on after it with what may be there; 0 for none. */
 let since = 0;
-let lookBeforeReads: Promise<void> | null = null;
+let looking: Promise<void> | null = null;
 
 /** A read had to wait for what it has brought. */
 export function haveLooked(): void {
   since = 0;
 }
 
-/** A read begins whose bytes may be there. @returns What it has to wait for, where nobody has looked for long. */
-export function lookBeforeRead(): Promise<void> | null {
-  if (lookBeforeReads !== null) return lookBeforeReads;
+/** Somebody goes on with what may be there. @returns What it has to wait for, where nobody has looked for long. */
+export function lookIfLong(): Promise<void> | null {
+  if (looking !== null) return looking;
   const now = Date.now();
   if (since === 0) since = now;
   if (now - since <= TURN_MAX) return null;
-  lookBeforeReads = look();
-  lookBeforeReads.then(() => {
-    lookBeforeReads = null;
+  looking = look();
+  looking.then(() => {
+    looking = null;
     since = Date.now();
   });
-  return lookBeforeReads;
+  return looking;
 }
