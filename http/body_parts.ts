@@ -19,6 +19,8 @@ export class BodyParts {
   #part: IteratorResult<Part> | null = null;
   #isSettled = false;
   #hasFailed = false;
+  /** Nothing more is taken of its producer. */
+  #isCut = false;
   #error: unknown = undefined;
   /** Who waits for it is told here that it has come. */
   #came: () => void = ignore;
@@ -35,7 +37,7 @@ export class BodyParts {
    * @returns Whether the producer has it at hand: it need not wait for anything outside.
    */
   async ask(): Promise<boolean> {
-    this.#isSettled = this.#hasFailed;
+    this.#isSettled = this.#hasFailed || this.#isCut;
     if (this.#isSettled) return true;
     beginTurn();
     try {
@@ -48,13 +50,14 @@ export class BodyParts {
   }
 
   readonly #gave = (part: IteratorResult<Part>): void => {
+    if (this.#isCut) return;
     this.#part = part;
     this.#isSettled = true;
     this.#came();
   };
 
   readonly #failed = (error: unknown): void => {
-    if (this.#hasFailed) return;
+    if (this.#hasFailed || this.#isCut) return;
     this.#error = error;
     this.#isSettled = this.#hasFailed = true;
     this.#came();
@@ -67,7 +70,9 @@ export class BodyParts {
   async take(): Promise<Part | null> {
     if (!this.#isSettled) await new Promise<void>((resolve) => this.#came = resolve);
     if (this.#hasFailed) throw this.#error;
-    const { done, value } = this.#part!;
+    // It was cut before the part came.
+    if (this.#part === null) return null;
+    const { done, value } = this.#part;
     this.#part = null;
     if (done) return null;
     if (typeof value === "string" || value instanceof Uint8Array) return value;
@@ -78,6 +83,14 @@ export class BodyParts {
   /** Nobody waits for the producer any more; who does gets `error`. */
   abandon(error: unknown): void {
     this.#failed(error);
+  }
+
+  /** The body ends here: what its producer gives after that is left out. @param reason As of `cancel`. */
+  cut(reason: unknown): void {
+    if (this.#hasFailed || this.#isCut) return;
+    this.#isCut = this.#isSettled = true;
+    this.#came();
+    this.cancel(reason);
   }
 
   /**

@@ -60,6 +60,9 @@ export class NoResponse extends TypeError {
 
 const NO_BYTES = new Uint8Array(0);
 
+/** Milliseconds that a stream of events has to end by itself when the server stops. */
+const LAST_WORD = 500;
+
 /** Room for a head of no more than its type. */
 const SHORT_HEAD = 1024;
 
@@ -92,6 +95,8 @@ class Extras {
   parts: BodyParts | null = null;
   /** They are those of server-sent events. */
   isEventStream = false;
+  /** Cuts these soon, as the server stops. */
+  lastWord: ReturnType<typeof setTimeout> | undefined = undefined;
   /** Why nothing can be sent. */
   lost: ConnectionLost | null = null;
   /** The client's address as proxies tell it. */
@@ -485,6 +490,9 @@ export class Exchange {
       socket.close();
       parts.cancel(error);
       throw error;
+    } finally {
+      extra.parts = null;
+      clearTimeout(extra.lastWord);
     }
   }
 
@@ -494,10 +502,19 @@ export class Exchange {
     return new h11.Response({ statusCode, reason, headers: fields });
   }
 
-  /** Tells the handler of a stream of events that the server stops: that has no end of its own, and others have. */
+  /**
+   * Tells the handler of a stream of events that the server stops: that has no end of its own, and others have. One
+   * that does not listen has its stream ended, and the client of a GET comes again by itself (HTML 9.2.3). What
+   * answers another method may well have an end, and the client must not take a part for the whole.
+   */
   endStream(): void {
-    if (!this.#extra.isEventStream) return;
-    this.event?.abort(new DOMException("The server stops", "AbortError"));
+    const extra = this.#extra;
+    if (!extra.isEventStream) return;
+    const reason = new DOMException("The server stops", "AbortError");
+    this.event?.abort(reason);
+    const { parts } = extra;
+    if (parts === null || this.request.method !== "GET") return;
+    extra.lastWord ??= setTimeout(() => parts.cut(reason), LAST_WORD);
   }
 
   /** Ends the sending of a body: there is nobody to send it to. */

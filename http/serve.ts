@@ -52,7 +52,8 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  * - The response of `Deno.upgradeWebSocket()` is refused with an error: it belongs to `Deno.serve`. WebSockets
  *   are served by an {@linkcode HTTPListener}, with `ctx.upgrade()`.
  * - `shutdown()` and `signal` let what is under way finish, and cut it when `shutdownGrace` is over, so that
- *   they come to an end. A signal that is aborted already counts too.
+ *   they come to an end. A signal that is aborted already counts too. Server-sent events are told at once, by
+ *   `request.signal`, and those of a `GET` end half a second later, their body cancelled.
  * - `request.url` is normalized, and so is the case of a method like `get`, as by `new Request()`. On a Unix
  *   socket the URL's scheme is `http`.
  * - A client that closes its sending half gets its answer, of a handler that does not follow `request.signal`,

@@ -244,3 +244,17 @@ test("serve() runs Hono: a stream is told that its client has left", NET, async 
   client[Symbol.dispose]();
   await left;
 });
+
+test("serve() runs Hono: streamSSE() ends when the server stops", NET, async () => {
+  const app = new Hono();
+  app.get("/", (c) =>
+    streamSSE(c, async (out) => {
+      await out.writeSSE({ data: "one" });
+      await new Promise<void>((resolve) => out.onAbort(resolve));
+    }));
+  const server = serving(app);
+  const response = await fetch(`http://127.0.0.1:${server.addr.port}`);
+  const stopped = server.shutdown();
+  assertEquals(await response.text(), "data: one\n\n");
+  await stopped;
+});

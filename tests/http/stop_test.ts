@@ -5,10 +5,12 @@ import type { HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { PROCESS, ServerProcess } from "../soak/process.ts";
 import { Accepting } from "./accepting.ts";
-import { RawClient } from "./raw_client.ts";
+import { latin1, RawClient } from "./raw_client.ts";
 import { NET, serving } from "./serving.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 /** The body of the next answer, which has to be the last one of its connection and to say so. */
 async function lastAnswer(client: RawClient): Promise<string> {
@@ -139,6 +141,47 @@ test("HTTPListener.stop() ends streams of events, those too that begin later", N
   begun[Symbol.dispose]();
   await stopped;
 });
+
+test(
+  "HTTPListener.stop() ends a stream of events that does not listen, for a GET",
+  NET,
+  async () => {
+    const goOn = Promise.withResolvers<void>();
+    const isTold = Promise.withResolvers<unknown>();
+    async function* halves(): AsyncGenerator<string> {
+      yield "one ";
+      await goOn.promise;
+      yield "two";
+    }
+    await using app = await serving((app) => {
+      const headers = { "Content-Type": "text/event-stream" };
+      app.onEvent("POST:/", ({ ctx }) => ctx.response(200, halves(), headers));
+      app.onEvent("GET:/stuck", ({ ctx }) => ctx.response(200, halves(), headers));
+      app.onEvent("GET:/", () => {
+        const source = {
+          cancel: isTold.resolve,
+          start: (it: Controller) => it.enqueue(latin1("one ")),
+        };
+        return new Response(new ReadableStream(source), { headers });
+      });
+    }, { shutdownGrace: 60_000 });
+    const begun: RawClient[] = [];
+    for (const start of ["POST / ", "GET / ", "GET /stuck "]) {
+      const client = await RawClient.connect(app.addr);
+      begun.push(client);
+      await client.send(GET.replace("GET / ", start));
+      await client.until("one \r\n");
+    }
+    const stopped = app.stop();
+    const [finite, ...endless] = begun;
+    for (const client of endless) assertEquals(await client.rest(), "0\r\n\r\n");
+    assertEquals(String(await isTold.promise), "AbortError: The server stops");
+    goOn.resolve();
+    await finite.until("two\r\n0\r\n\r\n");
+    await stopped;
+    for (const client of begun) client[Symbol.dispose]();
+  },
+);
 
 test("HTTPListener.stop() lets a stream finish whose source follows the signal", NET, async () => {
   const goOn = Promise.withResolvers<void>();
