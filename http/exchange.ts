@@ -85,6 +85,8 @@ class Extras {
   added: AddedFields | null = null;
   /** A response was given that is not sent yet. */
   isTaken = false;
+  /** It, when it has begun; rejects where it cannot be sent. */
+  begun: Promise<{ rest: void | Promise<void> }> | null = null;
   /** The handler has failed. */
   hasFailed = false;
   /** What is left of the response is not waited for. */
@@ -361,8 +363,27 @@ export class Exchange {
       const { status, reason, body } = whole;
       return this.#respond(status, body, this.#fieldsOf(whole), reason, whole.type);
     }
-    this.#extra.isTaken = true;
-    return this.sending = handled(this.#respondWith(response));
+    const extra = this.#extra;
+    extra.isTaken = true;
+    extra.begun = handled(this.#begin(response));
+    return this.sending = handled(extra.begun.then(({ rest }) => rest));
+  }
+
+  /**
+   * As `respondWith`, for who makes another response where this one cannot be sent: its promise settles when it has
+   * begun. The end of its body is that of `sending`.
+   */
+  beginWith(response: Response): void | Promise<void> {
+    if (this.respondWith(response) !== undefined) return this.#untilBegun();
+  }
+
+  async #untilBegun(): Promise<void> {
+    try {
+      await this.#extra.begun;
+    } catch (error) {
+      this.sending = null;
+      throw error;
+    }
   }
 
   /** The fields of a web response, with its type where that has to take the place of one that was set. */
@@ -371,13 +392,14 @@ export class Exchange {
     return isAmongOthers ? [...fields, ["Content-Type", type]] as Fields : fields as Fields;
   }
 
-  async #respondWith(response: Response): Promise<void> {
+  /** Begins a web response whose body may take time. @returns What is left of it. */
+  async #begin(response: Response): Promise<{ rest: void | Promise<void> }> {
     const { status, statusText, body } = response;
     const given = fieldsOf(response);
     const known = body === null ? null : await knownBody(body);
     this.#extra.isTaken = false;
     try {
-      await this.#respond(status, known, this.#fieldsOf(given), statusText, given.type);
+      return { rest: this.#respond(status, known, this.#fieldsOf(given), statusText, given.type) };
     } catch (error) {
       discard(known);
       throw error;

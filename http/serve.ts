@@ -167,27 +167,30 @@ class FetchListener extends HTTPListener {
       options as ServeTcpOptions;
     super({ ...givenOptions(options), accessLog, hostname, backlog });
     const { onError } = options;
-    const respondWithAwaited = async (ctx: HTTPContext, answer: unknown): Promise<void> => {
+    const respondToError = async (ctx: HTTPContext, error: unknown): Promise<void> => {
       const exchange = exchangeOf(ctx);
+      if (onError === undefined || exchange.isOver) throw error;
+      await exchange.beginWith(checkResponse(await onError(error)));
+    };
+    const respondWithAwaited = async (ctx: HTTPContext, answer: unknown): Promise<void> => {
       try {
-        void exchange.respondWith(checkResponse(await answer));
+        const beginning = exchangeOf(ctx).beginWith(checkResponse(await answer));
+        if (beginning !== undefined) await beginning;
       } catch (error) {
-        if (onError === undefined || exchange.isOver) throw error;
-        void exchange.respondWith(checkResponse(await onError(error)));
+        await respondToError(ctx, error);
       }
     };
     const route = this.onEvent(({ ctx }) => {
       // What can be no `Request` is answered without the handler.
       const { request } = ctx;
-      let answer: unknown;
       try {
-        answer = handler(request, new HandlerInfo(ctx));
+        const answer: unknown = handler(request, new HandlerInfo(ctx));
+        if (!isResponse(answer)) return respondWithAwaited(ctx, answer);
         // What is there at once is sent at once: a promise in between costs more than the answer.
-        if (isResponse(answer)) return void exchangeOf(ctx).respondWith(answer);
+        return exchangeOf(ctx).beginWith(answer)?.catch((error) => respondToError(ctx, error));
       } catch (error) {
-        answer = Promise.reject(error);
+        return respondToError(ctx, error);
       }
-      return respondWithAwaited(ctx, answer);
     });
     this.#found = { route, params: {} };
   }

@@ -9,7 +9,7 @@ import {
 import { serve } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { Program, run } from "../program.ts";
-import { RawClient } from "./raw_client.ts";
+import { latin1, RawClient } from "./raw_client.ts";
 import { ErrorLog, NET } from "./serving.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0, onListen(): void {} };
@@ -687,6 +687,26 @@ const FAILURES: [what: string, handler: () => unknown, error: RegExp][] = [
   }, /^5$/],
   ["returns nothing", () => undefined, /got undefined$/],
   ["returns Response.error()", () => Response.error(), /it is an error response/],
+  [
+    "returns a text that cannot be sent",
+    () => new Response("a", { headers: { "Transfer-Encoding": "gzip" } }),
+    /Cannot decode transfer coding "gzip"/,
+  ],
+  [
+    "returns a stream that cannot be sent",
+    () => new Response(text("a", "b"), { headers: { "Transfer-Encoding": "gzip" } }),
+    /Cannot decode transfer coding "gzip"/,
+  ],
+  [
+    "promises a stream that cannot be sent",
+    async () => await new Response(text("a"), { headers: { "Transfer-Encoding": "gzip" } }),
+    /Cannot decode transfer coding "gzip"/,
+  ],
+  [
+    "returns a Blob that cannot be sent",
+    () => new Response(new Blob(["abc"]), { headers: { "Content-Length": "+3" } }),
+    /Cannot use Content-Length "\+3"/,
+  ],
 ];
 
 for (const [what, handler, error] of FAILURES) {
@@ -723,6 +743,38 @@ test("serve() answers 500 and logs where onError fails too", NET, async () => {
   const response = await fetch(`http://127.0.0.1:${server.addr.port}/`);
   assertEquals([response.status, await response.text()], [500, "Internal Server Error"]);
   assertMatch(log.entries.join(), /Cannot answer "GET \/": Error: second/);
+});
+
+test("serve() does not ask onError for a stream that fails as it is sent", NET, async () => {
+  using log = new ErrorLog();
+  let asked = 0;
+  const onError = (): Response => new Response(`asked ${++asked} times`);
+  await using server = serve({ ...LOCAL, onError }, () => {
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(3);
+      throw new Error("half-way");
+    }
+    return new Response(ReadableStream.from(failing()));
+  });
+  const response = await fetch(`http://127.0.0.1:${server.addr.port}/`);
+  await assertRejects(() => response.bytes());
+  assertEquals([response.status, asked], [200, 0]);
+  assertMatch(log.entries.join(), /Cannot answer "GET \/": Error: half-way/);
+});
+
+test("serve() lets a stream take longer than handlerTimeout", NET, async () => {
+  const isOver = Promise.withResolvers<void>();
+  await using server = serve({ ...LOCAL, handlerTimeout: 50 }, () => {
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      yield latin1("one ");
+      await isOver.promise;
+      yield latin1("two");
+    }
+    return new Response(ReadableStream.from(slow()));
+  });
+  const response = await fetch(`http://127.0.0.1:${server.addr.port}/`);
+  setTimeout(isOver.resolve, 100);
+  assertEquals(await response.text(), "one two");
 });
 
 test(
