@@ -483,10 +483,12 @@ export class Exchange {
       // Parts that the producer has at hand are written together, and with the head; while it waits for one,
       // or works on it for long, what there is goes out.
       let isAtHand = await parts.ask();
-      // Before its head, a producer that reads the request's body has the client told to send that. Who was not
-      // told may send it or not: what comes next may be its body, or another request.
-      const isUntold = protocol.theyAreWaitingFor100Continue;
-      this.#write(protocol.send(isUntold ? this.#asLast(response) : response)!);
+      // Before its head, a producer that reads the request's body has asked for it, and has the client told to send
+      // it. Who was not told may send it or not: what comes next may be its body, or another request. And of one that
+      // nobody has asked for more may be left than is dropped.
+      const isLast = protocol.theyAreWaitingFor100Continue ||
+        (this.#body === null && this.#closes(false));
+      this.#write(protocol.send(isLast ? this.#asLast(response) : response)!);
       for (;;) {
         const isLong = isTurnLong();
         if (!isAtHand || isLong) await socket.drained();

@@ -302,6 +302,34 @@ Deno.test("A body of which 64 KiB are left is dropped for the next request, and 
   }
 });
 
+// When a stream that answers a request reads the body of that: it can read all of it, but where it has not asked for it
+// before its head, what is left is too much to be dropped for the next request.
+const STREAMS: [when: string, reads: boolean[], closes: boolean][] = [
+  ["never", [false, false], true],
+  ["before its head", [true, false], false],
+  ["after its head", [false, true], true],
+];
+
+for (const [when, [before, after], closes] of STREAMS) {
+  Deno.test(`A stream that reads a large body ${when} ${closes ? "ends" : "keeps"} its connection`, async () => {
+    const size = 200_000;
+    await using server = new ByHand((exchange) => {
+      if (exchange.request.method === "GET") return exchange.respond(200, "next", []);
+      async function* answer(): AsyncGenerator<string> {
+        if (before) yield String((await exchange.body.bytes()).length);
+        yield ";";
+        if (after) yield String((await exchange.body.bytes()).length);
+      }
+      return exchange.respond(200, answer(), []);
+    });
+    await server.send(post(`Content-Length: ${size}`) + "x".repeat(size) + (closes ? "" : NEXT));
+    const answer = await server.received();
+    assertEquals(answer.includes("\r\nConnection: close\r\n"), closes);
+    assertEquals(answer.includes(String(size)), before || after);
+    assertEquals(answer.endsWith(closes ? "\r\n0\r\n\r\n" : "\r\nnext"), true);
+  });
+}
+
 Deno.test("200 connections of pipelined bodies that are read in any way have each request answered", async () => {
   await fuzzBodies(200, 1);
 });
