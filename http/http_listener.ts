@@ -218,13 +218,20 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * const app = new HTTPListener().use(health("/healthz"));
    * ```
    *
-   * @throws {TypeError} `plugin` makes a plugin, and was not called.
+   * @throws {TypeError} `plugin` makes a plugin, and was not called; or it is asynchronous.
    */
   use(plugin: (app: this) => void): this {
     const result: unknown = plugin(this);
     if (typeof result === "function") {
       throw new TypeError(
         "Cannot use a plugin that returns a function: call it first, as in app.use(telemetry())",
+      );
+    }
+    if (isPromise(result)) {
+      // It is given up: what it may fail with later is no unhandled rejection besides.
+      result.then(undefined, () => {});
+      throw new TypeError(
+        "Cannot use a plugin that returns a promise: have it wait in a callback of app.startup()",
       );
     }
     return this;
@@ -568,8 +575,11 @@ const HOOK_ADVICE = "return or await next(), or call ctx.response()";
 
 /** Calls `then` with `value`, at once where that is no promise. */
 function whenThere<T>(value: unknown, then: (value: unknown) => T): T | PromiseLike<T> {
-  const isPromise = typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
-  return isPromise ? (value as PromiseLike<unknown>).then(then) : then(value);
+  return isPromise(value) ? value.then(then) : then(value);
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
 }
 
 /** The exchange whose request triggered an event, the `first` one of its route; null for other events. */

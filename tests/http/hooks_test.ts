@@ -554,6 +554,16 @@ Deno.test("use() refuses a maker of plugins that was not called", () => {
   );
 });
 
+Deno.test("use() refuses a plugin that is asynchronous, and its failure is nobody else's", async () => {
+  assertThrows(
+    () => new HTTPListener().use(() => Promise.reject(new Error("later"))),
+    TypeError,
+    "Cannot use a plugin that returns a promise: have it wait in a callback of app.startup()",
+  );
+  // By now it would be an unhandled rejection.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+});
+
 test("a hook that does not wait for next() is told to", NET, async () => {
   using errors = new ErrorLog();
   const app = new HTTPListener();
