@@ -103,6 +103,10 @@ export class Outcomes<C extends HTTPContext> {
     } else if (error instanceof NoResponse) {
       // One that stops its work as its client has left has nothing to answer.
       if (!hasClientLeft(event)) logError(`Cannot answer ${exchange.label}: ${error.why}`);
+    } else if (!isKnown && isResponse(error)) {
+      logError(
+        `Cannot answer ${exchange.label}: a Response was thrown; return it, or throw an HTTPError`,
+      );
     } else if (!isKnown && !isNoFault(error, event)) {
       logError(`Cannot answer ${exchange.label}:`, error);
     }

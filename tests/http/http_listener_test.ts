@@ -565,6 +565,18 @@ Deno.test("the log tells who answers with a plain object how JSON is answered", 
   ]);
 });
 
+Deno.test("the log tells who throws a Response to return it", async () => {
+  using errors = new ErrorLog();
+  const app = new HTTPListener();
+  app.onEvent("GET:/", () => {
+    throw new Response("not here", { status: 404 });
+  });
+  assertEquals((await app.fetch("/")).status, 500);
+  assertEquals(errors.entries, [
+    'Cannot answer "GET /": a Response was thrown; return it, or throw an HTTPError',
+  ]);
+});
+
 Deno.test("HTTPListener.onEvent() refuses a limit that only the whole server has", () => {
   assertThrows(
     () => new HTTPListener().onEvent("PUT:/film", { bodyTimeout: 60_000 }, () => {}),
