@@ -277,12 +277,16 @@ export class BodyReader implements Receiver {
     if (room === null) return;
     this.#room = null;
     this.#buffer.adapt(count, room);
-    this.#connection.protocol.receiveData(buffer, count);
+    const connection = this.#connection;
+    connection.protocol.receiveData(buffer, count);
+    // Told before the read rejects: its error alone does not show a client that has left.
+    if (count === 0) connection.tellEnd();
     this.#goOn();
   }
 
   lost(error: ConnectionLost): void {
     this.#room = null;
+    this.#connection.tellLoss();
     this.giveUp(error);
   }
 

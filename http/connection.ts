@@ -491,6 +491,21 @@ export class Connection implements Receiver, Watched {
     return reason;
   }
 
+  /** The client has left, or only closed its sending half. */
+  tellEnd(): void {
+    this.#clientLeft();
+    this.#watchQuietStream();
+  }
+
+  /** The connection is gone. */
+  tellLoss(): void {
+    const reason = this.#clientLeft();
+    if (this.#isHandling) this.#exchange!.cancel(reason);
+    // A handler that goes on keeps no descriptor, and no place of another client.
+    this.socket.close();
+    this.host.ended(this);
+  }
+
   async #keepReading(): Promise<void> {
     const { protocol, socket } = this;
     try {
@@ -500,21 +515,13 @@ export class Connection implements Receiver, Watched {
         // After the last request of a connection nothing keeps it.
         const isNext = protocol.theirState === h11.DONE;
         protocol.receiveData(isNext ? data : data.slice());
-        if (data.length === 0) {
-          this.#clientLeft();
-          this.#watchQuietStream();
-        }
+        if (data.length === 0) this.tellEnd();
         if (data.length === 0 || !this.#isHandling || !this.#canReadAhead) return;
         // It stands where the next read goes: asked for an event, the protocol keeps it.
         if (isNext) protocol.nextEvent();
       }
     } catch {
-      if (socket.isHandedOver) return;
-      const reason = this.#clientLeft();
-      if (this.#isHandling) this.#exchange!.cancel(reason);
-      // A handler that goes on keeps no descriptor, and no place of another client.
-      socket.close();
-      this.host.ended(this);
+      if (!socket.isHandedOver) this.tellLoss();
     } finally {
       this.ahead = this.#reading = null;
     }
@@ -594,7 +601,8 @@ export class Connection implements Receiver, Watched {
     refused[status] = (refused[status] ?? 0) + 1;
     const [bytes] = this.protocol.trailingData;
     const first = String.fromCharCode(...bytes.subarray(0, SHOWN_BYTES));
-    this.#logRefusal(`refused with ${status}: ${why}; received ${JSON.stringify(first)}`);
+    const received = first && `; received ${JSON.stringify(first)}`;
+    this.#logRefusal(`refused with ${status}: ${why}${received}`);
   }
 
   #logRefusal(what: string): void {

@@ -188,8 +188,9 @@ export class HTTPContext extends Context {
    * @returns How many bytes were read, at least one; null at the end of the body.
    * @throws {TypeError} `buffer` is empty or no `Uint8Array`, another read is under way, the body was taken as a
    * stream or whole before, or the exchange is over.
-   * @throws {HTTPError} 400: the body is not framed as it should be. 408: it did not come in time. Where the
-   * client has left, an error of the connection.
+   * @throws {HTTPError} 400: the body is not framed as it should be, or the client has closed before its end. 408: it
+   * did not come in time. Where the connection is lost, an error of that. `event.signal` is aborted by then where the
+   * client has left, and not where it has sent what is no body.
    */
   read(buffer: Uint8Array): Promise<number | null> {
     return handled(this.#bound.body.readInto(buffer));
@@ -198,7 +199,7 @@ export class HTTPContext extends Context {
   /**
    * The request's body.
    *
-   * @throws {HTTPError} 413: it is over `maxBodySize`. 400: it is not framed as it should be.
+   * @throws {HTTPError} 413: it is over `maxBodySize`. Else as {@linkcode HTTPContext.read}.
    * @throws {TypeError} It was read before.
    */
   bytes(): Promise<Uint8Array<ArrayBuffer>> {

@@ -219,6 +219,58 @@ for (const [what, answer] of QUIET) {
   });
 }
 
+// How the upload of a client comes to an early end, and whether the client has left by then.
+const EARLY_ENDS: [what: string, end: (client: RawClient) => unknown, hasLeft: boolean][] = [
+  ["closes", async (client) => {
+    await client.until("\r\n\r\n");
+    client[Symbol.dispose]();
+  }, true],
+  // What it has not read makes it a reset.
+  ["resets", (client) => client[Symbol.dispose](), true],
+  ["sends no more", (client) => client.closeWrite(), true],
+  ["sends what is no chunk", (client) => client.send("nonsense\r\n"), false],
+];
+const READS: [method: string, read: (ctx: HTTPContext) => Promise<unknown>][] = [
+  ["read()", (ctx) => ctx.read(new Uint8Array(10))],
+  ["bytes()", (ctx) => ctx.bytes()],
+  ["body", (ctx) => ctx.body.getReader({ mode: "byob" }).read(new Uint8Array(10))],
+  ["request.text()", (ctx) => ctx.request.text()],
+];
+
+for (const [method, read] of READS) {
+  for (const [what, end, hasLeft] of EARLY_ENDS) {
+    test(
+      `event.signal tells whether a client has left that ${what} while ${method} waits`,
+      NET,
+      async () => {
+        const asked = Promise.withResolvers<void>();
+        const failed = Promise.withResolvers<string>();
+        await using app = await serving((app) => {
+          app.onEvent("POST:/", async ({ ctx, signal }) => {
+            ctx.informational(103, { Link: "</a>" });
+            try {
+              const reading = read(ctx);
+              asked.resolve();
+              await reading;
+            } catch (error) {
+              failed.resolve(signal.aborted ? String(signal.reason) : String(error));
+              throw error;
+            }
+          });
+        });
+        using client = await RawClient.connect(app.addr);
+        await client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        await asked.promise;
+        await end(client);
+        assertEquals(
+          await failed.promise,
+          hasLeft ? "AbortError: The client has left" : "HTTPError: Bad Request",
+        );
+      },
+    );
+  }
+}
+
 test("who writes to the stream of a client that has left gets that as the error", NET, async () => {
   const failed = Promise.withResolvers<unknown>();
   await using app = await serving((app) => {
