@@ -273,7 +273,9 @@ export class Connection implements Receiver, Watched {
     const { clock, settings } = this.host;
     // To one who does not send it there is nothing to say: no byte of HTTP has been exchanged.
     this.#wait = "request";
-    this.#readDeadline = settings.headerTimeout > 0 ? clock.after(settings.headerTimeout) : 0;
+    // One that is silent ends as it does without the protocol, where a header has no limit of its own.
+    const timeout = settings.headerTimeout || settings.idleTimeout;
+    this.#readDeadline = timeout > 0 ? clock.after(timeout) : 0;
     const read = async (): Promise<Uint8Array> => {
       const data = await socket.read();
       // While the connection ends, what comes is dropped.

@@ -277,6 +277,13 @@ for (const [option, sent] of SWITCHED_OFF) {
   });
 }
 
+Deno.test("idleTimeout ends a connection that sends no PROXY header where headerTimeout is 0", async () => {
+  const options = { proxyProtocol: true, headerTimeout: 0 };
+  await using server = new ByHand(welcome, options);
+  await passExactly(server, 75 * SECOND, () => server.hasEnded);
+  assertEquals(server.counters.idleTimeouts, 1);
+});
+
 /** The same over sockets: `define` has the handler, the rest is up to the real clock. */
 function routes(app: HTTPListener): void {
   app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "Welcome!"));
