@@ -2,7 +2,9 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Exchange } from "../../http/exchange.ts";
 import type { HTTPContext, HTTPListener, ServerOptions } from "../../http_context.ts";
-import { TICK } from "../../http/clock.ts";
+import { Clock, TICK } from "../../http/clock.ts";
+import { MemoryConn } from "../../http/memory_conn.ts";
+import { Socket } from "../../http/socket.ts";
 import { test } from "../needs.ts";
 import { ByHand, settled } from "./by_hand.ts";
 import { latin1, RawClient } from "./raw_client.ts";
@@ -528,4 +530,14 @@ Deno.test("writeTimeout cuts a client that sends requests and reads no answers",
   await server.pass(31_000);
   assert(await sending instanceof Error);
   assertEquals([server.hasEnded, server.counters.writeTimeouts], [true, 1]);
+});
+
+Deno.test("Socket.linger() ends in time with a client that sends without a pause", async () => {
+  const [conn, client] = MemoryConn.pair();
+  conn.read = async () => {
+    await settled();
+    return 1;
+  };
+  await new Socket(conn, new Clock(), 0).linger(50, 100);
+  client[Symbol.dispose]();
 });
