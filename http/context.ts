@@ -40,6 +40,11 @@ export interface UpgradeOptions {
   headers?: HeadersInit | undefined;
   /** Sends nothing: the handler, or a library that it uses, writes the answer to the connection itself. */
   raw?: boolean | undefined;
+  /**
+   * Settles when the connection was closed by whoever it is handed on to. Until then the request goes on, though its
+   * handler has returned: the connection counts, its context lives, and `stop()` waits for it.
+   */
+  closed?: PromiseLike<unknown> | undefined;
 }
 
 /**
@@ -420,15 +425,17 @@ export class HTTPContext extends Context {
    *
    * The connection is the handler's to close. `stop()` waits for the handler, and closes it when the grace is over,
    * just after `event.signal` was aborted: {@linkcode Listener.stopSignal} tells when the stop begins, in time for a
-   * last word. A handler that hands the connection on, to a library say, and returns, has to see to that by itself, as
-   * in a `shutdown()` callback: an open connection keeps the process alive.
+   * last word. A handler that hands the connection on, to a library say, and returns, gives `closed`, or else has to see
+   * to that by itself, as in a `shutdown()` callback: an open connection keeps the process alive.
    *
    * @returns The connection, and what came of the new protocol.
    * @throws {TypeError} The client asked for no other protocol, its body was not read, or a response was
    * sent before.
    */
   upgrade(options: UpgradeOptions = {}): Promise<Upgraded> {
-    return handled(this.#bound.upgrade(options.headers ?? NO_HEADERS, options.raw ?? false));
+    return handled(
+      this.#bound.upgrade(options.headers ?? NO_HEADERS, options.raw ?? false, options.closed),
+    );
   }
 
   /** Sends a redirect; 302 (Found) if no status is given. What has to be encoded in `location` is. */

@@ -553,7 +553,11 @@ export class Exchange {
    * Hands the connection over to another protocol: 101 to a request with Upgrade (RFC 9110 7.8), 200 to
    * CONNECT (RFC 9110 9.3.6).
    */
-  async upgrade(headers: h11.HeadersInit, isRaw: boolean): Promise<Upgraded> {
+  async upgrade(
+    headers: h11.HeadersInit,
+    isRaw: boolean,
+    closed?: PromiseLike<unknown>,
+  ): Promise<Upgraded> {
     this.#checkOpen();
     const { protocol, socket } = this.connection;
     if (protocol.theirState !== h11.MIGHT_SWITCH_PROTOCOL) {
@@ -598,7 +602,10 @@ export class Exchange {
       this.status = 101;
     }
     this.isUpgraded = true;
-    await socket.drained();
+    const drained = socket.drained();
+    // Also where nobody waits for this call. A connection that is lost before is handed over to nobody.
+    if (closed !== undefined) this.sending = drained.then(() => closed).then(() => {}, () => {});
+    await drained;
     return { conn: this.connection.handOver(), head: protocol.trailingData[0] };
   }
 

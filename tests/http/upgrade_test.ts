@@ -214,6 +214,54 @@ test(
   },
 );
 
+test(
+  "HTTPContext.upgrade({ closed }) lets the request go on until the connection is closed",
+  NET,
+  async () => {
+    const ended = Promise.withResolvers<HTTPContext>();
+    const closed = Promise.withResolvers<void>();
+    const app = await serving((app) => {
+      app.afterEvent(({ ctx }) => ended.resolve(ctx));
+      app.onEvent("GET:/", async ({ ctx }) => {
+        const { conn } = await ctx.upgrade({ closed: closed.promise });
+        app.stopSignal.addEventListener("abort", async () => {
+          await conn.write(latin1("bye"));
+          conn.close();
+          // How it settles does not matter.
+          closed.reject(new Error("closed"));
+        });
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(UPGRADE);
+    await client.until("\r\n\r\n");
+    const ctx = await ended.promise;
+    await settled();
+    assertEquals([...app.connections()].map(({ state }) => state), ["upgraded"]);
+    assertEquals(ctx.isAlive, true);
+    await app.stop();
+    assertEquals(ctx.isAlive, false);
+    assertEquals(await client.rest(), "bye");
+  },
+);
+
+test("HTTPContext.upgrade({ closed }) holds up no request whose handler fails", NET, async () => {
+  using log = new ErrorLog();
+  const conns: Deno.Conn[] = [];
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", async ({ ctx }) => {
+      conns.push((await ctx.upgrade({ closed: new Promise(() => {}) })).conn);
+      throw new Error("oh no");
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(UPGRADE);
+  await client.until("\r\n\r\n");
+  await app.stop();
+  assertMatch(log.entries.join(), /^Cannot answer "GET \/": Error: oh no/);
+  conns[0].close();
+});
+
 const SLOW = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
 
 test("HTTPContext.upgrade() behind a slow request loses no byte", NET, async () => {
