@@ -428,6 +428,8 @@ export class HTTPContext extends Context {
    * last word. A handler that hands the connection on, to a library say, and returns, gives `closed`, or else has to see
    * to that by itself, as in a `shutdown()` callback: an open connection keeps the process alive.
    *
+   * For WebSockets there is `upgradeWebSocket()` of `@tiny/listener/websocket`.
+   *
    * @returns The connection, and what came of the new protocol.
    * @throws {TypeError} The client asked for no other protocol, its body was not read, or a response was
    * sent before.

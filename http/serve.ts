@@ -50,7 +50,7 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  *   9112 has it is refused. So are `CONNECT` and `TRACE`, which a `Request` cannot be, with 501.
  * - It speaks HTTP/1.1 and 1.0, not HTTP/2, and compresses nothing by itself.
  * - The response of `Deno.upgradeWebSocket()` is refused with an error: it belongs to `Deno.serve`. WebSockets
- *   are served by an {@linkcode HTTPListener}, with `ctx.upgrade()`.
+ *   are served by an {@linkcode HTTPListener}, with `upgradeWebSocket()` of `@tiny/listener/websocket`.
  * - `shutdown()` and `signal` let what is under way finish, and cut it when `shutdownGrace` is over, so that
  *   they come to an end. A signal that is aborted already counts too. Server-sent events are told at once, by
  *   `request.signal`, and those of a `GET` end half a second later, their body cancelled.

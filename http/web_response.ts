@@ -192,7 +192,8 @@ function problemOf(value: unknown): string | null {
   if (value.type === "error") return "it is an error response, as Response.error() makes";
   // No constructor makes a 101.
   if (value.status === 101) {
-    return "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: use ctx.upgrade()";
+    return "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: " +
+      "use upgradeWebSocket() of @tiny/listener/websocket, in a handler of HTTPListener";
   }
   return bodyProblemOf(value);
 }

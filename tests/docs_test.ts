@@ -110,7 +110,10 @@ function isErrorClass(value: unknown): boolean {
   return prototype instanceof Error || prototype instanceof DOMException;
 }
 
-test("docs/errors.md lists each class of errors, and no other", READ, async () => {
+// The package ws asks for the environment.
+const READ_AND_ENV = { permissions: ["read", "env"] } as const;
+
+test("docs/errors.md lists each class of errors, and no other", READ_AND_ENV, async () => {
   const page = await read("docs/errors.md");
   const listed = Array.from(page.matchAll(/^\| `([A-Z]\w+)`/gm), ([, name]) => name);
   assertEquals(listed.sort(), await errorClasses());

@@ -1,5 +1,5 @@
 // DESIGN's arrows: http → listener, http → h11, inspector → http and listener, telemetry → http, testing → http,
-// and no others. A room is a door, one file at the top, and
+// websocket → http, and no others. A room is a door, one file at the top, and
 // the folder behind it; nobody imports around a door but the room itself, its own tests and its benchmark.
 
 import { assertEquals } from "@std/assert";
@@ -24,6 +24,11 @@ const ROOMS = [
     mayImport: ["http_context.ts", "npm:@opentelemetry/api@^1.9.0"],
   },
   { door: "testing.ts", folder: "testing/", mayImport: ["http_context.ts"] },
+  {
+    door: "websocket.ts",
+    folder: "websocket/",
+    mayImport: ["http_context.ts", "node:buffer", "node:stream", "npm:ws@^8.23.0"],
+  },
 ];
 type Room = typeof ROOMS[number];
 
@@ -95,7 +100,7 @@ test(
       [],
     );
     assertEquals(found.filter(([file, imported]) => !isAllowed(file, imported)), []);
-    // Who imports the package gets no page, no OpenTelemetry and no test client along with it.
+    // Who imports the package gets no page, no OpenTelemetry, no WebSockets and no test client along with it.
     assertEquals(
       found.filter(([file]) => file === "mod.ts").map(([, imported]) => imported).sort(),
       ["h11.ts", "http_context.ts", "listener.ts"],

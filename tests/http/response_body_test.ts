@@ -147,7 +147,8 @@ const REFUSED: [what: string, value: unknown, message: string][] = [
         },
       }),
     ).response,
-    "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: use ctx.upgrade()",
+    "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: " +
+    "use upgradeWebSocket() of @tiny/listener/websocket, in a handler of HTTPListener",
   ],
   ["a Response that was read", used, "the body of the Response was read before"],
   [

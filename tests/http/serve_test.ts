@@ -790,7 +790,7 @@ test(
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
     ));
     assertEquals((await client.response()).status, 500);
-    assertStringIncludes(log.entries[0], "works with Deno.serve only: use ctx.upgrade()");
+    assertStringIncludes(log.entries[0], "works with Deno.serve only: use upgradeWebSocket()");
   },
 );
 
