@@ -156,7 +156,7 @@ export class Lifecycle {
     } catch (error) {
       // Where stop() was called, the end of listen() is what it asked for.
       if (isStopped()) return;
-      throw await withThatOf(this.#stopping = this.#stop(startingUp), error);
+      throw await withThatOf(this.#beginStop(startingUp), error);
     }
   }
 
@@ -211,7 +211,7 @@ export class Lifecycle {
       this.#queued = null;
     }
     if (startingUp === null) return Promise.resolve();
-    const stopping = this.#stopping ??= this.#stop(startingUp);
+    const stopping = this.#stopping ?? this.#beginStop(startingUp);
     const callers = this.#dispatcher.onStack;
     if (callers.length > 0) {
       for (const event of callers) this.#callers.add(event);
@@ -224,12 +224,24 @@ export class Lifecycle {
     return Promise.resolve();
   }
 
+  #beginStop(startingUp: Promise<void>): Promise<void> {
+    // It is known before anybody is told, who may call stop() or start() in turn.
+    let begin: (stopped: Promise<void>) => void;
+    const stopping = this.#stopping = new Promise<void>((resolve) => begin = resolve);
+    begin!(this.#stop(startingUp));
+    return stopping;
+  }
+
   async #stop(startingUp: Promise<void>): Promise<void> {
     const callers = this.#callers = new Set();
     const hasCaller = new Promise<void>((resolve) => this.#onCaller = resolve);
     this.#rest = null;
     try {
-      if (!this.#isUp && await inTime(succeeds(startingUp), this.#grace) === false) return;
+      if (!this.#isUp) {
+        // A startup callback may go on until it is told.
+        this.#closing.abort(listenerStops());
+        if (await inTime(succeeds(startingUp), this.#grace) === false) return;
+      }
       const errors = this.#failures;
       const source = this.#source === null ? null : new Ending(this.#source, errors);
       // Who is told may send its peers away, and they must not come back here.

@@ -278,6 +278,45 @@ Deno.test("stopSignal is aborted where stop() comes while startup callbacks run"
   await started;
 });
 
+Deno.test("stopSignal ends a startup callback that goes on until it is told", async () => {
+  const app = new App();
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  app.startup(() => {
+    begin();
+    return new Promise<void>((resolve) =>
+      app.stopSignal.addEventListener("abort", () => resolve())
+    );
+  });
+  const started = app.start();
+  await begun;
+  await app.stop();
+  await started;
+  assertEquals(app.log, ["startup", "shutdown"]);
+});
+
+Deno.test("stopSignal may have two listeners stop each other, once", async () => {
+  const one = new App();
+  const other = new App();
+  await Promise.all([one.start(), other.start()]);
+  one.stopSignal.addEventListener("abort", () => void other.stop());
+  other.stopSignal.addEventListener("abort", () => void one.stop());
+  await one.stop();
+  await other.stop();
+  assertEquals(one.log, ["startup", "listen", "close", "shutdown"]);
+  assertEquals(other.log, one.log);
+});
+
+Deno.test("start() starts anew where it is called as stopSignal is aborted", async () => {
+  const app = new App();
+  await app.start();
+  let started: Promise<void> | null = null;
+  app.stopSignal.addEventListener("abort", () => void (started = app.start()));
+  await app.stop();
+  await started;
+  assertEquals(app.log, ["startup", "listen", "close", "shutdown", "startup", "listen"]);
+  await app.stop();
+});
+
 Deno.test("new Listener() refuses a grace that is no time", () => {
   assertThrows(() => new Listener({ shutdownGrace: -1 }), RangeError, "Cannot set shutdownGrace");
 });
