@@ -19,6 +19,8 @@ interface Operations {
   unrefOpPromise(operation: Promise<unknown>): void;
   /** Under what symbol an operation has its number that did not end at once. */
   promiseIdSymbol: symbol;
+  /** Whether an object is a Proxy. */
+  isProxy(object: object): boolean;
 }
 
 const namespace = Deno as unknown as
@@ -33,6 +35,11 @@ export const operations: Operations | null =
     ) && typeof core?.promiseIdSymbol === "symbol"
     ? core as Operations
     : null;
+
+/** Whether `object` is a Proxy; null where Deno does not tell. */
+export const isProxy: ((object: object) => boolean) | null = typeof core?.isProxy === "function"
+  ? core.isProxy
+  : null;
 
 /** Whether an operation has ended at once: nothing else was looked at since it began. */
 export function hasEnded(operation: Promise<unknown>): boolean {

@@ -1,5 +1,7 @@
 // A web Response: whether it can be sent, and what of it is there without waiting.
 
+import { isProxy } from "./operations.ts";
+
 /** Fields as Deno keeps them: pairs of a name, as it was given, and a value. */
 type Fields = readonly (readonly [name: string, value: string])[];
 
@@ -35,6 +37,8 @@ interface Places {
   readonly isTextRead: symbol;
   /** What Deno has put together outside of V8 to send it, as long as nobody has asked for its fields. */
   readonly native: symbol;
+  /** Deno's own getter of the fields: a class of a program's may have another. */
+  readonly headers: () => unknown;
 }
 
 interface Kept {
@@ -68,17 +72,19 @@ function placesOfResponse(): Places | null {
 }
 
 function findPlaces(): Places | null {
-  const symbols = Object.getOwnPropertySymbols(new Response(""));
-  const called = (name: string): symbol =>
-    symbols.find(({ description }) => description === name) ?? Symbol();
-  const places: Places = {
-    inner: called("response"),
-    text: called("lazy static body"),
-    type: called("lazy static content type"),
-    isTextRead: called("serve fast consumed"),
-    native: called("serve native response"),
-  };
   try {
+    const symbols = Object.getOwnPropertySymbols(new Response(""));
+    const called = (name: string): symbol =>
+      symbols.find(({ description }) => description === name) ?? Symbol();
+    const ofDeno = Object.getPrototypeOf(Response.json(1));
+    const places: Places = {
+      inner: called("response"),
+      text: called("lazy static body"),
+      type: called("lazy static content type"),
+      isTextRead: called("serve fast consumed"),
+      native: called("serve native response"),
+      headers: Object.getOwnPropertyDescriptor(ofDeno, "headers")!.get!,
+    };
     const isRight = [
       { response: new Response("a"), says: `[200,"",[],"${PLAIN_TEXT}","a"]` },
       { response: Response.json(1), says: '[200,"",[],"application/json","1"]' },
@@ -124,10 +130,21 @@ function takeFrom(places: Places, response: Response): WholeResponse | null {
     body = source.body;
   }
   const { fields, type } = keptFields(places, response);
-  // It would be held until the collector finds that the response is gone, and tells of it: half of what a response
-  // with fields costs. Who asks for them has it given up.
-  if (kept[places.native]) void response.headers;
+  if (kept[places.native]) giveUpNative(places, response);
   return { status, reason, fields, type, body };
+}
+
+/**
+ * Has Deno give up what it has put together for a response: it would be held until the collector finds that this is
+ * gone, and tells of it, half of what a response with fields costs.
+ *
+ * Who asks for the fields has it given up, of whatever object. Of a Proxy, or one that inherits from the response, the
+ * collector would still tell, and the memory be freed twice.
+ */
+function giveUpNative({ native, headers }: Places, response: Response): void {
+  const kept = Object.getOwnPropertyDescriptor(response, native);
+  if (kept?.writable !== true || isProxy === null || isProxy(response)) return;
+  Reflect.apply(headers, response, []);
 }
 
 function innerOf({ inner }: Places, response: Response): Inner {

@@ -891,3 +891,24 @@ test("serve() takes an accessLog that is undefined as none", { permissions: ["ru
   );
   assertEquals([code, stdout], [0, "hello\n"]);
 });
+
+test(
+  "serve() frees nothing twice of what stands for a Response, as a Proxy does",
+  { permissions: ["run"] },
+  async () => {
+    const program = "tests/http/response_program.ts";
+    const { code, stderr } = await run("run", "--v8-flags=--expose-gc", program);
+    assertEquals([code, stderr], [0, ""]);
+  },
+);
+
+test("serve() asks no getter of a program's own for the fields of a Response", NET, async () => {
+  class Other extends Response {
+    override get headers(): Headers {
+      throw new Error("asked");
+    }
+  }
+  await using server = serve(LOCAL, () => new Other("a", { headers: { A: "b" } }));
+  const response = await fetch(`http://127.0.0.1:${server.addr.port}`);
+  assertEquals([response.headers.get("a"), await response.text()], ["b", "a"]);
+});
