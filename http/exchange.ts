@@ -510,6 +510,8 @@ export class Exchange {
     } catch (error) {
       // A client must never take a part for the whole: the message stays without its end.
       protocol.sendFailed();
+      // Its handler may go on, and must not take that for the client's doing.
+      if (!(error instanceof ConnectionLost)) this.event?.abort(error);
       socket.flush();
       socket.close();
       parts.cancel(error);

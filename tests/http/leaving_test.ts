@@ -155,6 +155,24 @@ for (const [what, work] of ENDED) {
   });
 }
 
+test("a stream that fails is logged where its handler ends by its signal", NET, async () => {
+  using errors = new ErrorLog();
+  const app = await serving((app) => {
+    app.onEvent(async ({ ctx, signal }) => {
+      const sending = ctx.response(200, new ReadableStream({ start: (it) => it.error("broken") }));
+      await new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+      await sending;
+    });
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send(GET);
+  await client.rest();
+  await app.stop();
+  assertEquals(errors.entries, ['Cannot answer "GET /": broken']);
+});
+
 test(
   "a handler that ends with an AbortError while its client is there is logged",
   NET,
