@@ -5,7 +5,7 @@ import type { AnyEvent, Context, Route } from "../listener.ts";
 import { BodyParts } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
 import { reasonPhrase } from "./http_error.ts";
-import { keepResponse, knownResponse } from "./known_response.ts";
+import { keepResponse, knownResponse, plainResponse, typeAlone } from "./known_response.ts";
 import { formatAddr, logError } from "./log.ts";
 import { RequestBody } from "./request_body.ts";
 import {
@@ -25,6 +25,8 @@ import {
   checkLength,
   completeFields,
   type Fields,
+  NO_HEADERS,
+  pairsOf,
 } from "./response_head.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf, type Scheme, schemeOf } from "./target.ts";
@@ -71,8 +73,9 @@ interface GivenHead {
   readonly status: number;
   /** Empty where it is that of the status. */
   readonly reason: string;
-  readonly headers: h11.HeadersInit;
-  /** The type where `headers` have none. */
+  /** None where it is known. */
+  readonly fields: Fields;
+  /** The type where they have none. */
   readonly type: string | null;
   /** What was made of that before, where it does not end the connection. */
   readonly known: h11.Response | null;
@@ -267,18 +270,29 @@ export class Exchange {
     const extras = this.#extras;
     if (extras !== null) headers = extras.added?.mergeWith(headers) ?? headers;
     const isText = typeof given === "string";
-    const body = isText && given.length > SHORT_TEXT ? encode(given) : given;
     const { now } = this.connection.host.clock;
-    const known = reason === "" ? knownResponse(status, headers, type, now) : null;
+    const isKnowable = reason === "" && !this.#closes(false);
+    const onlyType = isKnowable ? typeAlone(headers, type) : undefined;
+    let known: h11.Response | null = null;
+    let fields: Fields = NO_HEADERS;
+    if (onlyType !== undefined) {
+      known = plainResponse(status, onlyType, now);
+    } else {
+      // Before a text is encoded: getters among them may answer another request, and what is encoded stays only until
+      // the next text is.
+      fields = pairsOf(headers);
+      if (isKnowable) known = knownResponse(status, fields, type, now);
+    }
+    const body = isText && given.length > SHORT_TEXT ? encode(given) : given;
     if (known !== null && isSmall(body) && this.#respondAtOnce(known, body)) return this.#flush();
     checkBody(body);
-    return this.#respondInSteps({ status, reason, headers, type, known }, body, isText);
+    return this.#respondInSteps({ status, reason, fields, type, known }, body, isText);
   }
 
   /** Sends a response that was made before, where that goes in one step. @returns Whether it did. */
   #respondAtOnce(response: h11.Response, body: string | Uint8Array): boolean {
     const status = response.statusCode;
-    if (status === 205 || this.#hasTrailers || this.#closes(false)) return false;
+    if (status === 205 || this.#hasTrailers) return false;
     const { protocol, socket } = this.connection;
     const at = socket.reserve(SHORT_HEAD + body.length);
     const end = protocol.sendWholeInto(response, body, socket.target, at);
@@ -291,7 +305,7 @@ export class Exchange {
 
   /** @param isText `body` is a text, or was. */
   #respondInSteps(
-    { status, reason, headers, type, known }: GivenHead,
+    { status, reason, fields, type, known }: GivenHead,
     body: ResponseBody,
     isText: boolean,
   ): void | Promise<void> {
@@ -313,12 +327,12 @@ export class Exchange {
       : null;
     const closes = this.#closes(bytes === null && !isHead);
     const { now } = this.connection.host.clock;
-    const response = known !== null && !closes ? known : new h11.Response({
+    const response = known ?? new h11.Response({
       statusCode: status,
       reason: reason || reasonPhrase(status),
-      headers: completeFields(headers, type, closes, now),
+      headers: completeFields(fields, type, closes, now),
     });
-    if (response !== known && reason === "" && !closes) keepResponse(response, type, now);
+    if (known === null && reason === "" && !closes) keepResponse(response, fields, type, now);
     const isStream = bytes === null;
     // What has no body may tell the length of GET's, but for 205 (RFC 9110 15.3.6).
     const canDiffer = isStream || isHead || (hasNoBody && status !== 205);

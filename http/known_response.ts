@@ -3,47 +3,7 @@
 
 import * as h11 from "../h11.ts";
 import { reasonPhrase } from "./http_error.ts";
-import { httpDate } from "./response_head.ts";
-
-/**
- * The response of such a status and fields, as long as its date is right; null where none is kept.
- *
- * @param type The type where `headers` have none.
- * @param now The clock's time.
- */
-export function knownResponse(
-  status: number,
-  headers: h11.HeadersInit,
-  type: string | null,
-  now: number,
-): h11.Response | null {
-  const onlyType = typeAlone(headers, type);
-  if (onlyType !== undefined) return plainResponse(status, onlyType, now);
-  if (!gather(headers)) return null;
-  const kept = responses[place(status)];
-  const isKept = kept !== undefined && kept.response.statusCode === status && kept.type === type &&
-    kept.date === httpDate(now) && areGiven(kept.fields);
-  return isKept ? kept.response : null;
-}
-
-/** Keeps a response that `knownResponse` was asked for just before, and did not know. */
-export function keepResponse(response: h11.Response, type: string | null, now: number): void {
-  if (!isGathered) return;
-  const kept = { response, fields: given.slice(), type, date: httpDate(now) };
-  responses[place(response.statusCode)] = kept;
-}
-
-interface KeptResponse {
-  readonly response: h11.Response;
-  /** Names and values, in turn. */
-  readonly fields: readonly string[];
-  readonly type: string | null;
-  readonly date: string;
-}
-
-/** Names and values of the fields that were asked for last, in turn. */
-const given: string[] = [];
-let isGathered = false;
+import { type Fields, httpDate } from "./response_head.ts";
 
 /** More fields than these are not compared. */
 const FIELDS_MAX = 16;
@@ -51,47 +11,63 @@ const FIELDS_MAX = 16;
 const PLACES = 64;
 const responses: (KeptResponse | undefined)[] = new Array(PLACES).fill(undefined);
 
-function areGiven(fields: readonly string[]): boolean {
-  if (fields.length !== given.length) return false;
-  for (let i = 0; i < fields.length; i++) if (fields[i] !== given[i]) return false;
-  return true;
+interface KeptResponse {
+  readonly response: h11.Response;
+  /** Names and values, in turn. */
+  readonly fields: readonly string[];
+  /** The type that it has where the fields have none. */
+  readonly type: string | null;
+  readonly date: string;
 }
 
-/** Puts fields into `given`. @returns Whether they are of a form, and as few, as can be compared. */
-function gather(headers: h11.HeadersInit): boolean {
-  given.length = 0;
-  return isGathered = Array.isArray(headers) ? gatherPairs(headers) : gatherRecord(headers);
+/**
+ * The response with such a status and fields that was kept, as long as its date is right; null for none.
+ *
+ * @param type The type where `fields` have none.
+ * @param now The clock's time.
+ */
+export function knownResponse(
+  status: number,
+  fields: Fields,
+  type: string | null,
+  now: number,
+): h11.Response | null {
+  const kept = responses[placeOf(status, fields)];
+  const isKept = kept !== undefined && kept.response.statusCode === status && kept.type === type &&
+    kept.date === httpDate(now) && areSame(kept.fields, fields);
+  return isKept ? kept.response : null;
 }
 
-function gatherPairs(pairs: readonly (readonly [string, string])[]): boolean {
-  if (pairs.length > FIELDS_MAX) return false;
-  for (let i = 0; i < pairs.length; i++) {
-    const pair = pairs[i];
-    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[1] !== "string") return false;
-    given.push(pair[0], pair[1]);
+/** Keeps a response that was made with `fields`, and has the `type` where these have none. */
+export function keepResponse(
+  response: h11.Response,
+  fields: Fields,
+  type: string | null,
+  now: number,
+): void {
+  if (fields.length > FIELDS_MAX) return;
+  const place = placeOf(response.statusCode, fields);
+  responses[place] = { response, fields: fields.flat(), type, date: httpDate(now) };
+}
+
+function areSame(kept: readonly string[], fields: Fields): boolean {
+  if (kept.length !== 2 * fields.length) return false;
+  for (let i = 0; i < fields.length; i++) {
+    const field = fields[i];
+    if (kept[2 * i] !== field[0] || kept[2 * i + 1] !== field[1]) return false;
   }
   return true;
 }
 
-function gatherRecord(headers: Exclude<h11.HeadersInit, unknown[]>): boolean {
-  if (Symbol.iterator in headers) return false;
-  for (const name in headers) {
-    const value = (headers as Record<string, string>)[name];
-    const isOne = Object.hasOwn(headers, name) && typeof value === "string";
-    if (!isOne || given.length === 2 * FIELDS_MAX) return false;
-    given.push(name, value);
-  }
-  return true;
-}
-
-function place(status: number): number {
+function placeOf(status: number, fields: Fields): number {
   let sum = status;
-  for (let i = 0; i < given.length; i++) sum = (31 * sum + given[i].length) | 0;
+  // Who does without types may give what is no text, which is refused or made text later.
+  for (const [name, value] of fields) sum = (31 * sum + name?.length + 31 * value?.length) | 0;
   return sum & (PLACES - 1);
 }
 
 /** The type of a response where `headers` say nothing else; undefined where they do. */
-function typeAlone(
+export function typeAlone(
   headers: h11.HeadersInit,
   type: string | null,
 ): string | null | undefined {
@@ -118,7 +94,7 @@ let lastPlain: h11.Response | null = null;
 let lastType: string | null = null;
 
 /** A response that says no more than a type, if that, and its date; `now` is the clock's time. */
-function plainResponse(statusCode: number, type: string | null, now: number): h11.Response {
+export function plainResponse(statusCode: number, type: string | null, now: number): h11.Response {
   const Date = httpDate(now);
   if (lastPlain?.statusCode === statusCode && type === lastType && Date === plainDate) {
     return lastPlain;

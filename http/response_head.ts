@@ -73,6 +73,11 @@ export class AddedFields {
   }
 }
 
+/** `headers` as pairs, which may be theirs. */
+export function pairsOf(headers: h11.HeadersInit): Fields {
+  return Array.isArray(headers) ? headers as Fields : toFields(headers);
+}
+
 function toFields(headers: h11.HeadersInit): Fields {
   const items = headers instanceof h11.Headers
     ? headers.rawItems()

@@ -293,6 +293,36 @@ test(
   },
 );
 
+test(
+  "HTTPContext.response() sends its text where its fields have another answered",
+  NET,
+  async () => {
+    const asked = Promise.withResolvers<HTTPContext>();
+    const answered = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      app.onEvent("GET:/other", ({ ctx }) => {
+        asked.resolve(ctx);
+        return answered.promise;
+      });
+      app.onEvent("GET:/one", async ({ ctx }) => {
+        const other = await asked.promise;
+        const answerOther = (): string => {
+          other.response(200, "b".repeat(100));
+          answered.resolve();
+          return "c";
+        };
+        ctx.response(200, "a".repeat(100), {
+          get "X-A"() {
+            return answerOther();
+          },
+        });
+      });
+    });
+    const texts = ["/other", "/one"].map(async (path) => await (await app.fetch(path)).text());
+    assertEquals(await Promise.all(texts), ["b".repeat(100), "a".repeat(100)]);
+  },
+);
+
 test("HTTPContext.response() leaves its Date to a handler that gives one", NET, async () => {
   const { headers } = await answer((ctx) => ctx.response(200, null, { Date: "mine" }));
   assertEquals(headers.filter(([name]) => name === "date"), [["date", "mine"]]);
