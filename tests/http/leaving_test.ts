@@ -155,6 +155,33 @@ for (const [what, work] of ENDED) {
   });
 }
 
+test(
+  "a client that leaves is noticed where its body was cancelled while it came",
+  NET,
+  async () => {
+    const cancelled = Promise.withResolvers<void>();
+    const aborted = Promise.withResolvers<unknown>();
+    await using app = await serving((app) => {
+      app.onEvent(async ({ ctx, signal }) => {
+        signal.addEventListener("abort", () => aborted.resolve(signal.reason));
+        const reader = ctx.body.getReader();
+        const parts = [reader.read(), reader.read()];
+        // By then the socket is read for it.
+        await settled();
+        await reader.cancel();
+        await Promise.all(parts);
+        cancelled.resolve();
+        await aborted.promise;
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(POST.slice(0, -1));
+    await cancelled.promise;
+    client[Symbol.dispose]();
+    assertEquals(String(await aborted.promise), "AbortError: The client has left");
+  },
+);
+
 test("a stream that fails is logged where its handler ends by its signal", NET, async () => {
   using errors = new ErrorLog();
   const app = await serving((app) => {
