@@ -247,14 +247,7 @@ export class Server implements ConnectionHost {
     this.#roomMade?.resolve();
     this.#tellMissedRefusals();
     for (const connection of this.#connections) connection.stop();
-    let turn = 0, { requests } = this.counters;
-    this.#turns = setInterval(() => {
-      // While others bring requests, an idle connection is likely to bring one, too.
-      const isBusy = this.counters.requests > requests && turn++ < BUSY_TURNS;
-      ({ requests } = this.counters);
-      for (const connection of this.#connections) connection.countTurn(isBusy);
-    }, TURN);
-    this.#emptied = this.#emptyBacklog();
+    this.#emptied = this.#emptyBacklog().then(() => this.#endIdle());
     // The system has the address back when the last `accept()` has ended.
     return this.#emptied.then(() => this.#accepting!);
   }
@@ -274,6 +267,20 @@ export class Server implements ConnectionHost {
     this.#stopListening();
   }
   #emptied: Promise<void> | null = null;
+
+  /**
+   * Has connections end that stay idle. It comes after the socket that is listened on is closed: a client that is sent
+   * away and connects again would come back to this server.
+   */
+  #endIdle(): void {
+    let turn = 0, { requests } = this.counters;
+    this.#turns = setInterval(() => {
+      // While others bring requests, an idle connection is likely to bring one, too.
+      const isBusy = this.counters.requests > requests && turn++ < BUSY_TURNS;
+      ({ requests } = this.counters);
+      for (const connection of this.#connections) connection.countTurn(isBusy);
+    }, TURN);
+  }
   #turns: ReturnType<typeof setInterval> | undefined;
 
   #stopListening(): void {

@@ -845,6 +845,27 @@ for (const [how, end] of ENDS) {
   });
 }
 
+test(
+  "serve() listens no more when it ends idle connections, in a process that is busy, too",
+  NET,
+  async () => {
+    const server = serve(LOCAL, () => new Response());
+    using idle = await RawClient.connect(server.addr);
+    // Each turn of the event loop takes long, so that somebody may have connected in each.
+    const work = setInterval(() => {
+      for (const start = performance.now(); performance.now() - start < 5;);
+    }, 0);
+    try {
+      const ended = server.shutdown();
+      assertEquals(await idle.gone(), "");
+      await assertRejects(() => RawClient.connect(server.addr), Deno.errors.ConnectionRefused);
+      await ended;
+    } finally {
+      clearInterval(work);
+    }
+  },
+);
+
 test("serve() ends at once with a signal that is aborted already", NET, async () => {
   const server = serve({ ...LOCAL, signal: AbortSignal.abort() }, () => new Response());
   await server.finished;
