@@ -71,8 +71,7 @@ test(
       while (await conn.read(area) !== null);
     })().catch(() => {});
     for (let i = 0; i < 10; i++) {
-      const { took } = await server.ask();
-      assert(took < 1_000, `it took ${took} ms`);
+      await server.askInTime();
     }
     conn.close();
     await Promise.all([flooding, answered]);
@@ -91,8 +90,7 @@ test(
       while (await conn.read(area) !== null);
     });
     for (let i = 0; i < 5; i++) {
-      const { took } = await server.ask();
-      assert(took < 1_000, `it took ${took} ms`);
+      await server.askInTime();
     }
     for (const conn of conns) conn.close();
     await Promise.allSettled(taken);
@@ -137,9 +135,7 @@ test(
       const clients = await server.crowd(400);
       await until(() => server.openFiles >= files, 10_000, "no descriptor is left");
       for (const client of clients) client[Symbol.dispose]();
-      const { status, took } = await server.ask();
-      assertEquals(status, 200);
-      assert(took < 1_000, `it took ${took} ms`);
+      assertEquals((await server.askInTime()).status, 200);
     }
     assert((await server.state()).counters.acceptFailures >= 5);
     await server.stop(/^ERROR: Cannot accept connections for now: .*Too many open files.*\n$/);
