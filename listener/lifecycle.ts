@@ -108,7 +108,9 @@ export class Lifecycle {
 
   #startAfter(stopping: Promise<void>): Promise<void> {
     if (this.#queued === null) {
-      const promise = succeeds(stopping).then(() => {
+      const promise = succeeds(stopping).then(async () => {
+        // Where start() fails each time, and a shutdown callback calls it, nothing else would ever run.
+        if (!queued.isCancelled) await nextTurn();
         if (queued.isCancelled) return;
         this.#queued = null;
         return this.start();
@@ -389,6 +391,11 @@ function checkSource(source: Source | null): void {
   throw new TypeError(
     "Cannot listen: listen() must return nothing, or a Source, whose `finished` is a promise",
   );
+}
+
+/** Lets the event loop come to what else there is. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** Whether `promise` resolves. */

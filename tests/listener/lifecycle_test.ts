@@ -398,6 +398,32 @@ Deno.test("a start() that a shutdown callback called and that fails is logged", 
   }
 });
 
+Deno.test("start() that fails each time and that a shutdown callback calls lets timers run", async () => {
+  const { error } = console;
+  console.error = () => {};
+  try {
+    let starts = 0;
+    class Failing extends Listener {
+      override listen(): void {
+        starts++;
+        throw new Error("the port is in use");
+      }
+    }
+    const app = new Failing();
+    let hasRun = false;
+    const timer = new Promise<void>((resolve) => {
+      setTimeout(() => resolve(void (hasRun = true)), 0);
+    });
+    const over = Promise.withResolvers<void>();
+    app.shutdown(() => hasRun || starts === 1_000 ? over.resolve() : void app.start());
+    await assertRejects(() => app.start(), Error, "the port is in use");
+    await Promise.all([timer, over.promise]);
+    assert(starts < 1_000, `${starts} starts`);
+  } finally {
+    console.error = error;
+  }
+});
+
 Deno.test("what the source fails with by itself rejects run(), or is logged at once and rejects stop()", async () => {
   const { error } = console;
   const logged: unknown[][] = [];
