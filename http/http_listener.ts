@@ -98,10 +98,18 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     super({ shutdownGrace: settings.shutdownGrace });
     this.#settings = settings;
     this.setContextClass(HTTPContext as ContextClass<HTTPContext> as ContextClass<C>);
-    super.startup(() => {
-      const { path } = this.#settings;
-      if (path !== undefined && this.#server === null) return removeLeftBehind(path);
-    });
+    super.startup(() => this.#freeAddress());
+  }
+
+  /** Sees to it that nothing of an earlier run is in the way of listening. */
+  async #freeAddress(): Promise<void> {
+    const server = this.#server;
+    // serve() listens already.
+    if (server !== null && !server.isClosing) return;
+    // A stop() that a handler called leaves it to the end of the handler where its grace was too short.
+    await server?.release();
+    const { path } = this.#settings;
+    if (path !== undefined) await removeLeftBehind(path);
   }
 
   /**

@@ -248,8 +248,7 @@ export class Server implements ConnectionHost {
     this.#tellMissedRefusals();
     for (const connection of this.#connections) connection.stop();
     this.#emptied = this.#emptyBacklog().then(() => this.#endIdle());
-    // The system has the address back when the last `accept()` has ended.
-    return this.#emptied.then(() => this.#accepting!);
+    return this.#emptied.then(() => this.release());
   }
 
   /** Accepts those who wait for it: for all they know they are connected, and a close would reset them. */
@@ -288,6 +287,13 @@ export class Server implements ConnectionHost {
     this.#isListening = false;
     this.#listener.close();
     this.#endPause();
+  }
+
+  /** Listens no more, whoever may still wait to be accepted. @returns Resolves when the address is free. */
+  async release(): Promise<void> {
+    this.#stopListening();
+    // The system has the address back when the last `accept()` has ended.
+    await this.#accepting;
   }
 
   /** Ends all connections at once. */

@@ -493,6 +493,27 @@ for (
   });
 }
 
+test(
+  "HTTPListener.start() after stop() within a handler has the port it had, though there is no grace",
+  NET,
+  async () => {
+    const restarted = Promise.withResolvers<void>();
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "Welcome!"));
+      app.onEvent("GET:/restart", ({ ctx }) => {
+        app.configure({ port: app.addr.port });
+        void app.stop();
+        restarted.resolve(app.start());
+        ctx.response(200);
+      });
+    }, { shutdownGrace: 0 });
+    using client = await RawClient.connect(app.addr);
+    await client.send("GET /restart HTTP/1.1\r\nHost: a\r\n\r\n");
+    await restarted.promise;
+    assertEquals((await ask(app)).body, "Welcome!");
+  },
+);
+
 test("HTTPListener serves fetch()", NET, async () => {
   await using app = await serving((app) => {
     app.onEvent("POST:/user/<username>", async ({ ctx, params }) => {
