@@ -72,3 +72,8 @@ export function lookIfLong(): Promise<void> | null {
   });
   return looking;
 }
+
+/** Whether somebody waits here, for what comes without anything from outside. */
+export function isLookAwaited(): boolean {
+  return next !== null || lookBeforeReads !== null;
+}

@@ -9,6 +9,7 @@ import type { Exchange } from "../../http/exchange.ts";
 import { toHTTPError } from "../../http/http_error.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "../../http/options.ts";
 import { MemoryConn } from "../../http/memory_conn.ts";
+import { isLookAwaited } from "../../http/turn.ts";
 import { latin1 } from "./raw_client.ts";
 
 class HandClock extends Clock {
@@ -121,7 +122,10 @@ function fail(exchange: Exchange, error: unknown): void {
   exchange.respond(status, message, headers);
 }
 
-/** Resolves when all has gone on that waits for nothing outside: what promises do comes before it. */
-export function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(() => resolve()));
+/**
+ * Resolves when all has gone on that waits for nothing outside: what promises do comes before it, and what lets the
+ * event loop look first, as it does on a machine that has kept this process waiting.
+ */
+export async function settled(): Promise<void> {
+  do await new Promise<void>((resolve) => setImmediate(() => resolve())); while (isLookAwaited());
 }
