@@ -162,7 +162,7 @@ function configure(listener: Configurable, source: string, options: ServerOption
 async function watch(): Promise<never> {
   const command = workerCommand({ options: ["--watch"] });
   try {
-    Deno.exit(await superviseWorkers({ command, count: 1, log: console.log }));
+    Deno.exit(await superviseWorkers({ command, count: 1, log: console.log, isWatcher: true }));
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
     const { cause, message } = error;

@@ -24,7 +24,15 @@ export interface SupervisorOptions {
   count: number;
   /** Writes a line to the log. */
   log(line: string): void;
+  /**
+   * Whether the command is Deno's watcher, which outlives its program and then nobody tells of the end of standard
+   * input. One that goes on for a second is told by SIGTERM, too.
+   */
+  isWatcher?: boolean | undefined;
 }
+
+/** Milliseconds that a watcher's program has for the beginning of its end, before the watcher is told by SIGTERM. */
+const WATCHER_PAUSE = 1_000;
 
 /**
  * For programs that supervise others; a server that is to run in several processes has the option `workers`.
@@ -128,7 +136,7 @@ class Supervisor {
   #giveUp(): void {
     this.#status = 1;
     this.#stop.abort();
-    for (const worker of this.#running) askToEnd(worker);
+    for (const worker of this.#running) this.#askToEnd(worker);
   }
 
   #onSignal(signal: Signal): void {
@@ -137,8 +145,19 @@ class Supervisor {
     if (isSecond) this.#status = 128 + SIGNALS[signal];
     for (const worker of this.#running) {
       if (isSecond) kill(worker);
-      else askToEnd(worker);
+      else this.#askToEnd(worker);
     }
+  }
+
+  #askToEnd(worker: Deno.ChildProcess): void {
+    // A worker that has just ended has closed it already.
+    worker.stdin.close().catch(() => {});
+    if (!this.#options.isWatcher) return;
+    // It has a program that reads no standard input where that has failed. Where the program runs, its end has begun
+    // by then, and SIGTERM changes nothing: sent at once, it might come before the end of standard input, and the
+    // watcher would start the program again.
+    const timer = setTimeout(() => kill(worker, "SIGTERM"), WATCHER_PAUSE);
+    void worker.status.then(() => clearTimeout(timer));
   }
 }
 
@@ -172,14 +191,9 @@ function onSignal(signal: Signal, listener: () => void): () => void {
   }
 }
 
-function askToEnd(worker: Deno.ChildProcess): void {
-  // A worker that has just ended has closed it already.
-  worker.stdin.close().catch(() => {});
-}
-
-function kill(worker: Deno.ChildProcess): void {
+function kill(worker: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void {
   try {
-    worker.kill("SIGKILL");
+    worker.kill(signal);
   } catch {
     // It has just ended.
   }

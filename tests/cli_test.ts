@@ -152,6 +152,16 @@ test("cli --reload starts again when a file changes", {
   }
 });
 
+test("cli --reload ends at one SIGTERM, also while the program has failed", {
+  permissions: ["net", "read", "run"],
+}, async () => {
+  const source = `data:text/javascript,console.log("fails");throw new Error("my own fault"):app`;
+  await using program = new Program(...MAY_RUN, source, "--reload");
+  assertEquals(await program.nextLine(), "fails");
+  program.signal("SIGTERM");
+  assertEquals((await program.end()).code, 0);
+});
+
 // What cannot be done, and the one line on standard error that says so.
 const REFUSED: [args: string, message: RegExp][] = [
   ["", /^Cannot run 0 listeners: give one "<file>:<name>"; see --help$/],
