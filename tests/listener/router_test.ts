@@ -10,6 +10,7 @@ import {
   PathParamsError,
   type Route,
 } from "../../listener.ts";
+import { processorTime } from "../processor_time.ts";
 
 function listenerOf(patterns: readonly string[]): Listener {
   const app = new Listener();
@@ -306,13 +307,13 @@ for (const [pattern, unit] of ALMOST) {
       .addConverter("pdf", { regex: /.*\.pdf/, parse });
     app.onEvent(pattern, () => {});
     const path = unit.repeat(8000 / unit.length);
-    const start = performance.now();
+    const start = processorTime();
     try {
       assertStrictEquals(app.findRoute(path), null);
     } catch (error) {
       assert(error instanceof PathParamsError, String(error));
     }
-    const time = performance.now() - start;
+    const time = processorTime() - start;
     assert(time < 500, `${time} ms`);
   });
 }
@@ -352,9 +353,9 @@ for (const [what, patterns, unit] of HOSTILE) {
       const path = unit.repeat(length / unit.length);
       let best = Infinity;
       for (let i = 0; i < 7; i++) {
-        const start = performance.now();
+        const start = processorTime();
         app.findRoute(path);
-        best = Math.min(best, performance.now() - start);
+        best = Math.min(best, processorTime() - start);
       }
       return best;
     };

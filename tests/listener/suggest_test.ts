@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { EventNotFound, Listener } from "../../listener.ts";
+import { processorTime } from "../processor_time.ts";
 
 /** What the error for `path` ends with: the part that tells what may be meant. */
 function hint(app: Listener, path: string): string {
@@ -71,9 +72,9 @@ for (const [what, pattern, paths] of COSTLY) {
     const app = new Listener();
     for (let i = 0; i < 10_000; i++) app.onEvent(`${pattern}${i}`, () => {});
     for (const path of paths) {
-      const start = performance.now();
+      const start = processorTime();
       for (let i = 0; i < 20; i++) assertThrows(() => app.matchRoute(path), EventNotFound);
-      const took = (performance.now() - start) / 20;
+      const took = (processorTime() - start) / 20;
       assert(took < 50, `${took} ms`);
     }
   });
