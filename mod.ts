@@ -17,6 +17,7 @@ export {
   type AccessLogFormatter,
   type ConnectionInfo,
   type Counters,
+  formatAddr,
   HTTPContext,
   HTTPError,
   type HTTPErrorHook,

@@ -235,8 +235,8 @@ function shown(error: unknown): string {
 }
 
 /**
- * `host:port` of a TCP address, or the path of a Unix one, in one line. A client's port that is not known, as that of
- * one behind a proxy, is 0 and left out.
+ * An address as the log shows it: `host:port` over TCP, an IPv6 address in brackets, or the path of a Unix socket, in
+ * one line. A client's port that is not known, as that of one behind a proxy, is 0 and left out.
  */
 export function formatAddr(addr: Deno.Addr): string {
   if (!("hostname" in addr)) return "path" in addr ? oneLine(addr.path || "unix") : "unknown";

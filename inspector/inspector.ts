@@ -1,6 +1,11 @@
 // inspector(): the plugin. It records by hooks, and serves a page and a stream of what is new.
 
-import type { ConnectionInfo, HTTPContext, HTTPListener } from "../http_context.ts";
+import {
+  type ConnectionInfo,
+  formatAddr,
+  type HTTPContext,
+  type HTTPListener,
+} from "../http_context.ts";
 import type { AnyEvent, Route } from "../listener.ts";
 import { LOCAL_NAMES, refusal } from "./access.ts";
 import { PAGE } from "./page.ts";
@@ -192,9 +197,7 @@ class Inspection {
 /** A connection as the page shows it. */
 function shown(info: ConnectionInfo, isOwn: boolean): unknown {
   const { remoteAddr, state, protocol, requests, age, idle, method, target } = info;
-  const address = "hostname" in remoteAddr
-    ? `${remoteAddr.hostname}:${remoteAddr.port}`
-    : "path" in remoteAddr && remoteAddr.path || "unix";
+  const address = formatAddr(remoteAddr);
   const request = method === null ? null : `${method} ${target!.slice(0, MAX_TARGET)}`;
   return { address, state, protocol, requests, age, idle, request, isOwn };
 }

@@ -345,6 +345,16 @@ test("inspector() tells the connections, and which of them are its own", NET, as
   ]);
 });
 
+test("inspector() shows the address of a client as the log does", NET, async () => {
+  await using app = await serving((app) => void app.use(inspector()), { proxyProtocol: true });
+  using client = await RawClient.connect(app.addr);
+  await client.send("PROXY TCP6 ::1 ::1 5000 80\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+  await client.response();
+  await using viewer = await Viewer.open(app);
+  await viewer.until(({ last }) => last.connections.length === 1);
+  assertEquals(viewer.last.connections[0].address, "[::1]:5000");
+});
+
 test("inspector() ends its streams when the server stops", NET, async () => {
   const app = await serving((app) => void app.use(inspector()), { shutdownGrace: 60_000 });
   using client = await RawClient.connect(app.addr);
