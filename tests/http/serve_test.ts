@@ -866,6 +866,17 @@ test(
   },
 );
 
+test("serve() leaves nothing at its signal when it has ended", NET, async () => {
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  signal.addEventListener = (...[, listener]: unknown[]) => void listeners.add(listener);
+  signal.removeEventListener = (...[, listener]: unknown[]) => void listeners.delete(listener);
+  const server = serve({ ...LOCAL, signal }, () => new Response());
+  assertEquals(listeners.size, 1);
+  await server.shutdown();
+  assertEquals(listeners.size, 0);
+});
+
 test("serve() ends at once with a signal that is aborted already", NET, async () => {
   const server = serve({ ...LOCAL, signal: AbortSignal.abort() }, () => new Response());
   await server.finished;
