@@ -8,13 +8,14 @@ import { type Counters, newCounters } from "./counters.ts";
 import { bind } from "./listen.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
-import { look } from "./turn.ts";
 
 /** Milliseconds to wait at most before accepting again after a failure: twice as long each time, up to a bound. */
 const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
 /** Turns of the event loop for accepting those who wait for it when the server stops: more may come. */
 const BACKLOG_TURNS = 100;
+/** Turns at most before a connection is closed to make room: on a busy server each may be late. */
+const ROOM_TURNS = 10;
 /** Turns without one to accept, after which nobody waits. */
 const QUIET = 3;
 /** Milliseconds after which a timer of one is late: Deno rounds up to two. */
@@ -166,7 +167,7 @@ export class Server implements ConnectionHost {
   async #makeRoom(): Promise<void> {
     // What has come is read before: else those that flood the server with connections would have all others shed
     // before their requests are looked at.
-    await look();
+    for (let turn = 0; turn < ROOM_TURNS && !await hasLooked(); turn++);
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
       this.#shed();
@@ -255,12 +256,9 @@ export class Server implements ConnectionHost {
   async #emptyBacklog(): Promise<void> {
     let { accepted } = this.counters;
     for (let turn = 0, quiet = 0; turn < BACKLOG_TURNS && quiet < QUIET; turn++) {
-      // The event loop looks at its sockets when it waits for a timer, not before each immediate. A timer that
-      // comes late was behind other work, in which somebody may have connected.
-      const start = performance.now();
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      const isLate = performance.now() - start > LATE;
-      quiet = this.counters.accepted > accepted || isLate ? 0 : quiet + 1;
+      // Else it was behind other work, in which somebody may have connected.
+      const isKnown = await hasLooked();
+      quiet = this.counters.accepted > accepted || !isKnown ? 0 : quiet + 1;
       ({ accepted } = this.counters);
     }
     this.#stopListening();
@@ -313,6 +311,16 @@ function hasLeft(error: unknown): boolean {
   const { NotConnected, ConnectionAborted, ConnectionReset } = Deno.errors;
   return error instanceof NotConnected || error instanceof ConnectionAborted ||
     error instanceof ConnectionReset;
+}
+
+/**
+ * Waits a turn of the event loop. @returns Whether it has looked at its sockets for certain: it does when it waits for a
+ * timer, not before each immediate, and one that comes late it need not have waited for.
+ */
+async function hasLooked(): Promise<boolean> {
+  const start = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  return performance.now() - start <= LATE;
 }
 
 /** What is written is complete, so there is nothing to wait for before it is sent. */

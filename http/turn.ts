@@ -6,7 +6,7 @@
 const TURN_MAX = 20;
 
 /** Resolves when the event loop has looked. */
-export function look(): Promise<void> {
+function look(): Promise<void> {
   // With a callback of `setImmediate()` to run the event loop has something to do, and looks only now and then.
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -103,11 +103,14 @@ test(
   async () => {
     await using server = await ServerProcess.start({ maxConnections: 10 });
     const clients: RawClient[] = [];
+    // One whose request has not come is idle, and may have to go: all are there when the server looks.
+    server.kill("SIGSTOP");
     for (let i = 0; i < 30; i++) {
       const client = await RawClient.connect(server);
       await client.send("GET /wait/100 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
       clients.push(client);
     }
+    server.kill("SIGCONT");
     const statuses = await Promise.all(clients.map(async (client) => {
       using answered = client;
       return (await answered.response()).status;

@@ -99,7 +99,7 @@ test(
     using waiting = await RawClient.connect(app.addr);
     await waiting.send(GET);
     await second.promise;
-    // The server lets the event loop look once before it waits for room.
+    // The server looks for what has come before it waits for room.
     for (let i = 0; i < 2; i++) await new Promise((resolve) => setTimeout(resolve, 0));
     const stopped = app.stop();
     assertEquals((await waiting.response()).body, "Welcome!");
