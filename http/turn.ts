@@ -75,5 +75,5 @@ export function lookIfLong(): Promise<void> | null {
 
 /** Whether somebody waits here, for what comes without anything from outside. */
 export function isLookAwaited(): boolean {
-  return next !== null || lookBeforeReads !== null;
+  return next !== null || looking !== null;
 }
