@@ -39,10 +39,11 @@ const SHOWN_BYTES = 64;
 /** Answers are held back to be written together up to this many bytes. */
 const CORK_MAX = 64 * 1024;
 /**
- * Requests that have come together are answered one after the other. Whether that takes long is looked at after each
- * of the first few, which is soon enough where handlers are slow, and then after every sixteenth.
+ * Requests that have come together are answered one after the other. Whether that takes long is looked at after the
+ * fourth, which is soon enough where handlers are slow, and then after every sixteenth: to ask for the time takes a
+ * fiftieth of such a request.
  */
-const LOOK_FIRST = 4;
+const FIRST_LOOK = 4;
 const LOOK_EVERY = 16;
 
 /** What a connection needs of its server. */
@@ -336,8 +337,8 @@ export class Connection implements Receiver, Watched {
       if (!this.#isReusable()) return this.#drain();
       const waiting = this.#startNext();
       if (waiting !== undefined || this.isEnding) return waiting;
-      if (protocol.bufferedSize > 0 && (count < LOOK_FIRST || count % LOOK_EVERY === 0)) {
-        const looking = lookIfLong();
+      if ((count === FIRST_LOOK || count % LOOK_EVERY === 0) && protocol.bufferedSize > 0) {
+        const looking = lookIfLong(Socket.waitingSince);
         if (looking !== null) return this.#giveWay(looking);
       }
     }

@@ -258,6 +258,11 @@ export class Socket {
     return this.#promised.promise;
   }
 
+  /** When the first of those that wait for the end of this turn was answered, or of the last turn. */
+  static get waitingSince(): number {
+    return waitingSince;
+  }
+
   #waitForEndOfTurn(): void {
     if (this.#isWaiting) return;
     this.#isWaiting = true;

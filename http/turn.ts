@@ -59,11 +59,16 @@ export function haveLooked(): void {
   since = 0;
 }
 
-/** Somebody goes on with what may be there. @returns What it has to wait for, where nobody has looked for long. */
-export function lookIfLong(): Promise<void> | null {
+/**
+ * Somebody goes on with what may be there.
+ *
+ * @param began When it began to, where it is not now for the first time.
+ * @returns What it has to wait for, where nobody has looked for long.
+ */
+export function lookIfLong(began?: number): Promise<void> | null {
   if (looking !== null) return looking;
   const now = Date.now();
-  if (since === 0) since = now;
+  if (since === 0) since = began ?? now;
   if (now - since <= TURN_MAX) return null;
   looking = look();
   looking.then(() => {
