@@ -321,7 +321,8 @@ export class Connection implements Receiver, Watched {
   /** Answers the requests that have come. @returns What has to be waited for, where that is not data. */
   #serve(): Promise<void> | void {
     const { host, protocol } = this;
-    for (let count = 1;; count++) {
+    // After a handler that has waited, though maybe for nothing from outside, the time is asked for at once.
+    for (let count = this.#exchange === null ? 1 : FIRST_LOOK;; count++) {
       if (this.#exchange === null) {
         const request = this.#nextRequest();
         if (request === h11.NEED_DATA) return this.#waitForData();
