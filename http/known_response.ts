@@ -47,7 +47,9 @@ export function keepResponse(
 ): void {
   if (fields.length > FIELDS_MAX) return;
   const place = placeOf(response.statusCode, fields);
-  responses[place] = { response, fields: fields.flat(), type, date: httpDate(now) };
+  // As they are read everywhere: more than a pair has no effect, and whatever can be iterated may be one.
+  const inTurn = fields.flatMap(([name, value]) => [name, value]);
+  responses[place] = { response, fields: inTurn, type, date: httpDate(now) };
 }
 
 function areSame(kept: readonly string[], fields: Fields): boolean {

@@ -40,3 +40,15 @@ Deno.test("knownResponse() does not know one whose fields were changed after it 
     assertEquals(knownResponse(200, fields, null, now), null);
   });
 });
+
+Deno.test("knownResponse() does not take a field with too many values for two fields", () => {
+  const tooLong = [["X-A", "1", "X-BB", "22"]] as unknown as [string, string][];
+  at(6_000, (now) => {
+    for (let statusCode = 200; statusCode < 600; statusCode++) {
+      const response = new Response({ statusCode, headers: [["X-A", "1"]] });
+      keepResponse(response, tooLong, null, now);
+      assertEquals(knownResponse(statusCode, tooLong, null, now), response);
+      assertEquals(knownResponse(statusCode, [["X-A", "1"], ["X-BB", "22"]], null, now), null);
+    }
+  });
+});
