@@ -300,10 +300,11 @@ export class Lifecycle {
 
   /** Makes the listener ready for another start(). */
   #reset(): void {
+    // Who is told of a start that failed has nothing to stop: the end of that would come in the next run.
+    this.#startingUp = null;
     this.#closing.abort(listenerStops());
     this.#closing = new AbortController();
     this.#starting = null;
-    this.#startingUp = null;
     this.#stopping = null;
     this.#source = null;
     this.#failures = [];

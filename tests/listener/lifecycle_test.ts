@@ -306,6 +306,22 @@ Deno.test("stopSignal may have two listeners stop each other, once", async () =>
   assertEquals(other.log, one.log);
 });
 
+Deno.test("start() succeeds after one that failed, though who was told of that called stop()", async () => {
+  const app = new App();
+  let fails = true;
+  app.startup(async () => {
+    if (fails) throw new Error("not yet");
+    await nextTurn();
+  });
+  app.stopSignal.addEventListener("abort", () => void app.stop());
+  await assertRejects(() => app.start(), Error, "not yet");
+  fails = false;
+  await app.start();
+  assertEquals(app.stopSignal.aborted, false);
+  assertEquals(app.log, ["startup", "startup", "listen"]);
+  await app.stop();
+});
+
 Deno.test("start() starts anew where it is called as stopSignal is aborted", async () => {
   const app = new App();
   await app.start();
