@@ -14,8 +14,12 @@ const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
 /** Turns of the event loop for accepting those who wait for it when the server stops: more may come. */
 const BACKLOG_TURNS = 100;
-/** Turns at most before a connection is closed to make room: on a busy server each may be late. */
-const ROOM_TURNS = 10;
+/**
+ * Turns before a connection is closed to make room, and milliseconds in which more may follow: on a busy server
+ * each may be late, and those who come are let in one after the other.
+ */
+const ROOM_TURNS = 3;
+const ROOM_TIME = 20;
 /** Turns without one to accept, after which nobody waits. */
 const QUIET = 3;
 /** Milliseconds after which a timer of one is late: Deno rounds up to two. */
@@ -167,7 +171,9 @@ export class Server implements ConnectionHost {
   async #makeRoom(): Promise<void> {
     // What has come is read before: else those that flood the server with connections would have all others shed
     // before their requests are looked at.
-    for (let turn = 0; turn < ROOM_TURNS && !await hasLooked(); turn++);
+    const end = performance.now() + ROOM_TIME;
+    let turns = 1;
+    while (!await hasLooked() && (turns < ROOM_TURNS || performance.now() < end)) turns++;
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
       this.#shed();

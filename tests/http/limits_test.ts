@@ -220,6 +220,30 @@ test("maxConnections sheds the connection that is idle longest for a new one", N
   assertEquals([app.counters.open, app.counters.shed], [2, 1]);
 });
 
+test("maxConnections lets a client in after a few turns where each is long", NET, async () => {
+  const count = 10;
+  await using app = await serving(routes, { maxConnections: count, shutdownGrace: 0 });
+  const clients: RawClient[] = [];
+  const connect = async (): Promise<void> => {
+    const client = await RawClient.connect(app.addr);
+    clients.push(client);
+    assertEquals(await ask(client), "Welcome!");
+  };
+  for (let i = 0; i < count; i++) await connect();
+  let turns = 0;
+  const work = (): void => {
+    turns++;
+    for (const end = performance.now() + 25; performance.now() < end;);
+    timer = setTimeout(work, 0);
+  };
+  let timer = setTimeout(work, 0);
+  await Promise.all(Array.from({ length: count }, connect));
+  clearTimeout(timer);
+  assertEquals(app.counters.shed, count);
+  assert(turns < 6 * count, `${count} clients took ${turns} turns`);
+  for (const client of clients) client[Symbol.dispose]();
+});
+
 test("maxConnections sheds no connection whose handler works", NET, async () => {
   let slow!: ReturnType<typeof routes>;
   await using app = await serving((app) => slow = routes(app), {
