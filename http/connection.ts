@@ -40,11 +40,10 @@ const SHOWN_BYTES = 64;
 const CORK_MAX = 64 * 1024;
 /**
  * Requests that have come together are answered one after the other. Whether that takes long is looked at after the
- * fourth, which is soon enough where handlers are slow, and then after every sixteenth: to ask for the time takes a
- * fiftieth of such a request.
+ * fourth, and then after twice as many each time: no look is much later than the one before, however long a handler
+ * takes, and to ask for the time takes a fiftieth of a request with a quick one.
  */
 const FIRST_LOOK = 4;
-const LOOK_EVERY = 16;
 
 /** What a connection needs of its server. */
 export interface ConnectionHost {
@@ -322,7 +321,8 @@ export class Connection implements Receiver, Watched {
   #serve(): Promise<void> | void {
     const { host, protocol } = this;
     // After a handler that has waited, though maybe for nothing from outside, the time is asked for at once.
-    for (let count = this.#exchange === null ? 1 : FIRST_LOOK;; count++) {
+    let look = this.#exchange === null ? FIRST_LOOK : 1;
+    for (let count = 1;; count++) {
       if (this.#exchange === null) {
         const request = this.#nextRequest();
         if (request === h11.NEED_DATA) return this.#waitForData();
@@ -338,7 +338,8 @@ export class Connection implements Receiver, Watched {
       if (!this.#isReusable()) return this.#drain();
       const waiting = this.#startNext();
       if (waiting !== undefined || this.isEnding) return waiting;
-      if ((count === FIRST_LOOK || count % LOOK_EVERY === 0) && protocol.bufferedSize > 0) {
+      if (count === look && protocol.bufferedSize > 0) {
+        look *= 2;
         const looking = lookIfLong(Socket.waitingSince);
         if (looking !== null) return this.#giveWay(looking);
       }
