@@ -197,10 +197,12 @@ function checkOrigin(
  */
 function isOfHost(origin: string, host: string, scheme: string): boolean {
   const page = URL.parse(origin);
-  if (page === null || (scheme === "https" && page.protocol !== "https:")) return false;
+  // Those of applications and extensions, as "capacitor://localhost", have schemes of their own.
+  if (page?.protocol !== "https:" && (page?.protocol !== "http:" || scheme === "https")) {
+    return false;
+  }
   // So the default port of either is left out.
-  const asked = URL.parse(`${page.protocol}//${host}`);
-  return asked !== null && page.host !== "" && page.host === asked.host;
+  return page.host === URL.parse(`${page.protocol}//${host}`)?.host;
 }
 
 function chooseProtocol({ headers }: HTTPContext, ours: readonly string[]): string | undefined {

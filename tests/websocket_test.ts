@@ -199,6 +199,7 @@ const ORIGINS: [origins: UpgradeWebSocketOptions["origins"], fields: string, isA
     ["same", "Origin: http://a.b", false],
     ["same", "Origin: null", false],
     ["same", "Origin: data:a", false],
+    ["same", "Origin: capacitor://a", false],
     ["same", "Origin: ", false],
     ["same", "Origin: http://a\r\nOrigin: http://a", false],
     ["same", "Origin: https://a\r\nX-Forwarded-Proto: https", true],
