@@ -74,8 +74,8 @@ const GOING_AWAY = 1001, INTERNAL_ERROR = 1011;
 const PART_SIZE = 16 * 1024;
 /** A token (RFC 9110 5.6.2), as subprotocols are. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** What browsers send as `Origin` (RFC 6454 6.2): no path, and nothing in upper case. */
-const ORIGIN = /^([a-z][a-z0-9+.-]*:\/\/[^/A-Z]+|null)$/;
+/** An `Origin` of a scheme that is not of the web (RFC 6454 6.2): no path, and nothing in upper case. */
+const OTHER_ORIGIN = /^([a-z][a-z0-9+.-]*:\/\/[^/A-Z]+|null)$/;
 
 /**
  * Answers the handshake of a WebSocket, and gives its end here.
@@ -179,9 +179,11 @@ function checkOrigin(
   if (typeof origins === "string" && origins !== "same" && origins !== "any") {
     throw new RangeError(`Cannot set origins to "${origins}": must be "same", "any" or a list`);
   }
-  const wrong = typeof origins === "string" ? undefined : origins.find((it) => !ORIGIN.test(it));
+  const wrong = typeof origins === "string" ? undefined : origins.find((it) => !isOrigin(it));
   if (wrong !== undefined) {
-    throw new RangeError(`Cannot allow origin "${wrong}": must be as "https://app.example"`);
+    throw new RangeError(
+      `Cannot allow origin "${wrong}": must be as browsers send it, like "https://app.example"`,
+    );
   }
   const origin = headers.get("origin");
   if (origin === null || origins === "any") return;
@@ -189,6 +191,11 @@ function checkOrigin(
     ? isOfHost(origin, headers.get("host") ?? "", scheme)
     : origins.includes(origin);
   if (!isAllowed) throw new HTTPError(403, "Pages of this origin may not connect");
+}
+
+/** Whether a browser may send this as `Origin`: without a default port, and in ASCII. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) ? URL.parse(text)?.origin === text : OTHER_ORIGIN.test(text);
 }
 
 /**

@@ -207,6 +207,7 @@ const ORIGINS: [origins: UpgradeWebSocketOptions["origins"], fields: string, isA
     ["any", "Origin: http://b", true],
     [["https://b", "null"], "Origin: https://b", true],
     [["https://b", "null"], "Origin: null", true],
+    [["capacitor://a"], "Origin: capacitor://a", true],
     [["https://b", "null"], "", true],
     [["https://b", "null"], "Origin: http://b", false],
     [["https://b", "null"], "Origin: http://a", false],
@@ -269,11 +270,12 @@ const WRONG: [options: Record<string, unknown>, message: string][] = [
     "Cannot set pingInterval to Infinity: must be a whole number from 0 to 2147483647",
   ],
   [{ origins: "all" }, 'Cannot set origins to "all": must be "same", "any" or a list'],
-  [{ origins: ["b"] }, 'Cannot allow origin "b": must be as "https://app.example"'],
-  [
-    { origins: ["https://b/"] },
-    'Cannot allow origin "https://b/": must be as "https://app.example"',
-  ],
+  ...["b", "https://b/", "https://b:443", "https://bücher.example", "*"].map((
+    origin,
+  ): typeof WRONG[number] => [
+    { origins: [origin] },
+    `Cannot allow origin "${origin}": must be as browsers send it, like "https://app.example"`,
+  ]),
   [{ protocols: ["a b"] }, 'Cannot offer protocol "a b": must be a token (RFC 6455 4.1)'],
 ];
 
