@@ -249,7 +249,8 @@ function ping(client: WebSocket, stream: ConnectionStream, interval: number): vo
     if (isWaiting) return;
     isWaiting = true;
     stream.countsWrites = stream.writableLength > 0;
-    client.ping(undefined, false, () => isWaiting = stream.countsWrites = false);
+    // Where the connection is being closed there is none, and only what the client takes tells.
+    client.ping(undefined, false, (error) => isWaiting = stream.countsWrites = Boolean(error));
   }, interval);
   client.on("close", () => clearInterval(timer));
 }

@@ -478,23 +478,31 @@ test("pings cut no client while the connection is paused", NET, async () => {
   assertEquals(served.closed, []);
 });
 
-test("pings cut no client that takes what waits, however slow it is", NET, async () => {
-  const SIZE = 64 * 1024 * 1024;
-  await using served = await Served.start({ pingInterval: 400 }, (socket) => {
-    socket.send(new Uint8Array(SIZE));
+const TAKEN: [when: string, act: (socket: ServerWebSocket) => void][] = [
+  ["", () => {}],
+  [", before the close", (socket) => socket.close()],
+];
+
+for (const [when, act] of TAKEN) {
+  test(`pings cut no client that takes what waits, however slow it is${when}`, NET, async () => {
+    const SIZE = 64 * 1024 * 1024;
+    await using served = await Served.start({ pingInterval: 400 }, (socket) => {
+      socket.send(new Uint8Array(SIZE));
+      act(socket);
+    });
+    using client = await Deno.connect({ port: served.app.addr.port });
+    await client.write(latin1(handshake()));
+    const area = new Uint8Array(256 * 1024);
+    for (let count = 0; count < SIZE;) {
+      const read = await client.read(area);
+      assert(read !== null, `cut after ${count} bytes`);
+      count += read;
+      // All of it takes some pings' time, and what the systems in between hold does not.
+      await new Promise((resolve) => setTimeout(resolve, 6 * read / area.length));
+    }
+    assertEquals(served.closed, []);
   });
-  using client = await Deno.connect({ port: served.app.addr.port });
-  await client.write(latin1(handshake()));
-  const area = new Uint8Array(256 * 1024);
-  for (let count = 0; count < SIZE;) {
-    const read = await client.read(area);
-    assert(read !== null, `cut after ${count} bytes`);
-    count += read;
-    // All of it takes some pings' time, and what the systems in between hold does not.
-    await new Promise((resolve) => setTimeout(resolve, 6 * read / area.length));
-  }
-  assertEquals(served.closed, []);
-});
+}
 
 test(
   "a client that takes nothing of what waits for it is cut by the pings, also while paused",
