@@ -34,9 +34,13 @@ export function checkSentRequest(request: Request): void {
 /**
  * Whether a 101 names what the client offered (RFC 9110 7.8).
  *
+ * @returns What it names, which may be nothing.
  * @throws {LocalProtocolError} It names another protocol.
  */
-export function checkSwitch({ headers }: InformationalResponse, offered: readonly string[]): void {
+export function checkSwitch(
+  { headers }: InformationalResponse,
+  offered: readonly string[],
+): readonly string[] {
   const named = protocolsIn(headers);
   if (named.length > 0 && !named.some((protocol) => offered.includes(protocol))) {
     throw new LocalProtocolError(
@@ -44,6 +48,7 @@ export function checkSwitch({ headers }: InformationalResponse, offered: readonl
         `${quote(offered.join(", "))} (RFC 9110 7.8)`,
     );
   }
+  return named;
 }
 
 /**
@@ -55,8 +60,7 @@ export function checkSentSwitch(
   offered: readonly string[],
   clientWaits: boolean,
 ): void {
-  checkSwitch(response, offered);
-  if (protocolsIn(response.headers).length === 0) {
+  if (checkSwitch(response, offered).length === 0) {
     throw new LocalProtocolError(
       "Cannot send 101 without Upgrade: name the protocol that the client offered (RFC 9110 7.8)",
     );
