@@ -1,8 +1,14 @@
 // How the program of a peer is told what to do, and tells that it is ready. It uses nothing of one runtime
 // alone: Deno and Node both run it.
 
-import { readFileSync } from "node:fs";
-import process from "node:process";
+/** What Node has in modules. Deno is not to load them: that takes longer than all else of its start. */
+const node = "Deno" in globalThis ? undefined : {
+  args: (await import("node:process")).argv.slice(2),
+  readTextFileSync: await import("node:fs").then(({ readFileSync }) => (path: string): string =>
+    readFileSync(path, "utf8")
+  ),
+};
+const { args: [text = "{}"], readTextFileSync } = node ?? Deno;
 
 /** What a program is told, as JSON in its only argument. */
 export interface ProgramOptions {
@@ -21,13 +27,13 @@ export interface ProgramOptions {
 }
 
 /** The options of this program. */
-export const options: ProgramOptions = JSON.parse(process.argv[2] ?? "{}");
+export const options: ProgramOptions = JSON.parse(text);
 
 /** The certificate and its key as Deno and Node take them; nothing where no TLS is asked for. */
 export function certificate(): { cert: string; key: string } | Record<never, never> {
   if (options.tls === undefined) return {};
   const { cert, key } = options.tls;
-  return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+  return { cert: readTextFileSync(cert), key: readTextFileSync(key) };
 }
 
 /** Tells that the program listens: it is asked from then on. */
