@@ -9,18 +9,18 @@ import type { ResponseBody } from "./response_body.ts";
 import { NO_HEADERS } from "./response_head.ts";
 import { type RequestSource, webRequest } from "./web_request.ts";
 
-/** What the next context that is made belongs to. */
+/** The exchange that the next context to be constructed belongs to. */
 let next: Exchange | null = null;
 
 /**
- * Has the next context that is made belong to `exchange`, from its constructor on, where classes of an application
- * read the request; null for none. For `http_listener.ts` alone.
+ * Binds the next context to be constructed to `exchange`, from its constructor on, so that an application's
+ * context class can read the request there; null for none. For `http_listener.ts` only.
  */
 export function bindNext(exchange: Exchange | null): void {
   next = exchange;
 }
 
-/** Ties a context to its exchange; for `http_listener.ts` alone. */
+/** Binds a context to its exchange; for `http_listener.ts` only. */
 export let bindExchange: (ctx: HTTPContext, exchange: Exchange) => void;
 
 function takeNext(): Exchange | null {
@@ -29,26 +29,33 @@ function takeNext(): Exchange | null {
   return exchange;
 }
 
-/** The exchange that a context belongs to. @throws {TypeError} It belongs to none. */
+/**
+ * Returns the exchange that a context belongs to.
+ *
+ * @throws {TypeError} The context belongs to no exchange.
+ */
 export let exchangeOf: (ctx: HTTPContext) => Exchange;
-/** The same; null for a context that belongs to none. */
+/** The same, but returns null for a context that belongs to no exchange. */
 export let exchangeIn: (ctx: HTTPContext) => Exchange | null;
 
 /** Options of {@linkcode HTTPContext.upgrade}. */
 export interface UpgradeOptions {
-  /** Fields of the answer; `Upgrade` and `Connection` are added where they are not among them. */
+  /** Header fields of the response. `Upgrade` and `Connection` are added if they are missing. */
   headers?: HeadersInit | undefined;
-  /** Sends nothing: the handler, or a library that it uses, writes the answer to the connection itself. */
+  /**
+   * Sends no response: the handler, or a library that it uses, writes the response to the connection itself.
+   */
   raw?: boolean | undefined;
   /**
-   * Settles when the connection was closed by whoever it is handed on to. Until then the request goes on, though its
-   * handler has returned: the connection counts, its context lives, and `stop()` waits for it.
+   * Settles when whoever took over the connection has closed it. Until then, the request stays in flight even
+   * after its handler has returned: the connection counts toward `maxConnections`, its context stays alive,
+   * and `stop()` waits for it.
    */
   closed?: PromiseLike<unknown> | undefined;
 }
 
 /**
- * One exchange: a request and its response. A handler gets it as `event.ctx`.
+ * One exchange: a request and its response. Handlers receive it as `event.ctx`.
  *
  * @example
  * ```ts
@@ -67,7 +74,7 @@ export class HTTPContext extends Context {
 
   static {
     bindExchange = (ctx, exchange) => {
-      // It may be another one that was made first.
+      // A context constructed in between may have taken the exchange.
       ctx.#exchange = exchange;
       exchange.context = ctx;
     };
@@ -84,68 +91,71 @@ export class HTTPContext extends Context {
     return this.#exchange;
   }
 
-  /** The request's method, case-sensitive. */
+  /** The request method; case-sensitive. */
   get method(): string {
     return this.#bound.request.method;
   }
 
-  /** The request's target as it was sent, with its query (RFC 9112 3.2). */
+  /** The request target as sent, including its query (RFC 9112 3.2). */
   get target(): string {
     return this.#bound.request.target;
   }
 
-  /** The path in the target, not decoded, without dot segments ("/a/../b" is "/b"): what routes match. */
+  /**
+   * The path of the target, which routes match. Dot segments are removed ("/a/../b" becomes "/b"), but
+   * nothing is decoded.
+   */
   get path(): string {
     return pathOf(this.target);
   }
 
-  /** The query in the target, decoded. */
+  /** The query of the target, decoded. */
   get query(): URLSearchParams {
     return this.#query ??= new URLSearchParams(queryOf(this.target));
   }
 
-  /** The request's fields. */
+  /** The header fields of the request. */
   get headers(): Headers {
     return this.#bound.request.headers;
   }
 
   /**
-   * Whether the client speaks TLS: what `Forwarded` or `X-Forwarded-Proto` say, where they come from one of
-   * `trustedProxies`, else what the connection speaks.
+   * The scheme that the client uses: the one in `Forwarded` or `X-Forwarded-Proto` if the field comes from
+   * one of `trustedProxies`, otherwise that of the connection.
    */
   get scheme(): "http" | "https" {
     return this.#bound.scheme;
   }
 
-  /** The request's version, "1.1" or "1.0". */
+  /** The HTTP version of the request, "1.1" or "1.0". */
   get httpVersion(): string {
     return this.#bound.request.httpVersion;
   }
 
-  /** The address of the client; see `trustedProxies` and `proxyProtocol` for one behind proxies. */
+  /** The address of the client. Behind proxies, see `trustedProxies` and `proxyProtocol`. */
   get remoteAddr(): Deno.Addr {
     return this.#bound.remoteAddr;
   }
 
   /**
-   * The address of the one who connected, as the socket tells it: the last proxy, where there is one,
-   * whatever `trustedProxies` and `proxyProtocol` are.
+   * The remote address of the socket, regardless of `trustedProxies` and `proxyProtocol`. Behind proxies,
+   * this is the address of the last proxy.
    */
   get peerAddr(): Deno.Addr {
     return this.#bound.connection.socket.conn.remoteAddr;
   }
 
-  /** The address that was connected to, as the socket tells it, whatever `proxyProtocol` is. */
+  /** The local address of the socket, regardless of `proxyProtocol`. */
   get localAddr(): Deno.Addr {
     return this.#bound.connection.socket.conn.localAddr;
   }
 
   /**
-   * The request as a web `Request`, made on first use. Its body and `ctx.body` are one; its signal is that
-   * of the event.
+   * The request as a web `Request`, created on first access. It has the same body as `ctx.body`, and its
+   * signal is that of the event.
    *
-   * @throws {HTTPError} 501: web requests know no such method, as CONNECT and TRACE. 400: the target and
-   * Host make no URL.
+   * @throws {HTTPError} 501: a `Request` cannot have this method, for example CONNECT or TRACE. 400: the
+   * target and `Host` do not form a valid URL.
    */
   get request(): Request {
     if (this.#request === null) {
@@ -160,20 +170,20 @@ export class HTTPContext extends Context {
   }
 
   /**
-   * The request's body as a stream, which reads from the socket as it is read. It is a byte stream: with a
-   * BYOB reader a body that has a `Content-Length` goes from the socket into the reader's own buffer.
+   * The request body as a stream, which reads from the socket on demand. It is a byte stream: with a BYOB
+   * reader, a body that has a `Content-Length` goes from the socket directly into the reader's buffer.
    *
-   * @throws {TypeError} The body was read whole before.
+   * @throws {TypeError} The body was already read as a whole, or a read of it is in progress.
    */
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#bound.body.stream();
   }
 
   /**
-   * Reads the next part of the request's body into `buffer`, as `Deno.Conn.read()` does: what takes least time
-   * and memory for a large body. One that has a `Content-Length` goes from the socket into `buffer` itself,
-   * where that is all of its `ArrayBuffer`. What is left may be read otherwise, but not by `read()` after that.
-   * There is no `maxBodySize`.
+   * Reads the next part of the request body into `buffer`, like `Deno.Conn.read()`. For a large body, this
+   * takes the least time and memory: if the body has a `Content-Length` and `buffer` spans its entire
+   * `ArrayBuffer`, bytes go from the socket directly into `buffer`. The rest of the body may be read by
+   * another method, but then no longer by `read()`. `maxBodySize` does not apply.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
@@ -187,45 +197,51 @@ export class HTTPContext extends Context {
    * });
    * ```
    *
-   * @param buffer Not to be touched until the promise settles. 64 KiB to 256 KiB are best. Where it rejects, the
-   * buffer may have been taken away, and have no length any more: what comes late might be written into it. That of
-   * a `WebAssembly.Memory` cannot be taken away: give a part of it.
-   * @returns How many bytes were read, at least one; null at the end of the body.
-   * @throws {TypeError} `buffer` is empty or no `Uint8Array`, another read is under way, the body was taken as a
-   * stream or whole before, or the exchange is over.
-   * @throws {HTTPError} 400: the body is not framed as it should be, or the client has closed before its end. 408: it
-   * did not come in time. Where the connection is lost, an error of that. `event.signal` is aborted by then where the
-   * client has left, and not where it has sent what is no body.
+   * @param buffer Must not be accessed until the promise settles. Sizes from 64 KiB to 256 KiB work best. If
+   * the promise rejects, the buffer may have been detached, leaving it with length 0, because bytes that
+   * arrive late might still be written to it. The buffer of a `WebAssembly.Memory` cannot be detached: pass a
+   * part of it.
+   * @returns The number of bytes read, at least one; null at the end of the body.
+   * @throws {TypeError} `buffer` is empty or not a `Uint8Array`, another read is in progress, the body was
+   * already taken as a stream or as a whole, or the exchange is over.
+   * @throws {HTTPError} 400: the framing of the body is invalid, or the client closed the connection before
+   * the end of the body. 408: the body did not arrive in time. If the connection is lost, the error says so
+   * instead. If the client has left, `event.signal` is aborted before the promise rejects; if it sent an
+   * invalid body, it is not.
    */
   read(buffer: Uint8Array): Promise<number | null> {
     return handled(this.#bound.body.readInto(buffer));
   }
 
   /**
-   * The request's body.
+   * Reads the whole request body.
    *
-   * @throws {HTTPError} 413: it is over `maxBodySize`. Else as {@linkcode HTTPContext.read}.
-   * @throws {TypeError} It was read before.
+   * @throws {HTTPError} 413: the body exceeds `maxBodySize`. Otherwise as for {@linkcode HTTPContext.read}.
+   * @throws {TypeError} The body was already read.
    */
   bytes(): Promise<Uint8Array<ArrayBuffer>> {
     return handled(this.#bound.body.bytes());
   }
 
-  /** The request's body as text of UTF-8. @throws As {@linkcode HTTPContext.bytes}. */
+  /**
+   * Reads the request body as UTF-8 text.
+   *
+   * @throws As {@linkcode HTTPContext.bytes} does.
+   */
   text(): Promise<string> {
     return this.#convert(decode);
   }
 
   /**
-   * The request's body, parsed.
+   * Reads the request body and parses it as JSON.
    *
-   * @throws {HTTPError} 400: it is no JSON. Else as {@linkcode HTTPContext.bytes}.
+   * @throws {HTTPError} 400: the body is not valid JSON. Otherwise as for {@linkcode HTTPContext.bytes}.
    */
   json(): Promise<unknown> {
     return this.#convert(parseJSON);
   }
 
-  /** What `convert` makes of the body; it is done with the bytes when it returns. */
+  /** Resolves with the result of `convert` for the body; `convert` must not keep the bytes. */
   #convert<T>(convert: (bytes: Uint8Array) => T): Promise<T> {
     try {
       const { body } = this.#bound;
@@ -239,10 +255,10 @@ export class HTTPContext extends Context {
   }
 
   /**
-   * The request's body as a form: `application/x-www-form-urlencoded` or `multipart/form-data`.
+   * Reads the request body as a form: `application/x-www-form-urlencoded` or `multipart/form-data`.
    *
-   * @throws {HTTPError} 415: it is of another type. 400: it is not what its type says. Else as
-   * {@linkcode HTTPContext.bytes}.
+   * @throws {HTTPError} 415: the body has another content type. 400: the body is not a valid form of its
+   * type. Otherwise as for {@linkcode HTTPContext.bytes}.
    */
   formData(): Promise<FormData> {
     return handled(this.#formData());
@@ -262,29 +278,29 @@ export class HTTPContext extends Context {
     }
   }
 
-  /** The trailer fields of the request; null before its body was read to the end. */
+  /** The trailer fields of the request; null until the body has been read to its end. */
   get trailers(): Headers | null {
     return this.#bound.body.trailers;
   }
 
-  /** The route that takes the request; null where there is none, as for a 404. */
+  /** The route that handles the request; null if there is none, as for a 404. */
   get route(): Route | null {
     return this.#bound.route;
   }
 
-  /** The status of the response; 0 before it has begun. */
+  /** The status of the response; 0 until the response begins. */
   get status(): number {
     return this.#bound.status;
   }
 
-  /** Bytes of the response's body that were sent so far, without framing. */
+  /** The number of bytes of the response body sent so far, without framing. */
   get bytesSent(): number {
     return this.#bound.bytes;
   }
 
   /**
-   * What failed, where something did: what the handler threw and no {@linkcode Listener.onError} hook took,
-   * what sending the response failed with, or the `HTTPError` of a request without a route.
+   * The error, if something failed: one thrown by the handler that no {@linkcode Listener.onError} hook took,
+   * one that occurred while the response was sent, or the `HTTPError` for a request without a route.
    */
   get error(): unknown {
     return this.#bound.error;
@@ -296,9 +312,9 @@ export class HTTPContext extends Context {
   }
 
   /**
-   * Resolves when the response was written whole to the socket; rejects with `Deno.errors.Interrupted`
-   * where it could not be. Nothing happens where nobody asks for it, or looks at the promise; one that is made of it,
-   * as by `finally()`, needs a `catch()`. To be asked for before the exchange is over.
+   * Resolves when the whole response has been written to the socket; rejects with `Deno.errors.Interrupted`
+   * if that was impossible. If nothing handles the rejection, it is ignored, but a promise derived from this
+   * one, for example by `finally()`, needs a `catch()`. Access it before the exchange is over.
    */
   get completed(): Promise<void> {
     return this.#bound.completed;
@@ -307,25 +323,25 @@ export class HTTPContext extends Context {
   /**
    * Sends the response.
    *
-   * `Content-Length`, `Date` and, for text and bytes, `Content-Type` are added where they are not among
-   * `headers`. A stream or an async iterable is sent as it comes. Bytes are not copied where they are over 16 KiB:
-   * leave their array as it is until {@linkcode HTTPContext.completed} resolves.
+   * `Date`, `Content-Length` and, for text and bytes, `Content-Type` are added if `headers` does not contain
+   * them. A stream or an async iterable is sent as it is produced. Bytes over 16 KiB are not copied: do not
+   * modify their array until {@linkcode HTTPContext.completed} resolves.
    *
    * @param status A status code from 200 to 599.
-   * @returns Where the body is a stream, a promise: it resolves when the body was sent, and rejects with
-   * what the stream failed with.
-   * @throws {TypeError} A response was sent before, or the exchange is over.
+   * @returns If the body is a stream, a promise that resolves when the body has been sent, and rejects with
+   * the error of the stream.
+   * @throws {TypeError} A response was already sent, or the exchange is over.
    * @throws {RangeError} `status` is not from 200 to 599.
-   * @throws {h11.LocalProtocolError} The status or a field is not valid.
+   * @throws {h11.LocalProtocolError} The status or a field is invalid.
    */
   response(status: number, body?: ResponseBody, headers?: HeadersInit): void | Promise<void> {
     return this.#bound.respond(status, body ?? null, headers ?? NO_HEADERS);
   }
 
   /**
-   * Sets a field of the response, whoever gives that: the handler, a hook, or the server where there is no route or
-   * something failed. A field of that name that the response has itself takes its place.
-   *
+   * Sets a header field of the response, whether the response comes from the handler, a hook, or the server
+   * itself (if no route matches or something fails). A field of the same name in the response itself takes
+   * precedence.
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    * import { assertEquals } from "@std/assert";
@@ -339,31 +355,36 @@ export class HTTPContext extends Context {
    * assertEquals([response.status, response.headers.get("access-control-allow-origin")], [404, "*"]);
    * ```
    *
-   * @throws {TypeError} The response has begun, or the field tells how it is framed (RFC 9112 6).
-   * @throws {h11.LocalProtocolError} The field is not valid.
+   * @throws {TypeError} The response has begun, or the field frames the body (RFC 9112 6).
+   * @throws {h11.LocalProtocolError} The field is invalid.
    */
   setHeader(name: string, value: string): void {
     this.#bound.addField(name, value, true);
   }
 
   /**
-   * Adds a field to the response, whoever gives that, beside those of the same name, as for `Set-Cookie`.
+   * Like {@linkcode HTTPContext.setHeader}, but keeps other fields of the same name, as `Set-Cookie`
+   * requires.
    *
-   * @throws As {@linkcode HTTPContext.setHeader}.
+   * @throws As {@linkcode HTTPContext.setHeader} does.
    */
   appendHeader(name: string, value: string): void {
     this.#bound.addField(name, value, false);
   }
 
-  /** Sends a web `Response`. @throws As {@linkcode HTTPContext.response}. */
+  /**
+   * Sends a web `Response`.
+   *
+   * @throws As {@linkcode HTTPContext.response} does.
+   */
   respondWith(response: Response): Promise<void> {
     return this.#bound.respondWith(response) ?? Promise.resolve();
   }
 
   /**
-   * Sends an interim response, as 103 (Early Hints); nothing to a client of HTTP/1.0 (RFC 9110 15.2). A proxy in front
-   * has to know them: nginx before 1.29 takes one for the answer, and mixes up those that follow.
-   *
+   * Sends an interim response, such as 103 (Early Hints). HTTP/1.0 clients do not get one (RFC 9110 15.2). A
+   * proxy in front must support interim responses: nginx before 1.29 takes one for the final response, and
+   * mixes up the responses that follow.
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    *
@@ -374,17 +395,17 @@ export class HTTPContext extends Context {
    * });
    * ```
    *
-   * @param status From 100 to 199.
-   * @throws {h11.LocalProtocolError} The status or a field is not valid, or the response has begun.
+   * @param status A status code from 100 to 199, except 101: for that, use {@linkcode HTTPContext.upgrade}.
+   * @throws {TypeError} `status` is 101, the response has begun, or the exchange is over.
+   * @throws {h11.LocalProtocolError} The status or a field is invalid.
    */
   informational(status: number, headers: HeadersInit = NO_HEADERS): void {
     this.#bound.inform(status, headers);
   }
 
   /**
-   * Sets trailer fields: they follow the body of a response that is sent after this, or is being sent.
-   * A client of HTTP/1.0 does not get them, nor one that is sent `Content-Length`.
-   *
+   * Sets the trailer fields, which follow the body of a response that is sent afterward or is being sent.
+   * They are not sent to an HTTP/1.0 client, nor after a body with a `Content-Length`.
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    *
@@ -399,16 +420,15 @@ export class HTTPContext extends Context {
    * });
    * ```
    *
-   * @throws {h11.LocalProtocolError} A field is not valid, or may not be a trailer (RFC 9110 6.5.1).
+   * @throws {h11.LocalProtocolError} A field is invalid, or is not allowed in trailers (RFC 9110 6.5.1).
    */
   setTrailers(headers: HeadersInit): void {
     this.#bound.setTrailers(headers);
   }
 
   /**
-   * Hands the connection over to another protocol: sends 101 (Switching Protocols) with the protocol the
-   * client asked for, or 200 to CONNECT.
-   *
+   * Hands the connection over to another protocol: sends 101 (Switching Protocols) with the protocol that the
+   * client asked for, or 200 in response to CONNECT.
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    *
@@ -423,16 +443,18 @@ export class HTTPContext extends Context {
    * });
    * ```
    *
-   * The connection is the handler's to close. `stop()` waits for the handler, and closes it when the grace is over,
-   * just after `event.signal` was aborted: {@linkcode Listener.stopSignal} tells when the stop begins, in time for a
-   * last word. A handler that hands the connection on, to a library say, and returns, gives `closed`, or else has to see
-   * to that by itself, as in a `shutdown()` callback: an open connection keeps the process alive.
+   * The handler has to close the connection. `stop()` waits for the handler; when the grace period ends, it
+   * aborts `event.signal` and then closes the connection. To send a last message in time, use
+   * {@linkcode Listener.stopSignal}, which is aborted when the stop begins. A handler that passes the
+   * connection on, for example to a library, and returns should pass `closed`. Otherwise it has to close the
+   * connection some other way, for example in a `shutdown()` callback, because an open connection keeps the
+   * process alive.
    *
-   * For WebSockets there is `upgradeWebSocket()` of `@tiny/listener/websocket`.
+   * For WebSockets, use `upgradeWebSocket()` from `@tiny/listener/websocket`.
    *
-   * @returns The connection, and what came of the new protocol.
-   * @throws {TypeError} The client asked for no other protocol, its body was not read, or a response was
-   * sent before.
+   * @returns The connection, and the bytes of the new protocol that have already arrived.
+   * @throws {TypeError} The client asked for no other protocol, the request body has not been read, or a
+   * response was already sent.
    */
   upgrade(options: UpgradeOptions = {}): Promise<Upgraded> {
     return handled(
@@ -440,26 +462,29 @@ export class HTTPContext extends Context {
     );
   }
 
-  /** Sends a redirect; 302 (Found) if no status is given. What has to be encoded in `location` is. */
+  /**
+   * Sends a redirect, with status 302 (Found) by default. Characters of `location` that must be
+   * percent-encoded are encoded.
+   */
   redirect(location: string | URL, status = 302): void {
     const encoded = encodeURI(`${location}`.toWellFormed()).replace(/%25([0-9a-f]{2})/gi, "%$1");
     this.response(status, reasonPhrase(status), { Location: encoded });
   }
 
-  /** Answers 404 (Not Found). */
+  /** Answers with 404 (Not Found), by throwing an {@linkcode HTTPError}. */
   throw404(message?: string): never {
     throw new HTTPError(404, message);
   }
 
-  /** Answers 500 (Internal Server Error). */
+  /** Answers with 500 (Internal Server Error), by throwing an {@linkcode HTTPError}. */
   throw500(message?: string): never {
     throw new HTTPError(500, message);
   }
 }
 
 /**
- * Whether a multipart body has its closing delimiter (RFC 2046 5.1.1). Deno's parser takes one without, and
- * leaves its last part out.
+ * Whether a multipart body has its closing delimiter (RFC 2046 5.1.1). Deno's parser accepts a body without
+ * one, and drops its last part.
  */
 function isWholeForm(type: string, bytes: Uint8Array): boolean {
   const [, quoted, token] = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(type) ?? [];
@@ -469,10 +494,12 @@ function isWholeForm(type: string, bytes: Uint8Array): boolean {
   const text = String.fromCharCode(...bytes.subarray(-END_SIZE));
   return `\r\n${text}`.includes(`\r\n${delimiter}`);
 }
-/** The closing delimiter stands in the last bytes of a body: a boundary has 70 characters at most. */
+/**
+ * The number of last bytes that the closing delimiter is searched in; a boundary has at most 70 characters.
+ */
 const END_SIZE = 1024;
 
-/** What a context's web request is made from. */
+/** The source that the web request of a context is made from. */
 class ContextSource implements RequestSource {
   readonly method: string;
   readonly url: string;
@@ -508,9 +535,9 @@ class ContextSource implements RequestSource {
 
   make(headers: globalThis.HeadersInit, isRead: boolean): Request {
     const ctx = this.#ctx;
-    // The first event is the request's; it runs already when its handler asks.
+    // The first event is the request's; it is already running when its handler accesses the request.
     const signal = ctx.events.values().next().value?.[0].signal ?? null;
-    // A text would have a type.
+    // A string body would add a `Content-Type`.
     const body = isRead ? new Uint8Array(0) : this.hasBody ? ctx.body : null;
     const request = new Request(this.url, { method: this.method, headers, body, signal });
     if (isRead) void request.text();
@@ -518,19 +545,19 @@ class ContextSource implements RequestSource {
   }
 }
 
-/** Methods that most requests have, and web requests take as they are. */
+/** The methods of most requests, which a web `Request` leaves unchanged. */
 const USUAL_METHODS: ReadonlySet<string> = new Set(
   ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
 );
 
-/** A method as a web request has it; null for one that it cannot have (Fetch 2.2.1). */
+/** The method as a web `Request` has it; null if a `Request` cannot have it (Fetch 2.2.1). */
 function webMethod(method: string): string | null {
   if (method === "GET" || USUAL_METHODS.has(method)) return method;
   if (/^(CONNECT|TRACE|TRACK)$/i.test(method)) return null;
   return /^(DELETE|GET|HEAD|OPTIONS|POST|PUT)$/i.test(method) ? method.toUpperCase() : method;
 }
 
-/** The fields as web headers, which join those of one name with commas, and so must not get two of Cookie. */
+/** The fields for web `Headers`, which join fields of one name with commas: wrong for two `Cookie` fields. */
 function webHeaders(headers: Headers): [string, string][] {
   const fields = [...headers];
   const cookies = headers.getAll("cookie");

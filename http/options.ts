@@ -1,99 +1,120 @@
-// Options of the server and the limits they stand for.
-// The only place for these numbers. Sizes in bytes, times in milliseconds; 0 switches a limit off.
+// The options of the server and the limits that they set; the only place for these numbers. Sizes are in
+// bytes, times in milliseconds; 0 turns a limit off.
 
 import { type Route, RouteError, type RouteOptions } from "../listener.ts";
 import { type AccessLogChoice, lineFormat } from "./access_log.ts";
 import { TrustedProxies } from "./client_addr.ts";
 import { shown } from "./shown.ts";
 
-/** Where the server listens, and what it takes from its clients. Sizes in bytes, times in milliseconds. */
+/** Where the server listens, and what it accepts from clients. Sizes are in bytes, times in milliseconds. */
 export interface ServerOptions {
-  /** The port; 8000 if not given, 0 for a free one. */
+  /** The port; 8000 by default, 0 for a free one. */
   port?: number | undefined;
-  /** The address or host name to listen on; `127.0.0.1` if not given. */
+  /** The address or host name to listen on; `127.0.0.1` by default. */
   hostname?: string | undefined;
   /**
-   * The path of a Unix socket to listen on, in place of `hostname` and `port`. One that is there already and has
-   * nobody who listens, as of a program that was killed, is replaced; not so by {@linkcode serve}, as `Deno.serve`.
+   * The path of a Unix socket to listen on, in place of `hostname` and `port`. An existing socket that
+   * nothing listens on, for example one of a program that was killed, is replaced. {@linkcode serve} does not
+   * replace it, as `Deno.serve` does not.
    */
   path?: string | undefined;
-  /** The server's certificate chain in PEM; with `key` it makes the server speak TLS. */
+  /** The server's certificate chain in PEM format. With `key`, it makes the server use TLS. */
   cert?: string | undefined;
-  /** The key of the certificate in PEM. */
+  /** The private key of the certificate in PEM format. */
   key?: string | undefined;
-  /** Lets several processes listen on one port; Deno wants `--unstable-net` for it. */
+  /** Lets several processes listen on the same port; Deno requires `--unstable-net` for it. */
   reusePort?: boolean | undefined;
   /**
-   * Processes that share the port, started and watched over by `run()`; 1 if not given, this one. More of
-   * them want `--allow-run`.
+   * The number of processes that share the port, started and supervised by `run()`; 1 by default, which is
+   * this process. More than one requires `--allow-run`.
    */
   workers?: number | undefined;
-  /** Connections that wait to be accepted at most; 511 if not given. */
+  /** The maximum number of connections that wait to be accepted; 511 by default. */
   backlog?: number | undefined;
   /**
-   * The access log: `"default"`, Apache's `"combined"`, `"json"`, a function that makes the line, or
-   * `false` for none; `"default"` if not given.
+   * The access log: `"default"`, Apache's `"combined"`, `"json"`, a function that returns the line, or
+   * `false` for no log. The default is `"default"`.
    */
   accessLog?: AccessLogChoice | undefined;
-  /** Bytes of a request's head at most, 16 KiB if not given: 431 (RFC 6585 5). Trailers share it. */
+  /**
+   * The maximum size of a request's head in bytes; 16 KiB by default. A larger head is answered with 431
+   * (RFC 6585 5). Trailers share this limit.
+   */
   maxHeadSize?: number | undefined;
-  /** Bytes of a request's target at most, 8 KiB if not given: 414 (RFC 9110 15.5.15). */
+  /**
+   * The maximum size of a request target in bytes; 8 KiB by default. A larger one is answered with 414
+   * (RFC 9110 15.5.15).
+   */
   maxTargetSize?: number | undefined;
-  /** Fields of a request's head at most, 100 if not given: 431 (RFC 6585 5). */
+  /**
+   * The maximum number of header fields in a request; 100 by default. More of them are answered with 431
+   * (RFC 6585 5).
+   */
   maxFields?: number | undefined;
   /**
-   * Bytes of a body at most for `bytes()`, `text()`, `json()`, `formData()` and the like, of a context or its web
-   * `Request`, 16 MiB if not given: 413 (RFC 9110 15.5.14). A body that is read as a stream, by `read()`, or of a
-   * copy of the `Request`, has no limit. A route may have its own, as in
-   * `onEvent("POST:/photo", { maxBodySize: 64 * 1024 * 1024 }, ...)`.
+   * The maximum size in bytes of a body that is read by `bytes()`, `text()`, `json()`, `formData()` and the
+   * like, of a context or its web `Request`; 16 MiB by default. A larger body is answered with 413
+   * (RFC 9110 15.5.14). A body that is read as a stream, by `read()`, or from a copy of the `Request` is not
+   * limited. A route may set its own limit, as in `onEvent("POST:/photo", { maxBodySize: 64 * 1024 * 1024 },
+   * ...)`.
    */
   maxBodySize?: number | undefined;
   /**
-   * Milliseconds for a request's head, from its first byte on, 10,000 if not given: 408 (RFC 9110
-   * 15.5.9). Bytes that dribble in do not renew it.
+   * The milliseconds in which a request's head must arrive, from its first byte on; 10,000 by default. A head
+   * that takes longer is answered with 408 (RFC 9110 15.5.9). Bytes that trickle in do not extend the time.
    */
   headerTimeout?: number | undefined;
   /**
-   * Milliseconds before a connection's first request and between two, 75,000 if not given: it is closed. A stream
-   * that gives nothing for so long, or for 5 seconds if that is longer or off, to a client that sends no more, and
-   * so may have left, is cancelled.
+   * The milliseconds that a connection may be idle, before its first request or between two; 75,000 by
+   * default. After that, it is closed. If a client has closed its sending half, and so may have left, a
+   * stream to it that produces nothing for this time is cancelled, and after 5 seconds at the latest, even if
+   * the timeout is off.
    */
   idleTimeout?: number | undefined;
   /**
-   * Milliseconds without a byte while the handler wants one, 30,000 if not given: 408. A body that comes
-   * with fewer than 240 bytes a second, once it was waited for 5 seconds in all, gets it too.
+   * The milliseconds without a byte of a body that the handler is reading; 30,000 by default. After that, the
+   * request is answered with 408. So is a request whose body arrives at less than 240 bytes per second, once
+   * the server has waited for it for 5 seconds in total.
    */
   bodyTimeout?: number | undefined;
-  /** Milliseconds without progress while bytes wait to be sent, 30,000 if not given: it is cut. */
+  /**
+   * The milliseconds without progress while bytes wait to be sent; 30,000 by default. After that, the
+   * connection is dropped.
+   */
   writeTimeout?: number | undefined;
   /**
-   * Milliseconds that a handler may take; off if not given: 503 (RFC 9110 15.6.4). A route may have its own, as in
+   * The milliseconds that a handler may take; off by default. After that, the request is answered with 503
+   * (RFC 9110 15.6.4). A route may set its own limit, as in
    * `onEvent("GET:/ticks", { handlerTimeout: 0 }, ...)`.
    */
   handlerTimeout?: number | undefined;
   /**
-   * Connections open at a time, 10,000 if not given. Over it the one that is idle longest is closed; where
-   * none is, new ones wait to be accepted. One that its client has reset is not open, though its handler may go on:
-   * `handlerTimeout` ends that, and `event.signal` tells it.
+   * The maximum number of open connections; 10,000 by default. At the limit, the connection that has been
+   * idle longest is closed; if none is idle, new ones wait to be accepted. A connection that was reset by its
+   * client no longer counts, although its handler may still run: `handlerTimeout` limits that, and
+   * `event.signal` tells the handler.
    */
   maxConnections?: number | undefined;
   /**
-   * Connections open at a time from one address; off if not given: one more is closed. Clients of a Unix socket
-   * have no address, and are not counted.
+   * The maximum number of open connections from one address; off by default. Further ones are closed. Clients
+   * of a Unix socket have no address, and are not counted.
    */
   maxConnectionsPerAddress?: number | undefined;
-  /** Requests on one connection; off if not given: the last answer says `Connection: close`. */
+  /**
+   * The maximum number of requests on one connection; off by default. The last response has
+   * `Connection: close`.
+   */
   maxRequestsPerConnection?: number | undefined;
-  /** Milliseconds that exchanges under way have to finish when the server stops; 10,000 if not given. */
+  /** The milliseconds that in-flight requests have to finish when the server stops; 10,000 by default. */
   shutdownGrace?: number | undefined;
   /**
-   * Addresses and CIDR blocks of proxies, or `"unix"`, whose `Forwarded`, `X-Forwarded-For` and
-   * `X-Forwarded-Proto` fields tell the client's address and scheme; none if not given.
+   * The proxies whose `Forwarded`, `X-Forwarded-For` and `X-Forwarded-Proto` fields determine the client's
+   * address and scheme: addresses, CIDR blocks, or `"unix"` for every peer on a Unix socket; none by default.
    */
   trustedProxies?: string[] | undefined;
   /**
-   * Each connection begins with a PROXY protocol header, version 1 or 2, that tells the client's address; not with
-   * `cert` and `key`.
+   * Whether each connection begins with a PROXY protocol header, version 1 or 2, which gives the client's
+   * address; off by default. It cannot be combined with `cert` and `key`.
    */
   proxyProtocol?: boolean | undefined;
 }
@@ -129,9 +150,9 @@ const DEFAULTS: Settings = {
   proxyProtocol: false,
 };
 
-/** A body slower than this, in bytes a second, is taken for an attack ... */
+/** A body slower than this, in bytes per second, is treated as an attack ... */
 export const LEAST_BODY_RATE = 240;
-/** ... once it was waited for so many milliseconds in all. */
+/** ... once the server has waited for it for this many milliseconds in total. */
 export const BODY_RATE_AFTER = 5_000;
 
 const NAMES = [...Object.keys(DEFAULTS), "path", "cert", "key"] as (keyof ServerOptions)[];
@@ -140,7 +161,7 @@ const MILLISECONDS = [0, 0x7fffffff, " milliseconds"] as const;
 const BYTES = [0, Number.MAX_SAFE_INTEGER, " bytes"] as const;
 const COUNT = [0, 0x7fffffff, ""] as const;
 
-/** Lowest and highest value of each number among the options, and its unit. */
+/** The lowest and highest value of each numeric option, and its unit. */
 const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: number, unit: string] } =
   {
     port: [0, 0xffff, ""],
@@ -161,33 +182,34 @@ const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: numbe
     shutdownGrace: MILLISECONDS,
   };
 
-/** Options that are text, and those that are switched on or off. */
+/** Options that are text, and options that are booleans. */
 const TEXTS = ["hostname", "path", "cert", "key"] as const;
 const SWITCHES = ["reusePort", "proxyProtocol"] as const;
 
-/** The options that are given, those too that are inherited or are getters of a class. */
+/** The options that are set, including inherited ones and the getters of a class. */
 export function givenOptions(options: ServerOptions): Partial<Settings> {
   const given = NAMES.filter((name) => options[name] !== undefined);
   return Object.fromEntries(given.map((name) => [name, options[name]]));
 }
 
 /**
- * Fills in what is not given: the defaults, or the settings there were before.
+ * Fills in the options that are missing, from the defaults or from the previous settings.
  *
- * @throws {RangeError} A value is not one that the option takes.
- * @throws {TypeError} `cert` was given without `key`, or the other way round, or both with `proxyProtocol`.
+ * @throws {RangeError} The value of an option is invalid.
+ * @throws {TypeError} `cert` was given without `key` or vice versa, or both were given with `proxyProtocol`.
  */
 export function resolveOptions(options: ServerOptions, standard: Settings = DEFAULTS): Settings {
   const given = givenOptions(options);
   const settings: Settings = { ...standard, ...given };
-  // A TCP address takes the place of the Unix socket there was before.
+  // A TCP address replaces the Unix socket that was set before.
   if (given.path === undefined && (given.hostname ?? given.port) !== undefined) {
     delete settings.path;
   }
   for (const name of Object.keys(RANGES) as (keyof Settings)[]) {
     checkNumber(name, settings[name], `Cannot set ${name}`);
   }
-  // What Deno makes of others is not what was meant: of the host null all of this machine's, of the path "" any.
+  // Deno accepts some other values, but misreads them: the host null means all addresses of this machine, and
+  // the path "" an arbitrary one.
   for (const name of TEXTS) {
     const value: unknown = settings[name];
     if (value !== undefined && (typeof value !== "string" || value === "")) {
@@ -203,13 +225,13 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
   if (!Array.isArray(trustedProxies)) {
     throw new RangeError(`Cannot set trustedProxies to ${shown(trustedProxies)}: must be an array`);
   }
-  // A server makes its own of these when it starts; what they do not take is a mistake here.
+  // A server makes its own of these when it starts; this reports invalid values early.
   new TrustedProxies(trustedProxies);
   lineFormat(accessLog);
   if ((settings.cert === undefined) !== (settings.key === undefined)) {
     throw new TypeError("Cannot speak TLS with only one of cert and key: both are needed, in PEM");
   }
-  // Balancers send the header before TLS begins, and Deno begins it with the first byte.
+  // Load balancers send the header before the TLS handshake, and Deno expects the handshake first.
   if (settings.proxyProtocol && settings.cert !== undefined) {
     throw new TypeError(
       "Cannot speak TLS with proxyProtocol: its header comes before TLS; let the balancer speak TLS",
@@ -218,7 +240,7 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
   return settings;
 }
 
-/** @throws {RangeError} `value` is no number that the option called `name` takes. */
+/** @throws {RangeError} `value` is not a number that the option `name` accepts. */
 function checkNumber(name: keyof Settings, value: unknown, action: string): void {
   const [lowest, highest, unit] = RANGES[name]!;
   if (Number.isInteger(value) && Number(value) >= lowest && Number(value) <= highest) return;
@@ -230,10 +252,10 @@ function checkNumber(name: keyof Settings, value: unknown, action: string): void
   );
 }
 
-/** What a route may set for itself. */
+/** The limits that a route may set for itself. */
 export type RouteLimit = "handlerTimeout" | "maxBodySize";
 const ROUTE_LIMITS: readonly RouteLimit[] = ["handlerTimeout", "maxBodySize"];
-/** What looks as if a route could set it too, and would have no effect there. */
+/** Limits that a route might be expected to set as well, but which would have no effect there. */
 const SERVER_LIMITS: readonly (keyof Settings)[] = [
   "maxHeadSize",
   "maxTargetSize",
@@ -248,8 +270,8 @@ const SERVER_LIMITS: readonly (keyof Settings)[] = [
 /**
  * Checks the options of a route.
  *
- * @throws {RangeError} The value of a limit is not one that it takes.
- * @throws {RouteError} A limit is one of the whole server.
+ * @throws {RangeError} The value of a limit is invalid.
+ * @throws {RouteError} A limit can only be set for the whole server.
  */
 export function checkRouteOptions(pattern: string, options: RouteOptions): void {
   for (const name of SERVER_LIMITS) {
@@ -267,7 +289,7 @@ export function checkRouteOptions(pattern: string, options: RouteOptions): void 
   }
 }
 
-/** The limit of a route: its own, or else that of all. */
+/** The limit that applies to a route: its own, or else the server's. */
 export function limitOf(route: Route | null, settings: Settings, name: RouteLimit): number {
   return route?.options[name] as number | undefined ?? settings[name];
 }
