@@ -1,54 +1,54 @@
-// The access log: what one line says of an exchange, in the formats there are.
+// The access log: the line for an exchange, in each of the formats.
 //
-// What a client sent is escaped by the rule of each format, so that no request can forge a line, or a part
-// of one: as Apache does in the lines for people (`\"`, `\\`, `\xhh`), as JSON does in JSON. A method is a
-// token (RFC 9110 9.1) and an HTTP version is digits: there is nothing to escape in them.
+// What a client sends is escaped by the rules of the format, so that no request can forge a line or part of
+// one: as in Apache in the formats for people (`\"`, `\\`, `\xhh`), and as in JSON in JSON. A method is a
+// token (RFC 9110 9.1) and an HTTP version consists of digits: they need no escaping.
 
 import type * as h11 from "../h11.ts";
 import { formatAddr, type Log, oneLine } from "./log.ts";
 
-/** What the access log knows of an exchange. Text of the client's is as it came, not escaped. */
+/** What the access log knows about an exchange. Text from the client is not escaped. */
 export interface AccessLogEntry {
-  /** When the request came. */
+  /** When the request arrived. */
   readonly time: Date;
   /** The client's address. */
   readonly remoteAddr: Deno.Addr;
-  /** The request's method. */
+  /** The request method. */
   readonly method: string;
-  /** The request's target, with its query. */
+  /** The request target, with its query. */
   readonly target: string;
-  /** The request's HTTP version: `"1.1"` or `"1.0"`. */
+  /** The HTTP version of the request: `"1.1"` or `"1.0"`. */
   readonly httpVersion: string;
   /** The response's status. */
   readonly status: number;
   /**
-   * How many bytes of the response's body were sent, without framing. A body that was there whole counts when it is
-   * handed to the system, also where its client does not take all of it.
+   * The number of bytes of the response body that were sent, without framing. A body that was available as a
+   * whole counts when it is handed to the operating system, even if the client does not take all of it.
    */
   readonly bytes: number;
   /** Milliseconds from the request's head to the end of the response. */
   readonly duration: number;
-  /** The request's fields. */
+  /** The header fields of the request. */
   readonly headers: h11.Headers;
 }
 
-/** The formats that have a name. */
+/** The named formats. */
 export type AccessLogFormat = "default" | "combined" | "json";
 
 /**
- * Makes the line of an exchange; without a line nothing is logged. Control characters in the line are
- * escaped when it is written, but HTAB.
+ * Returns the line for an exchange; if it returns none, nothing is logged. Control characters in the line,
+ * except HTAB, are escaped when it is written.
  */
 export type AccessLogFormatter = (entry: AccessLogEntry) => string | void;
 
-/** What can be asked for as access log: a format, a function that makes the lines, or none. */
+/** A choice of access log: a format, a function that returns the lines, or none. */
 export type AccessLogChoice = AccessLogFormat | AccessLogFormatter | false;
 
 /** How lines are made. */
 export interface LineFormat {
-  /** Adds the line of an exchange to `log`. */
+  /** Adds the line for an exchange to `log`. */
   readonly add: (log: Log, logged: Logged) => void;
-  /** Whether lines tell when the request came, or how long it took. */
+  /** Whether lines show when the request arrived, or how long it took. */
   readonly isTimed: boolean;
 }
 
@@ -58,14 +58,14 @@ const FORMATS: Record<AccessLogFormat, LineFormat> = {
   json: plain(jsonLine),
 };
 
-/** Lines that `make` makes, without control characters. */
+/** The format of lines that `make` returns, which have no control characters. */
 function plain(make: (entry: AccessLogEntry) => string): LineFormat {
   return { add: (log, logged) => log.plainLine(make(new LazyEntry(logged))), isTimed: true };
 }
 
 /**
- * How the lines of the access log are made; null for no log. It does not throw: where the user's own function
- * does, the line is the default one, and says so.
+ * The line format for `choice`; null for no log. It does not throw: if the user's function does, it writes
+ * the default line, with the error.
  *
  * @throws {RangeError} There is no such format.
  */
@@ -81,7 +81,7 @@ export function lineFormat(choice: AccessLogChoice): LineFormat | null {
   );
 }
 
-/** A log must not stop the server: what its function throws is told in the line. */
+/** A log must not stop the server: if its function throws, the line says so. */
 function addLineOf(format: AccessLogFormatter, log: Log, logged: Logged): void {
   try {
     const line = format(new LazyEntry(logged));
@@ -91,7 +91,7 @@ function addLineOf(format: AccessLogFormatter, log: Log, logged: Logged): void {
   }
 }
 
-/** What was thrown as text, whatever it is. */
+/** A thrown value as text, whatever it is. */
 function textOf(thrown: unknown): string {
   try {
     return String(thrown);
@@ -104,7 +104,7 @@ function textOf(thrown: unknown): string {
 function addDefaultLine(log: Log, { request, peer, status }: Logged, remark = ""): void {
   const { method, httpVersion } = request;
   const length = request.targetInto(units);
-  // There is nothing else to escape in a target (RFC 9112 3.2), and seldom that.
+  // Only quotes and backslashes may need escaping in a target (RFC 9112 3.2), and they are rare.
   const text = length < 0 || hasQuotes(length) ? escape(request.target) : null;
   const known = peer.length + method.length + (text?.length ?? length) + httpVersion.length;
   if (!log.begin(AROUND + known + remark.length)) return;
@@ -123,10 +123,10 @@ function addDefaultLine(log: Log, { request, peer, status }: Logged, remark = ""
   log.end();
 }
 
-/** Bytes of the default line around what is put into it. */
+/** The length of the default line without the values put into it. */
 const AROUND = 'INFO:  - "  HTTP/" 200'.length;
 const statusTexts: string[] = [];
-/** The code units of the target that is logged. */
+/** The code units of the target that is being logged. */
 const units = new Uint16Array(1024);
 const QUOTE = 0x22, BACKSLASH = 0x5c;
 
@@ -149,7 +149,7 @@ export function combinedLine(entry: AccessLogEntry): string {
     `"${escape(headers.get("referer") ?? "-")}" "${escape(headers.get("user-agent") ?? "-")}"`;
 }
 
-/** One JSON object a line: the keys are those of nginx where it has them. */
+/** One JSON object per line, with the keys of nginx where it has them. */
 export function jsonLine(entry: AccessLogEntry): string {
   const { headers } = entry;
   const line = JSON.stringify({
@@ -164,7 +164,7 @@ export function jsonLine(entry: AccessLogEntry): string {
     user_agent: headers.get("user-agent"),
     referer: headers.get("referer"),
   });
-  // JSON takes these as they are; a terminal does not.
+  // JSON allows these characters unescaped; a terminal may interpret them.
   return line.replace(/[\x7f-\x9f]/g, (c) => `\\u00${hex(c)}`);
 }
 
@@ -181,7 +181,7 @@ const ESCAPES: Record<string, string> = {
   "\v": "\\v",
 };
 
-/** `text` between quotes as Apache writes it; a code unit is a byte. */
+/** `text` for use between quotes, escaped as in Apache; a code unit is a byte. */
 function escape(text: string): string {
   if (!NOT_PLAIN.test(text)) return text;
   return text.replace(EVERY_NOT_PLAIN, (c) => ESCAPES[c] ?? `\\x${hex(c)}`);
@@ -195,7 +195,7 @@ function hostOf(addr: Deno.Addr): string {
   return "hostname" in addr ? addr.hostname : formatAddr(addr);
 }
 
-/** `22/Nov/2026:13:55:36 +0000` of `Sun, 22 Nov 2026 13:55:36 GMT`. */
+/** Converts `Sun, 22 Nov 2026 13:55:36 GMT` to `22/Nov/2026:13:55:36 +0000`. */
 function clfTime(time: Date): string {
   const [, day, month, year, clock] = time.toUTCString().split(" ");
   return `${day}/${month}/${year}:${clock} +0000`;
@@ -211,13 +211,13 @@ export interface Logged {
   readonly peer: string;
   /** The response's status. */
   readonly status: number;
-  /** Bytes of the response's body that were sent. */
+  /** The number of bytes of the response body that were sent. */
   readonly bytes: number;
-  /** `performance.now()` when the request came. */
+  /** The value of `performance.now()` when the request arrived. */
   readonly startedAt: number;
 }
 
-/** The entry of an exchange that has just ended: only what is asked for is worked out. */
+/** The entry for an exchange that has just ended; its values are computed on access. */
 export class LazyEntry implements AccessLogEntry {
   readonly #logged: Logged;
   #duration: number | null = null;
@@ -228,7 +228,7 @@ export class LazyEntry implements AccessLogEntry {
   }
 
   get time(): Date {
-    // By the clock as it is now: it may have been set since the process began.
+    // By the current clock, which may have been set since the process started.
     return this.#time ??= new Date(Date.now() - this.duration);
   }
 

@@ -342,6 +342,7 @@ export class HTTPContext extends Context {
    * Sets a header field of the response, whether the response comes from the handler, a hook, or the server
    * itself (if no route matches or something fails). A field of the same name in the response itself takes
    * precedence.
+   *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    * import { assertEquals } from "@std/assert";
@@ -385,6 +386,7 @@ export class HTTPContext extends Context {
    * Sends an interim response, such as 103 (Early Hints). HTTP/1.0 clients do not get one (RFC 9110 15.2). A
    * proxy in front must support interim responses: nginx before 1.29 takes one for the final response, and
    * mixes up the responses that follow.
+   *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    *
@@ -406,6 +408,7 @@ export class HTTPContext extends Context {
   /**
    * Sets the trailer fields, which follow the body of a response that is sent afterward or is being sent.
    * They are not sent to an HTTP/1.0 client, nor after a body with a `Content-Length`.
+   *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    *
@@ -429,6 +432,7 @@ export class HTTPContext extends Context {
   /**
    * Hands the connection over to another protocol: sends 101 (Switching Protocols) with the protocol that the
    * client asked for, or 200 in response to CONNECT.
+   *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
    *

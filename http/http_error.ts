@@ -1,19 +1,19 @@
 import { STATUS_TEXT } from "@std/http/status";
 import type { HeadersInit } from "../h11.ts";
 
-/** The reason phrase of a status code; empty for one that has none. */
+/** The reason phrase of a status code; empty if it has none. */
 export function reasonPhrase(status: number): string {
   return (STATUS_TEXT as Record<number, string>)[status] ?? "";
 }
 
 /** Options of an {@linkcode HTTPError}. */
 export interface HTTPErrorOptions extends ErrorOptions {
-  /** Fields of the response. */
+  /** Header fields of the response. */
   headers?: HeadersInit | undefined;
 }
 
 /**
- * An error that is a response: thrown by a handler, a hook or a dependency, it becomes the answer with
+ * An error that is a response: if a handler, a hook or a dependency throws it, the request is answered with
  * its status, its message as the body, and its headers.
  *
  * @example
@@ -31,13 +31,13 @@ export class HTTPError extends Error {
   override name = "HTTPError";
   /** The status code, from 400 to 599. */
   readonly status: number;
-  /** Fields of the response. */
+  /** Header fields of the response. */
   readonly headers: HeadersInit;
 
   /**
-   * Makes an error with the status of its response.
+   * Creates an error with the status of its response.
    *
-   * @param message The body; the status's reason phrase if not given.
+   * @param message The body of the response; by default, the reason phrase of the status.
    * @throws {RangeError} `status` is not from 400 to 599.
    */
   constructor(status: number, message?: string, options: HTTPErrorOptions = {}) {
@@ -50,7 +50,7 @@ export class HTTPError extends Error {
   }
 }
 
-/** What the client is told of an error: an HTTPError carries its own answer, the rest is a 500. */
+/** The error that the client is told about: an HTTPError is its own response, any other error is a 500. */
 export function toHTTPError(error: unknown): HTTPError {
   return error instanceof HTTPError ? error : new HTTPError(500, undefined, { cause: error });
 }

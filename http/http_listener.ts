@@ -1,5 +1,5 @@
-// HTTPListener: a Listener whose events are requests. How one comes to its handler is here, and what is made of
-// the outcome in outcomes.ts.
+// HTTPListener: a Listener whose events are requests. This file takes a request to its handler; outcomes.ts
+// deals with the result.
 
 import type * as h11 from "../h11.ts";
 import {
@@ -49,10 +49,10 @@ import {
 /**
  * Runs around a request: see {@linkcode HTTPListener.aroundRequest}.
  *
- * @param ctx The request's context.
- * @param next Has the request answered, by the hooks that were registered later and the route's handler. To be
- * called once, a second time throws a `TypeError`, and its promise, where it returns one, to be waited for. It does
- * not fail: what failed is in `ctx.error`.
+ * @param ctx The context of the request.
+ * @param next Answers the request, by running the hooks that were registered later and the handler of the
+ * route. It may be called once; a second call throws a `TypeError`. If it returns a promise, await it. It
+ * never fails: an error is in `ctx.error`.
  */
 export type RequestHook<C extends HTTPContext = HTTPContext> = (
   ctx: C,
@@ -60,9 +60,9 @@ export type RequestHook<C extends HTTPContext = HTTPContext> = (
 ) => void | Response | Promise<void | Response>;
 
 /**
- * A web server: each request triggers the event `METHOD:path` in a context of its own. A handler answers by
- * `ctx.response()`, or by returning a `Response`. Return what `ctx.response()` gives where the body is a
- * stream: so the event lasts until the body was sent.
+ * A web server: each request triggers the event `METHOD:path` in a context of its own. A handler answers with
+ * `ctx.response()`, or by returning a `Response`. If the body is a stream, return the result of
+ * `ctx.response()`, so that the event lasts until the body has been sent.
  *
  * @example
  * ```ts
@@ -88,10 +88,12 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   readonly #outcomes = new Outcomes<C>();
 
   /**
-   * Makes a server; it listens from `start()` or `run()` on.
+   * Creates a server, which listens once `start()` or `run()` is called.
    *
    * @param options See {@linkcode ServerOptions}.
-   * @throws {RangeError} The value of an option is not one that it takes.
+   * @throws {RangeError} The value of an option is invalid.
+   * @throws {TypeError} `cert` was given without `key` or vice versa, or both were given with
+   * `proxyProtocol`.
    */
   constructor(options: ServerOptions = {}) {
     const settings = resolveOptions(options);
@@ -101,21 +103,22 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     super.startup(() => this.#freeAddress());
   }
 
-  /** Sees to it that nothing of an earlier run is in the way of listening. */
+  /** Makes sure that nothing from an earlier run prevents listening. */
   async #freeAddress(): Promise<void> {
     const server = this.#server;
-    // serve() listens already.
+    // serve() is already listening.
     if (server !== null && !server.isClosing) return;
-    // A stop() that a handler called leaves it to the end of the handler where its grace was too short.
+    // After a stop() in a handler whose grace was too short, the address is free only when the handler has
+    // ended.
     await server?.release();
     const { path } = this.#settings;
     if (path !== undefined) await removeLeftBehind(path);
   }
 
   /**
-   * The address the server listens on, over TCP.
+   * The TCP address that the server listens on.
    *
-   * @throws {TypeError} It does not listen, or on a Unix socket.
+   * @throws {TypeError} The server is not listening, or listens on a Unix socket.
    */
   get addr(): Deno.NetAddr {
     const addr = this.listenAddr;
@@ -128,9 +131,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * The address the server listens on, TCP or Unix.
+   * The address that the server listens on, TCP or Unix.
    *
-   * @throws {TypeError} It does not listen.
+   * @throws {TypeError} The server is not listening.
    */
   get listenAddr(): Deno.Addr {
     if (this.#server === null) {
@@ -141,31 +144,31 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     return this.#server.addr;
   }
 
-  /** Keeps the process alive while the server listens, which is how it begins. */
+  /** Keeps the process alive while the server is listening, which is the default. */
   ref(): void {
     this.#server?.setRef(true);
   }
 
-  /** Lets the process end while the server listens. */
+  /** Lets the process end while the server is listening. */
   unref(): void {
     this.#server?.setRef(false);
   }
 
   /**
-   * The connections that are open, oldest first, each as it is when the iteration comes to it; none where
-   * the server does not listen.
+   * The open connections, oldest first, each in its state when the iteration reaches it; none if the server
+   * is not listening.
    */
   connections(): Iterable<ConnectionInfo> {
     return this.#server?.connections() ?? [];
   }
 
-  /** What the server has counted since it began to listen the last time. */
+  /** What the server has counted since it last began to listen. */
   get counters(): Readonly<Counters> {
     return this.#counters;
   }
 
   /**
-   * As {@linkcode Listener.setContextClass}.
+   * Like {@linkcode Listener.setContextClass}.
    *
    * ```ts
    * import { HTTPContext, HTTPListener } from "@tiny/listener/http";
@@ -186,14 +189,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   override setContextClass<D extends Context = C>(
     cls: ContextClass<D & C>,
   ): HTTPListener<Extract<D, HTTPContext>, T> & this {
-    // D is bound by C in the parameter alone: else a function of any Listener would not take this one. Of a class
-    // that is C already nothing is left to infer D from, so it has a default.
+    // D is constrained by C in the parameter alone: otherwise a function that takes any Listener would not
+    // accept this one. For a class that is C already, nothing is left to infer D from, so D has a default.
     return super.setContextClass(cls) as unknown as
       & HTTPListener<Extract<D, HTTPContext>, T>
       & this;
   }
 
-  /** As {@linkcode Listener.addConverter}. */
+  /** Like {@linkcode Listener.addConverter}. */
   override addConverter<N extends string, V>(
     name: N,
     converter: Converter<V>,
@@ -204,8 +207,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * Sets options anew, for a command line: of effect when the server starts next. A `hostname` or `port` takes the place
-   * of a `path` that was set before.
+   * Changes options, for example from a command line; the changes take effect when the server starts next. A
+   * `hostname` or `port` replaces a `path` that was set before.
    */
   configure(options: ServerOptions): void {
     this.#settings = resolveOptions(options, this.#settings);
@@ -213,9 +216,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * Adds to the application what `plugin` adds: a function of the application, as `inspector()` and
-   * `telemetry()` make it. Write `HTTPListener<any>` where applications may have contexts of their own; or
-   * `<C extends HTTPContext>(app: HTTPListener<C>)`, by which `ctx` keeps its type.
+   * Applies `plugin`, a function that adds something to the application; `inspector()` and `telemetry()`
+   * return such functions. Declare its parameter as `HTTPListener<any>` if applications may have context
+   * classes of their own, or as `<C extends HTTPContext>(app: HTTPListener<C>)` to keep the type of `ctx`.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
@@ -226,7 +229,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * const app = new HTTPListener().use(health("/healthz"));
    * ```
    *
-   * @throws {TypeError} `plugin` makes a plugin, and was not called; or it is asynchronous.
+   * @throws {TypeError} `plugin` returns a plugin, so it should have been called, or it is asynchronous.
    */
   use(plugin: (app: this) => void): this {
     const result: unknown = plugin(this);
@@ -236,7 +239,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       );
     }
     if (isPromise(result)) {
-      // It is given up: what it may fail with later is no unhandled rejection besides.
+      // The promise is abandoned: a later failure must not be an unhandled rejection as well.
       result.then(undefined, () => {});
       throw new TypeError(
         "Cannot use a plugin that returns a promise: have it wait in a callback of app.startup()",
@@ -246,10 +249,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * Runs `hook` around each request that is well-formed, also around one without a route: from before a
-   * route is looked for until the response was sent, and a stream with it. The first one registered is the
-   * outermost. It may answer by itself, without `next()`, also by returning a `Response`, or throw an
-   * {@linkcode HTTPError}. Fields are added to whatever is answered by {@linkcode HTTPContext.setHeader}.
+   * Runs `hook` around every well-formed request, including one without a route: from before the route is
+   * looked up until the response has been sent, with its body if that is a stream. The hook registered first
+   * is the outermost. A hook may answer without calling `next()`, for example by returning a `Response`, or
+   * throw an {@linkcode HTTPError}. To add fields to any response, use {@linkcode HTTPContext.setHeader}.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
@@ -262,7 +265,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * });
    * ```
    *
-   * @throws {TypeError} `hook` is no function.
+   * @throws {TypeError} `hook` is not a function.
    */
   aroundRequest(hook: RequestHook<C>): void {
     checkHook(hook, "aroundRequest");
@@ -270,13 +273,13 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * Has `hook` make the responses that tell an error, in place of the plain text that they are: for an
-   * {@linkcode HTTPError} that was thrown, also by the server itself (404 and 405 where there is no route, 400 for
-   * a param without a value, 413 ...), and for a 500, whose `cause` is what failed. Of several the first one
-   * answers that returns a `Response`. What the error's own `headers` say is added, as `Allow`; fields that were
-   * set for the body that failed, as `Content-Type` or `Cache-Control`, are left out.
+   * Has `hook` make the responses to errors, in place of the plain text of the server: for every
+   * {@linkcode HTTPError} that is thrown, including those of the server itself (404 and 405 if no route
+   * matches, 400 for a param without a value, 413 ...), and for a 500, whose `cause` is the original error.
+   * The first hook that returns a `Response` answers. The `headers` of the error, such as `Allow`, are added
+   * to it; fields that were set for the failed body, such as `Content-Type` or `Cache-Control`, are left out.
    *
-   * A request that is refused before it is one, as its head is not valid, comes to no hook.
+   * A request that is rejected while it is parsed, for example for an invalid head, reaches no hook.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
@@ -288,7 +291,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * assertEquals([response.status, await response.json()], [404, { message: "Not Found" }]);
    * ```
    *
-   * @throws {TypeError} `hook` is no function.
+   * @throws {TypeError} `hook` is not a function.
    */
   onHTTPError(hook: HTTPErrorHook<C>): void {
     checkHook(hook, "onHTTPError");
@@ -296,8 +299,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * As {@linkcode Listener.beforeEvent}. Where a hook answers the request, by returning a `Response` or by
-   * `ctx.response()`, neither the hooks that follow nor the handler are run.
+   * Like {@linkcode Listener.beforeEvent}. If a hook answers the request, by returning a `Response` or by
+   * `ctx.response()`, neither the hooks after it nor the handler run.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
@@ -312,7 +315,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * ```
    */
   override beforeEvent(hook: EventHook<C>): void {
-    // It tells what is wrong with a hook that is none.
+    // The inherited method refuses a hook that is not a function.
     if (typeof hook !== "function") return super.beforeEvent(hook);
     super.beforeEvent((event) => {
       const exchange = exchangeOfRequest(event);
@@ -325,8 +328,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * As {@linkcode Listener.onError}. A hook may return a `Response`; where none answers, the error is answered as one
-   * that no hook took.
+   * Like {@linkcode Listener.onError}. A hook may return a `Response`. If no hook answers, the request is
+   * answered as if no hook had taken the error.
    */
   override onError<E>(
     // deno-lint-ignore no-explicit-any
@@ -337,13 +340,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     super.onError(
       ErrorClass,
       (event: Event<C>, error: E) => {
-        // Where the request's event is not known yet, it is the one that has triggered this one, or this one itself.
+        // If the request's event is not known yet, it is the one that has triggered this event, or this event
+        // itself.
         const first = event.ctx.events.get(event.route)?.find(({ running }) => running);
         const exchange = exchangeOfRequest(event, first);
         exchange?.giveUp();
         return whenThere(handle(event, error), (given) => {
           if (exchange === null || !isResponse(given)) return;
-          // Another hook may have been first.
+          // Another hook may have answered first.
           return exchange.isResponded ? discardResponse(given) : exchange.respondWith(given);
         });
       },
@@ -351,9 +355,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * Has a request answered without a socket, for tests: it goes through hooks and routes over a connection in
-   * memory, with the limits of the options, and is answered as a client on the network is. The listener
-   * need not be started; startup callbacks do not run, and no access log is written. A redirect is not followed.
+   * Answers a request without a socket, for tests. The request passes through hooks and routes over an
+   * in-memory connection, within the limits of the options, and gets the same response as over the network.
+   * The listener need not be started; startup callbacks do not run, and no access log is written. Redirects
+   * are not followed.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
@@ -367,21 +372,22 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * assertEquals(await response.text(), "Hello, bob!");
    * ```
    *
-   * @param input A request, or a URL; a path stands for one of `http://localhost`.
-   * @param init As of `fetch()`; its signal ends the exchange as a client does that leaves.
-   * @returns The response, when its head has come; a body that streams comes as it is read.
-   * @throws {TypeError} The request is not valid, the application ended the response before its end, or the
-   * handler upgraded the connection. Else the reason of the signal, or what the request's body failed with.
+   * @param input A request or a URL; a path is resolved against `http://localhost`.
+   * @param init As for `fetch()`. If its signal is aborted, the exchange ends as if the client had left.
+   * @returns The response, once its head has arrived; a streamed body arrives as it is read.
+   * @throws {TypeError} The request is invalid, the application ended the response prematurely, or the
+   * handler upgraded the connection. If the signal is aborted or the request body fails, that error is
+   * thrown.
    */
   async fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> {
-    // By itself "//a/b" would be the path "/b" of the host "a".
+    // Otherwise "//a/b" would be the path "/b" on the host "a".
     if (typeof input === "string" && input.startsWith("/")) input = `http://localhost${input}`;
     const request = new Request(
       input instanceof Request ? input : new URL(input, "http://localhost"),
       init,
     );
     const settings = this.#settings;
-    // For tests: a server that is started has no need to load it.
+    // Only tests need it: a server that is started does not have to load it.
     const { memoryFetch } = await import("./memory_fetch.ts");
     return await memoryFetch({ settings, handle: (it) => this.#handle(it) }, request);
   }
@@ -389,7 +395,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   /**
    * Binds the address and begins to accept connections.
    *
-   * @throws {ListenError} The address is in use, or may not be listened on.
+   * @throws {ListenError} The address is in use, or cannot be listened on.
    */
   override listen(): Source {
     const settings = this.#settings;
@@ -418,17 +424,17 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * As {@linkcode Listener.run}. With more than one of `workers` it runs this program again in so many
-   * processes, which all come to this call and share the port; it starts another for one that dies, and
-   * asks all to end when it is asked itself; then this process ends, with status 0 if all of them ended
-   * cleanly. What the program does before runs in each of them and here; startup and shutdown callbacks
-   * run in the workers.
+   * Like {@linkcode Listener.run}. If `workers` is more than one, it runs this program again in that many
+   * processes, each of which reaches this call and shares the port. It replaces a worker that dies, and when
+   * it is asked to stop, it asks all workers to; then this process exits, with status 0 if all of them ended
+   * cleanly. Code before this call runs in each worker and in this process; startup and shutdown callbacks
+   * run in the workers only.
    *
-   * Where nobody reads the access log, a write that waits for that cannot be taken back: when the listener has
-   * stopped, the process ends after `shutdownGrace` all the same, with `Deno.exitCode`.
+   * If nothing reads the output that the access log is written to, a pending write cannot be cancelled. The
+   * process then exits, with `Deno.exitCode`, `shutdownGrace` after the listener has stopped.
    *
-   * Where the address cannot be listened on it prints one line that says why and what to do, and ends the
-   * process with status 1.
+   * If the address cannot be listened on, it prints one line that says why and what to do, and exits with
+   * status 1.
    */
   override async run(): Promise<void> {
     const isAlone = this.#settings.workers === 1;
@@ -451,14 +457,14 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * Ends the process after the grace if the log is still stuck then: the write that waits for a reader who
-   * reads nothing cannot be taken back, and would keep the process alive for ever.
+   * Ends the process after the grace period if the log is still stuck: a pending write that nothing reads
+   * cannot be cancelled, and would keep the process alive forever.
    */
   #endInTime(): void {
     const timer = setTimeout(async () => {
       if (!await log.flush(0)) Deno.exit();
     }, this.#settings.shutdownGrace);
-    // What is left is kept alive by nothing else, mostly.
+    // The timer itself must not keep the process alive: usually only the log does.
     Deno.unrefTimer(timer as unknown as number);
   }
 
@@ -474,32 +480,32 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     const command = workerCommand({ address });
     const status = await superviseWorkers({ command, count, log: (line) => log.line(line) });
     await log.flush();
-    // What the program has begun before, and would end in a shutdown callback, ends with it here.
+    // What the program has started before, and would end in a shutdown callback, ends here with the process.
     Deno.exit(status);
   }
 
-  /** Refuses what is meant for requests, and matches none: "GET /" or "GET:/:id". */
+  /** Rejects patterns that are meant for requests, but match none: "GET /" or "GET:/:id". */
   protected override checkRoute(pattern: string, path: string, options: RouteOptions): void {
     checkPattern(pattern, path);
     checkRouteOptions(pattern, options);
   }
 
-  /** Params are percent-decoded one by one, after the route has matched. */
+  /** Percent-decodes each param on its own, after the route has matched. */
   protected override decodeParam(text: string): string {
     return text.includes("%") ? decodeURIComponent(text) : text;
   }
 
-  /** The patterns that are registered. */
+  /** The registered patterns. */
   *patterns(): Generator<string> {
     for (const { pattern } of this.routes.values()) yield pattern;
   }
 
-  /** The route that takes `request`; null where there is none. */
+  /** The route that handles `request`; null if there is none. */
   protected routeOf(request: h11.Request): FoundRoute | null {
     return route(this, request);
   }
 
-  /** Has a request answered; returns a promise where that takes time. */
+  /** Answers a request; returns a promise if that takes time. */
   #handle(exchange: Exchange): void | Promise<void> {
     let ctx: C;
     bindNext(exchange);
@@ -515,7 +521,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     return hooks.length === 0 ? this.#answer(exchange, ctx) : this.#surround(exchange, ctx, hooks);
   }
 
-  /** Runs `hooks` around the answer, from number `at` on. */
+  /** Runs `hooks`, from index `at` on, around the answer. */
   #surround(
     exchange: Exchange,
     ctx: C,
@@ -545,7 +551,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     }
   }
 
-  /** Runs the handler of a request; returns a promise where that takes time. */
+  /** Runs the handler of a request; returns a promise if that takes time. */
   #answer(exchange: Exchange, ctx: C): void | Promise<void> {
     try {
       const found = this.routeOf(exchange.request);
@@ -581,7 +587,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
 /** What a hook that has not answered may have forgotten. */
 const HOOK_ADVICE = "return or await next(), or call ctx.response()";
 
-/** Calls `then` with `value`, at once where that is no promise. */
+/** Calls `then` with `value`, at once if that is not a promise. */
 function whenThere<T>(value: unknown, then: (value: unknown) => T): T | PromiseLike<T> {
   return isPromise(value) ? value.then(then) : then(value);
 }
@@ -590,7 +596,10 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
 }
 
-/** The exchange whose request triggered an event, the `first` one of its route; null for other events. */
+/**
+ * The exchange whose request triggered `event`; null for other events. `first` is the request's event if that
+ * is not known yet.
+ */
 function exchangeOfRequest(event: AnyEvent, first: AnyEvent = event): Exchange | null {
   const exchange = exchangeIn(event.ctx);
   if (exchange === null || exchange.route !== event.route) return null;
@@ -598,7 +607,7 @@ function exchangeOfRequest(event: AnyEvent, first: AnyEvent = event): Exchange |
   return exchange.event === event ? exchange : null;
 }
 
-/** @throws {TypeError} `hook` is no function. */
+/** @throws {TypeError} `hook` is not a function. */
 function checkHook(hook: unknown, method: string): void {
   if (typeof hook === "function") return;
   throw new TypeError(`Cannot call ${method}(): the hook must be a function, not ${shown(hook)}`);

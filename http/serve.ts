@@ -1,4 +1,4 @@
-// serve(): Deno.serve's shape on this engine, for whatever turns a web Request into a Response.
+// serve(): the interface of Deno.serve on this engine, for any function from a web Request to a Response.
 
 import type { FoundRoute, Source } from "../listener.ts";
 import { HTTPListener } from "./http_listener.ts";
@@ -8,31 +8,31 @@ import { givenOptions, type ServerOptions } from "./options.ts";
 import { exchangeOf, type HTTPContext } from "./context.ts";
 import { checkResponse, isResponse } from "./web_response.ts";
 
-/** Options of {@linkcode serve}: `Deno.serve`'s, and those of {@linkcode ServerOptions}. */
+/** Options of {@linkcode serve}: those of `Deno.serve`, and {@linkcode ServerOptions}. */
 export interface ServeOptions<A extends Deno.Addr = Deno.Addr> extends ServerOptions {
-  /** Shuts the server down when it is aborted, as `shutdown()` does. */
+  /** Shuts the server down when aborted, like `shutdown()`. */
   signal?: AbortSignal | undefined;
-  /** Makes the response for what the handler failed with; if not given it is logged, and the answer is 500. */
+  /** Makes the response to an error of the handler. By default, the error is logged and answered with 500. */
   onError?: ((error: unknown) => Response | Promise<Response>) | undefined;
-  /** Called when the server listens; if not given a line is printed that says where. */
+  /** Called when the server is listening. By default, a line that says where is printed. */
   onListen?: ((localAddr: A) => void) | undefined;
 }
 
 /** Options of {@linkcode serve} on a TCP port. */
 export interface ServeTcpOptions extends ServeOptions<Deno.NetAddr> {
-  /** The transport; it is known without. */
+  /** The transport; may be omitted. */
   transport?: "tcp" | undefined;
-  /** The address or host name to listen on; `0.0.0.0`, which is all of this machine's, if not given. */
+  /** The address or host name to listen on; `0.0.0.0` by default, which is all addresses of this machine. */
   hostname?: string | undefined;
-  /** Not on a TCP port. */
+  /** Not available on a TCP port. */
   path?: undefined;
-  /** The name of `backlog` in `Deno.serve`. */
+  /** What `Deno.serve` calls `backlog`. */
   tcpBacklog?: number | undefined;
 }
 
 /** Options of {@linkcode serve} on a Unix socket. */
 export interface ServeUnixOptions extends ServeOptions<Deno.UnixAddr> {
-  /** The transport; it is known without. */
+  /** The transport; may be omitted. */
   transport?: "unix" | undefined;
   /** The path of the Unix socket to listen on. */
   path: string;
@@ -41,26 +41,30 @@ export interface ServeUnixOptions extends ServeOptions<Deno.UnixAddr> {
 type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
 
 /**
- * Serves HTTP requests with a function from a web `Request` to a `Response`, as `Deno.serve` does: what is
- * written for that, as a Hono app's `fetch`, runs on it unchanged.
+ * Serves HTTP requests with a function from a web `Request` to a `Response`, like `Deno.serve`. Code written
+ * for `Deno.serve`, such as the `fetch` of a Hono app, runs on it unchanged.
  *
- * What is different from `Deno.serve`:
+ * Differences from `Deno.serve`:
  *
- * - The limits and timeouts of {@linkcode ServerOptions} hold, and a request that is not HTTP/1.1 as RFC
- *   9112 has it is refused. So are `CONNECT` and `TRACE`, which a `Request` cannot be, with 501.
- * - It speaks HTTP/1.1 and 1.0, not HTTP/2, and compresses nothing by itself.
- * - The response of `Deno.upgradeWebSocket()` is refused with an error: it belongs to `Deno.serve`. WebSockets
- *   are served by an {@linkcode HTTPListener}, with `upgradeWebSocket()` of `@tiny/listener/websocket`.
- * - `shutdown()` and `signal` let what is under way finish, and cut it when `shutdownGrace` is over, so that
- *   they come to an end. A signal that is aborted already counts too. Server-sent events are told at once, by
- *   `request.signal`, and those of a `GET` end half a second later, their body cancelled.
+ * - The limits and timeouts of {@linkcode ServerOptions} apply, and a request that is not valid HTTP/1.1
+ *   (RFC 9112) is rejected. So are `CONNECT` and `TRACE`, with 501, because a `Request` cannot represent
+ *   them.
+ * - It speaks HTTP/1.1 and 1.0, not HTTP/2, and compresses nothing on its own.
+ * - The response of `Deno.upgradeWebSocket()` is rejected with an error, because it works with `Deno.serve`
+ *   only. For WebSockets, use an {@linkcode HTTPListener} and `upgradeWebSocket()` from
+ *   `@tiny/listener/websocket`.
+ * - `shutdown()` and `signal` let in-flight requests finish, but cut them off when `shutdownGrace` is over,
+ *   so a shutdown always completes. A signal that is already aborted counts, too. Server-sent events are
+ *   notified at once by `request.signal`; those that answer a `GET` are ended half a second later, and their
+ *   body is cancelled.
  * - `request.url` is normalized, and so is the case of a method like `get`, as by `new Request()`. On a Unix
- *   socket the URL's scheme is `http`.
- * - A client that closes its sending half gets its answer, of a handler that does not follow `request.signal`,
- *   which is aborted: it looks the same as one that has left. A stream is cancelled when it gives nothing for 5 seconds.
- *   `statusText` is sent.
- * - A text or bytes with another `Content-Length` than their own are a 500. A request's body that is passed
- *   on as the response's is sent in chunks where no `Content-Length` is given.
+ *   socket, the URL's scheme is `http`.
+ * - A client that closes its sending half looks the same as one that has left, so `request.signal` is
+ *   aborted. If the handler ignores the signal, the client gets its response. A stream is cancelled once it
+ *   produces nothing for 5 seconds.
+ * - `statusText` is sent.
+ * - A body of text or bytes with a `Content-Length` other than its own length results in a 500. A request
+ *   body that is passed on as the response body is sent in chunks, unless a `Content-Length` is given.
  *
  * @example
  * ```ts
@@ -74,10 +78,10 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  * assertEquals(await response.text(), "Hello, /world!");
  * ```
  *
- * @param handler Answers a request. It is given the request and where it came from.
- * @returns The server, which listens already.
- * @throws {RangeError} The value of an option is not one that it takes.
- * @throws {Deno.errors.AddrInUse} The address is in use; other reasons have the errors of `Deno.listen`.
+ * @param handler Answers a request. It receives the request and where it came from.
+ * @returns The server, which is already listening.
+ * @throws {RangeError} The value of an option is invalid.
+ * @throws {Deno.errors.AddrInUse} The address is in use; other failures throw the errors of `Deno.listen`.
  */
 export function serve(handler: Deno.ServeHandler<Deno.NetAddr>): Deno.HttpServer<Deno.NetAddr>;
 /** Serves on a Unix socket. */
@@ -138,7 +142,7 @@ export function serve(
   } as Deno.HttpServer<Deno.NetAddr>;
 }
 
-/** What a handler is told of its request. Most never look, and then there is nothing to keep track of. */
+/** What a handler is told about its request, looked up only on access: most handlers never do. */
 class HandlerInfo implements Deno.ServeHandlerInfo {
   readonly #ctx: HTTPContext;
 
@@ -146,7 +150,7 @@ class HandlerInfo implements Deno.ServeHandlerInfo {
     this.#ctx = ctx;
   }
 
-  /** As of `Deno.serve`: a client of a Unix socket has no path of its own, and gets that of the socket. */
+  /** As in `Deno.serve`: a client of a Unix socket has no path of its own, and gets the server's. */
   get remoteAddr(): Deno.Addr {
     const { remoteAddr, localAddr } = this.#ctx;
     return "path" in remoteAddr ? localAddr : remoteAddr;
@@ -157,7 +161,7 @@ class HandlerInfo implements Deno.ServeHandlerInfo {
   }
 }
 
-/** A server with one handler, and nothing to route. */
+/** A server with a single handler and no routing. */
 class FetchListener extends HTTPListener {
   readonly #found: FoundRoute;
   #source: Source | null = null;
@@ -181,12 +185,13 @@ class FetchListener extends HTTPListener {
       }
     };
     const route = this.onEvent(({ ctx }) => {
-      // What can be no `Request` is answered without the handler.
+      // Throws if no `Request` can represent it: that is answered without the handler.
       const { request } = ctx;
       try {
         const answer: unknown = handler(request, new HandlerInfo(ctx));
         if (!isResponse(answer)) return respondWithAwaited(ctx, answer);
-        // What is there at once is sent at once: a promise in between costs more than the answer.
+        // A response that is there at once is sent at once: a promise in between costs more than the
+        // response.
         return exchangeOf(ctx).beginWith(answer)?.catch((error) => respondToError(ctx, error));
       } catch (error) {
         return respondToError(ctx, error);
@@ -199,13 +204,13 @@ class FetchListener extends HTTPListener {
     return this.#found;
   }
 
-  /** Listens before it returns, as the caller wants the address. */
+  /** Listens before it returns, because the caller needs the address. */
   listenNow(): { finished: Promise<void> } {
     try {
       const { finished } = this.listen();
       return { finished: Promise.resolve(finished).then(() => {}) };
     } catch (error) {
-      // Programs that try another port tell the reasons apart by their class, or their code.
+      // Programs that try another port tell the reasons apart by the class or the code of the error.
       if (!(error instanceof ListenError) || !(error.cause instanceof Error)) throw error;
       const { cause, message } = error;
       const Reason = cause.constructor as ErrorConstructor;
@@ -220,7 +225,7 @@ class FetchListener extends HTTPListener {
   }
 }
 
-/** Prints where the server listens, in a form that can be opened: on standard error, as Deno.serve does. */
+/** Prints the URL that the server listens on, to standard error as Deno.serve does. */
 function printAddr(addr: Deno.NetAddr | Deno.UnixAddr, isTls: boolean): void {
   if ("path" in addr) return logError(`Listening on ${addr.path}`);
   const { hostname } = addr;

@@ -1,45 +1,48 @@
 // Workers: processes of one program that share its port, and the supervisor that keeps them running.
 //
-// The supervisor holds the standard input of each worker and writes nothing to it: its end asks the worker
-// for a graceful end. So a worker ends also when its supervisor is gone, however that went; and Ctrl-C, a
-// SIGINT that a terminal sends to all of them, is not a second request, which would end it at once.
+// The supervisor holds the standard input of each worker and writes nothing to it: closing it asks the worker
+// for a graceful shutdown. Therefore a worker also ends when its supervisor is gone, for whatever reason. And
+// after Ctrl-C, which a terminal sends to all of them as SIGINT, the supervisor's request is not a second
+// signal, which would end the worker at once.
 
 import { ListenError } from "./listen.ts";
 
-/** The environment variable that tells a worker its supervisor's process id. */
+/** The environment variable that tells a worker the process ID of its supervisor. */
 const SUPERVISOR = "TINY_LISTENER_SUPERVISOR";
 
-/** Signals that end the supervisor, with their numbers. */
+/** Signals that stop the supervisor, with their numbers. */
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 type Signal = keyof typeof SIGNALS;
 
 /** The exit status of a worker that cannot listen on its address: others could not either. */
 export const CANNOT_LISTEN = 78;
 
-/** What is supervised: options of {@linkcode superviseWorkers}. */
+/** Options of {@linkcode superviseWorkers}. */
 export interface SupervisorOptions {
-  /** The program of a worker, and its arguments. */
+  /** The program of a worker and its arguments. */
   command: readonly string[];
-  /** How many workers run at a time. */
+  /** The number of workers to keep running. */
   count: number;
   /** Writes a line to the log. */
   log(line: string): void;
   /**
-   * Whether the command is Deno's watcher, which outlives its program and then nobody tells of the end of standard
-   * input. One that goes on for a second is told by SIGTERM, too.
+   * Whether the command is Deno's watcher, which outlives its program, and then does not notice the end of
+   * standard input. If it is still running a second later, it is also sent SIGTERM.
    */
   isWatcher?: boolean | undefined;
 }
 
-/** Milliseconds that a watcher's program has for the beginning of its end, before the watcher is told by SIGTERM. */
+/** Milliseconds in which a watcher's program must have begun to end before the watcher is sent SIGTERM. */
 const WATCHER_PAUSE = 1_000;
 
 /**
- * For programs that supervise others; a server that is to run in several processes has the option `workers`.
+ * For programs that supervise others; a server that should run in several processes uses the `workers`
+ * option.
  *
- * Runs workers until SIGINT or SIGTERM. They are told by the end of their standard input, and get all the time they
- * take; a second signal kills them. One that ends before, in whatever way, is started again after a while; but where
- * the first ones end with status 78, as they do that cannot listen on their address, all end.
+ * Runs workers until SIGINT or SIGTERM. Then their standard input is closed to ask them to end, and they may
+ * take as long as they need; a second signal kills them. A worker that ends earlier, for whatever reason, is
+ * restarted after a delay. However, if one of the first workers ends with status 78, which means that it
+ * cannot listen on its address, all of them are stopped.
  *
  * @example
  * ```ts ignore
@@ -54,9 +57,9 @@ const WATCHER_PAUSE = 1_000;
  * }
  * ```
  *
- * @returns The exit status for the supervisor: 0 if all workers ended cleanly when they were asked to, else
- * 1, or what a shell gives to the second signal.
- * @throws {ListenError} They cannot be started.
+ * @returns The exit status for the supervisor: 0 if all workers ended cleanly when asked to; after a second
+ * signal, 128 plus its number, as in a shell; otherwise 1.
+ * @throws {ListenError} A worker cannot be started.
  */
 export async function superviseWorkers(options: SupervisorOptions): Promise<number> {
   return await new Supervisor(options).run();
@@ -82,7 +85,7 @@ class Supervisor {
       await Promise.all(workers.map((worker) => this.#keepRunning(worker)));
     } finally {
       for (const remove of removers) remove();
-      // Those that were started before one could not be.
+      // Workers that were started before one that could not be.
       for (const worker of this.#running) kill(worker);
     }
     return this.#status;
@@ -111,7 +114,7 @@ class Supervisor {
       const startedAt = performance.now();
       const { how, code } = await life;
       if (signal.aborted) return;
-      // One that is started for another may find the address free again.
+      // A worker that replaces another may find the address free again.
       if (isFirst && code === CANNOT_LISTEN) return this.#giveUp();
       const delay = backoff.next(performance.now() - startedAt);
       this.#options.log(`WARNING: ${how}; starting another in ${delay} ms`);
@@ -121,18 +124,22 @@ class Supervisor {
     }
   }
 
-  /** Waits for the end of a worker, a new one if not given. @returns How it ended, and with which status. */
+  /**
+   * Waits for a worker to end; starts it if none is given.
+   *
+   * @returns How it ended, and with which status.
+   */
   async #live(worker = this.#start()): Promise<{ how: string; code: number }> {
     const { success, signal, code } = await worker.status;
     this.#running.delete(worker);
-    // By these signals it ends before it listens to them: that is clean, too.
+    // These signals end a worker that does not listen for them yet: that is clean, too.
     const isClean = success || signal !== null && signal in SIGNALS;
     if (this.#stop.signal.aborted && !isClean) this.#status ||= 1;
     const how = signal === null ? `with status ${code}` : `by ${signal}`;
     return { how: `worker ${worker.pid} ended ${how}`, code };
   }
 
-  /** Ends with the others: none can do what it is for. */
+  /** Stops the other workers as well: none of them can listen. */
   #giveUp(): void {
     this.#status = 1;
     this.#stop.abort();
@@ -150,28 +157,28 @@ class Supervisor {
   }
 
   #askToEnd(worker: Deno.ChildProcess): void {
-    // A worker that has just ended has closed it already.
+    // A worker that has ended has closed it already.
     worker.stdin.close().catch(() => {});
     if (!this.#options.isWatcher) return;
-    // It has a program that reads no standard input where that has failed. Where the program runs, its end has begun
-    // by then, and SIGTERM changes nothing: sent at once, it might come before the end of standard input, and the
-    // watcher would start the program again.
+    // If the program failed to start, nothing reads the watcher's standard input. If the program is running,
+    // it has begun to end by then, and SIGTERM changes nothing. Sent at once, SIGTERM might arrive before the
+    // end of standard input, and the watcher would start the program again.
     const timer = setTimeout(() => kill(worker, "SIGTERM"), WATCHER_PAUSE);
     void worker.status.then(() => clearTimeout(timer));
   }
 }
 
-/** How long to wait before a worker is started again: longer each time, until one has lived for a while. */
+/** How long to wait before a worker is restarted: longer each time, until one has lived for a while. */
 export class Backoff {
-  /** Milliseconds at first, ... */
+  /** The first delay in milliseconds. */
   static readonly FIRST = 100;
-  /** ... at most, ... */
+  /** The longest delay in milliseconds. */
   static readonly MAX = 10_000;
-  /** ... and those of a life after which it begins anew. */
+  /** The lifetime in milliseconds after which the delays start over. */
   static readonly STEADY = 10_000;
   #delay = Backoff.FIRST;
 
-  /** Milliseconds to wait after a worker has lived for `lived` milliseconds. */
+  /** Milliseconds to wait after a worker that lived for `lived` milliseconds. */
   next(lived: number): number {
     if (lived >= Backoff.STEADY) this.#delay = Backoff.FIRST;
     const delay = this.#delay;
@@ -180,7 +187,11 @@ export class Backoff {
   }
 }
 
-/** Calls `listener` at each `signal`, where the system has it. @returns Stops it. */
+/**
+ * Calls `listener` on each `signal`, if the system has it.
+ *
+ * @returns A function that removes the listener.
+ */
 function onSignal(signal: Signal, listener: () => void): () => void {
   try {
     Deno.addSignalListener(signal, listener);
@@ -195,11 +206,11 @@ function kill(worker: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void 
   try {
     worker.kill(signal);
   } catch {
-    // It has just ended.
+    // It has already ended.
   }
 }
 
-/** Resolves after `milliseconds`, or when `signal` aborts. */
+/** Resolves after `milliseconds`, or when `signal` is aborted. */
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const end = (): void => resolve();
@@ -213,19 +224,24 @@ async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
 /** For programs that supervise others: whether this process is a worker. */
 export function isWorker(): boolean {
   const { state } = Deno.permissions.querySync({ name: "env", variable: SUPERVISOR });
-  // A program that a worker runs has the variable, but another parent.
+  // A program that a worker runs inherits the variable, but has another parent.
   return state === "granted" && Deno.env.get(SUPERVISOR) === String(Deno.ppid);
 }
 
-/** For programs that supervise others: in a worker, calls `stop` when the supervisor asks for the end, or is gone. @returns Stops it. */
+/**
+ * For programs that supervise others: in a worker, calls `stop` when the supervisor asks the worker to end,
+ * or is gone.
+ *
+ * @returns A function that stops waiting for that, and closes standard input.
+ */
 export function onSupervisorStop(stop: () => void): () => void {
   void readToEnd().then(stop, () => {});
   return () => {
     try {
-      // It ends the read, too, which would keep the process going.
+      // This also ends the pending read, which would keep the process alive.
       Deno.stdin.close();
     } catch {
-      // It was closed by somebody else.
+      // Something else has closed it.
     }
   };
 }
@@ -236,20 +252,23 @@ async function readToEnd(): Promise<void> {
 
 /** Options of {@linkcode workerCommand}. */
 export interface WorkerCommandOptions {
-  /** The address that the program listens on, `host:port`, where it may have no permission for others. */
+  /**
+   * The address that the program listens on, as `host:port`, for a program whose network permission is
+   * limited to it.
+   */
   address?: string | undefined;
-  /** Options of `deno run` besides permissions. */
+  /** Options of `deno run` other than permissions. */
   options?: readonly string[] | undefined;
-  /** The program's arguments; its own if not given. */
+  /** The arguments of the program; by default, those of this process. */
   args?: readonly string[] | undefined;
 }
 
 /**
  * For programs that supervise others: the command that runs this program again, as a worker.
  *
- * It gets the permissions that this process has in full, and those parts that can be asked for: the
- * network at `address`, the files of the current folder. What else Deno was told on the command line (a
- * configuration file, unstable features) it does not get; a worker finds it in `deno.json`.
+ * The worker gets the permissions that this process has in full, and of the others the parts that can be
+ * queried: the network at `address`, and the files of the current folder. It does not get the other options
+ * of Deno's command line, such as a configuration file or unstable features; it reads those from `deno.json`.
  *
  * @throws {ListenError} The program does not come from a module, and so cannot be run again.
  */
@@ -273,7 +292,10 @@ export function workerCommand(
   ];
 }
 
-/** Permissions: the flag for all of it, and the part that is asked for where not all is granted. */
+/**
+ * Permission flags: for all of a permission if it is granted in full, otherwise for the part that can be
+ * queried.
+ */
 function permissionFlags(address: string | undefined): string[] {
   const asked: [
     all: Deno.PermissionDescriptor,
@@ -297,7 +319,7 @@ function permissionFlags(address: string | undefined): string[] {
   });
 }
 
-/** Whether it is granted with nothing in it denied. */
+/** Whether a permission is granted in full, with no part of it denied. */
 function isGranted(permission: Deno.PermissionDescriptor): boolean {
   const { state, partial } = Deno.permissions.querySync(permission);
   return state === "granted" && !partial;
