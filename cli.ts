@@ -9,7 +9,8 @@
  * deno run cli.ts --help
  * ```
  *
- * What cannot be done is one line on standard error, and status 1; a module that throws shows its own error.
+ * A failure is reported in one line on standard error, with exit status 1; a module that throws shows its own
+ * error.
  *
  * @module
  */
@@ -43,7 +44,7 @@ Options:
 
 Both --workers and --reload need --allow-run.`;
 
-/** What the user asked for cannot be done: shown as one line. */
+/** What the user asked for is impossible; reported in one line. */
 class CommandError extends Error {}
 
 async function main(args: string[]): Promise<void> {
@@ -85,7 +86,7 @@ function parse(args: string[]) {
       },
     });
   } catch (error) {
-    // The first sentence says what is wrong, the others how to write what was hardly meant.
+    // The first sentence says what is wrong; the others explain syntax that was probably not intended.
     const [reason] = (error as Error).message.split(/\.\s/);
     throw new CommandError(`Cannot read the command line: ${reason}; see --help`);
   }
@@ -101,7 +102,7 @@ async function load(source: string): Promise<Listener> {
       const thrown = Deno.inspect(error, { breakLength: Infinity });
       throw new CommandError(`Cannot import "${source}": the module threw ${thrown}`);
     }
-    // Deno's code for all that keeps it from loading a module: a missing import, a permission, its syntax.
+    // Deno's code for whatever prevents a module from loading: a missing import, a permission, its syntax.
     if ((error as { code?: string }).code === "ERR_MODULE_NOT_FOUND") {
       throw new CommandError(`Cannot import "${source}": ${oneLine(error.message)}`);
     }
@@ -115,14 +116,17 @@ async function load(source: string): Promise<Listener> {
   return found;
 }
 
-/** What is wrong, and the place, of what Deno says in several lines with the code between. */
+/**
+ * Reduces an error that Deno describes in several lines, with the code in between, to what is wrong and
+ * where.
+ */
 function oneLine(message: string): string {
   const [what, ...others] = message.split("\n").map((line) => line.trim());
   const place = others.find((line) => line.startsWith("at "));
   return place === undefined ? what : `${what.replace(/\.$/, "")} ${place}`;
 }
 
-/** By its shape, not its class: the module may import another copy of this package. */
+/** Checked by shape, not by class: the module may import another copy of this package. */
 function isListener(value: unknown): value is Listener {
   return typeof value === "object" && value !== null && "listen" in value &&
     "run" in value && typeof value.run === "function";
@@ -139,7 +143,7 @@ function number(option: string, text: string | undefined): number | undefined {
   throw new CommandError(`Cannot set --${option} to "${text}": must be a whole number`);
 }
 
-/** A listener that may have an address, and options. */
+/** A listener that may have an address and other options. */
 type Configurable = Listener & { configure?: HTTPListener["configure"] };
 
 function configure(listener: Configurable, source: string, options: ServerOptions): void {
@@ -158,7 +162,7 @@ function configure(listener: Configurable, source: string, options: ServerOption
   }
 }
 
-/** Runs this command again, by Deno's watcher, which follows the imports of what it runs. */
+/** Runs this command again under Deno's watcher, which follows the imports of the program. */
 async function watch(): Promise<never> {
   const command = workerCommand({ options: ["--watch"] });
   try {
@@ -174,7 +178,10 @@ async function watch(): Promise<never> {
   }
 }
 
-/** What the watcher runs. It outlives its program, even `Deno.exit()`, so the program has to end it. */
+/**
+ * Runs the listener under the watcher, which outlives its program, even after `Deno.exit()`, so the program
+ * has to end it.
+ */
 async function runWatched(listener: Configurable): Promise<void> {
   listener.configure?.({ workers: 1 });
   let isEnd = false;
@@ -196,7 +203,7 @@ if (import.meta.main) {
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     console.error(`ERROR: ${error.message}`);
-    // A module that was loaded in vain may have timers or sockets that would keep the program going.
+    // A module that was loaded in vain may have timers or sockets that would keep the process alive.
     Deno.exit(1);
   }
 }

@@ -39,7 +39,7 @@ export {
   type ServeTcpOptions,
   type ServeUnixOptions,
 } from "./http/serve.ts";
-// For programs that supervise others, such as the command; an application has the option `workers`.
+// For programs that supervise others, such as the command; an application uses the option `workers`.
 export {
   isWorker,
   onSupervisorStop,

@@ -1,6 +1,6 @@
 /**
- * A page that shows what an application is doing while it does it: routes with counts and latencies, requests and
- * events as a timeline, open connections and their states, errors.
+ * A page that shows live what an application is doing: routes with counts and latencies, requests and events
+ * on a timeline, open connections and their states, and errors.
  *
  * @example
  * ```ts

@@ -1,15 +1,14 @@
 /**
- * tiny-listener: an event framework, the web framework built on it, and the HTTP/1.1 engine below.
+ * tiny-listener: an event framework, a web framework built on it, and the HTTP/1.1 engine underneath.
  *
- * {@linkcode Listener} turns whatever it listens to into events, and events run the handlers whose
- * patterns match. {@linkcode HTTPListener} listens to HTTP over raw TCP. {@linkcode h11} is the
- * protocol without I/O.
+ * {@linkcode Listener} turns whatever it listens to into events, and events run the handlers whose patterns
+ * match. {@linkcode HTTPListener} listens to HTTP over raw TCP. {@linkcode h11} is the protocol without I/O.
  *
  * @module
  */
 
 export * from "./listener.ts";
-// All but what is for programs that supervise others, as the command does.
+// Everything except what is for programs that supervise others, such as the command.
 export {
   type AccessLogChoice,
   type AccessLogEntry,

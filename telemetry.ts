@@ -1,9 +1,10 @@
 /**
- * OpenTelemetry for an `HTTPListener`: a span and metrics for each request, by the semantic conventions for HTTP
- * servers, version 1.23 and up.
+ * OpenTelemetry for an `HTTPListener`: a span and metrics for each request, following the semantic
+ * conventions for HTTP servers, version 1.23 and later.
  *
- * It speaks to `@opentelemetry/api`, and so to whatever SDK the program registers there. Deno has one built in:
- * `OTEL_DENO=true` exports to `OTEL_EXPORTER_OTLP_ENDPOINT`. Without an SDK a request costs two function calls more.
+ * It uses `@opentelemetry/api`, and therefore any SDK that the program registers there. Deno has one built
+ * in: `OTEL_DENO=true` exports to `OTEL_EXPORTER_OTLP_ENDPOINT`. Without an SDK, a request costs two more
+ * function calls.
  *
  * @example
  * ```ts
@@ -19,7 +20,7 @@
  * @module
  */
 
-// The whole room: it needs nothing but the door of the web framework and OpenTelemetry's API.
+// The whole room is this file: it depends on the door of the web framework and OpenTelemetry's API alone.
 
 import {
   type Attributes,
@@ -40,35 +41,37 @@ import {
 } from "@opentelemetry/api";
 import { type HTTPContext, HTTPError, type HTTPListener } from "./http_context.ts";
 
-/** The instrumentation scope of what is made here. */
+/** The instrumentation scope of the spans and metrics. */
 const SCOPE = "@tiny/listener";
 
-/** Methods that stand for themselves; others are `_OTHER`, as a client can make up any number. */
+/**
+ * Methods that are reported by name; others are `_OTHER`, because a client can make up any number of them.
+ */
 const METHODS = new Set(
   ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"],
 );
 
-/** The boundaries that the conventions advise for durations, in seconds. */
+/** The bucket boundaries that the conventions advise for durations, in seconds. */
 const BOUNDARIES = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
-/** Query parameters whose values the conventions have replaced: signatures that give access. */
+/** Query parameters whose values the conventions redact: signatures that grant access. */
 const SECRETS = /(^|&)(AWSAccessKeyId|Signature|sig|X-Goog-Signature)=[^&]*/g;
 
 /**
- * A plugin that makes a span and metrics for each request.
+ * A plugin that creates a span and metrics for each request.
  *
- * - The span is called `{method} {route}`, is a child of the one in `traceparent` where the client sends one,
- *   and lasts until the response was sent. Handlers and hooks run within it: what they make are its children,
- *   after an `await` too.
- * - `http.server.request.duration` is a histogram in seconds, `http.server.active_requests` counts requests under
- *   way.
+ * - The span is named `{method} {route}`, is a child of the span in the client's `traceparent`, if there is
+ *   one, and lasts until the response has been sent. Handlers and hooks run within it: spans that they create
+ *   are its children, even after an `await`.
+ * - `http.server.request.duration` is a histogram in seconds, and `http.server.active_requests` counts
+ *   in-flight requests.
  *
- * An answer of 5xx, or one that could not be sent whole, is an error; `error.type` is the class of what was
- * thrown, or else the status.
+ * A 5xx response, or one that could not be sent completely, is an error; `error.type` is the class of the
+ * thrown error, or else the status.
  *
- * @returns What `app.use()` takes. The first one to be used is the outermost, so its span has all the others.
+ * @returns A plugin for `app.use()`. The plugin used first is the outermost, so its span contains all others.
  */
-// deno-lint-ignore no-explicit-any -- an application with contexts of whatever class
+// deno-lint-ignore no-explicit-any -- the application may have any context class
 export function telemetry(): (app: HTTPListener<any>) => void {
   return (app) => app.aroundRequest(observe);
 }
@@ -102,16 +105,16 @@ function observe(ctx: HTTPContext, next: () => void | Promise<void>): void | Pro
   end();
 }
 
-/** Fields by the names that propagators ask for; several of one name are one list. */
+/** Fields by the names that propagators ask for; several fields of one name are joined to a list. */
 const GETTER: TextMapGetter<HTTPContext["headers"]> = {
   get: (headers, name) => headers.get(name) ?? undefined,
   keys: (headers) => [...headers].map(([name]) => name),
 };
 
-/** The tracer of the SDK that is registered; null where none is. */
+/** The tracer of the registered SDK; null if there is none. */
 function registeredTracer(): Tracer | null {
   const provider = trace.getTracerProvider();
-  // Before an SDK is registered, the API's own provider has none to hand calls on to.
+  // Before an SDK is registered, the API's own provider has no delegate.
   return provider instanceof ProxyTracerProvider
     ? provider.getDelegateTracer(SCOPE) ?? null
     : provider.getTracer(SCOPE);
@@ -125,7 +128,7 @@ interface Meters {
 let provider: unknown = null;
 let meters: Meters | null = null;
 
-/** The instruments of the SDK that is registered; null where none is. */
+/** The instruments of the registered SDK; null if there is none. */
 function registeredMeters(): Meters | null {
   const current = metrics.getMeterProvider();
   if (current !== provider) {
@@ -155,20 +158,20 @@ function methodOf({ method }: HTTPContext): string {
   return METHODS.has(method) ? method : "_OTHER";
 }
 
-/** `{method} {route}`, or the method alone. */
+/** `{method} {route}`, or only the method. */
 function nameOf(ctx: HTTPContext, route: string | null): string {
   const method = METHODS.has(ctx.method) ? ctx.method : "HTTP";
   return route === null ? method : `${method} ${route}`;
 }
 
-/** The path of the route's pattern; null where there is none, or it has no path, as one for everything. */
+/** The path of the route's pattern; null if there is no route, or it has no path, as one for everything. */
 function routeOf({ route }: HTTPContext): string | null {
   return route === null
     ? null
     : /^(?:[A-Z-]+|[<{][^>}]*[>}]):(.+)$/.exec(route.pattern)?.[1] ?? null;
 }
 
-/** What is known before the request is answered, and a sampler may ask for. */
+/** What is known before the request is answered, and may be read by a sampler. */
 function requestAttributes(ctx: HTTPContext, common: Attributes): Attributes {
   const { headers, target } = ctx;
   const query = target.indexOf("?");
@@ -191,7 +194,7 @@ function requestAttributes(ctx: HTTPContext, common: Attributes): Attributes {
   return attributes;
 }
 
-/** The name and port that the client asked, by Host. */
+/** The host name and port that the client requested, from Host. */
 function serverOf(ctx: HTTPContext): Attributes {
   const host = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(ctx.headers.get("host") ?? "");
   if (host === null || host[1] === "") return addressOf("server", ctx.localAddr);
@@ -202,18 +205,18 @@ function serverOf(ctx: HTTPContext): Attributes {
 function addressOf(whose: string, addr: Deno.Addr): Attributes {
   if (!("hostname" in addr)) return {};
   const { hostname, port } = addr;
-  // The port of a client behind a proxy is not known.
+  // The port of a client behind a proxy is unknown.
   return { [`${whose}.address`]: hostname, ...(port > 0 ? { [`${whose}.port`]: port } : {}) };
 }
 
-/** What came of a request, for its span and the metrics. */
+/** The result of a request, for its span and the metrics. */
 function outcomeOf(ctx: HTTPContext): Attributes {
   const { error, status } = ctx;
   const route = routeOf(ctx);
   const outcome: Attributes = {};
   if (route !== null) outcome["http.route"] = route;
   if (status > 0) outcome["http.response.status_code"] = status;
-  // An HTTPError is an answer; whether it is an error, its status tells.
+  // An HTTPError is a response; its status decides whether it is an error.
   if (error !== undefined && !(error instanceof HTTPError)) {
     outcome["error.type"] = error instanceof Error ? error.name : typeof error;
   } else if (status >= 500) outcome["error.type"] = String(status);

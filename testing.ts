@@ -1,5 +1,5 @@
 /**
- * For tests of an application over a real socket, in one line.
+ * Tests an application over a real socket, in one line.
  *
  * @example
  * ```ts
@@ -17,43 +17,43 @@
  * assertEquals(await response.text(), "Hello, bob!");
  * ```
  *
- * Where a test needs no socket, `app.fetch("/user/bob")` does the same without one.
+ * If a test needs no socket, use `app.fetch("/user/bob")`.
  *
  * @module
  */
 
-// The whole room: it needs nothing but the door of the web framework.
+// The whole room is this file: it depends on the door of the web framework alone.
 
 import type { HTTPListener, ServerOptions } from "./http_context.ts";
 
-/** What a {@linkcode TestClient} sends beside the path: as of `fetch()`, and JSON. */
+/** What a {@linkcode TestClient} sends besides the path: the options of `fetch()`, and JSON. */
 export interface TestRequestInit extends RequestInit {
-  /** A value to send as JSON in place of `body`, with its `Content-Type` where none is given. */
+  /** A value to send as JSON instead of `body`. Its `Content-Type` is added if none is given. */
   json?: unknown;
 }
 
-/** Sends requests to an application that runs in this process: see {@linkcode testClient}. */
+/** Sends requests to an application in this process: see {@linkcode testClient}. */
 export class TestClient implements AsyncDisposable {
-  /** Where the application listens, with no slash at the end: `http://127.0.0.1:52579`. */
+  /** The URL that the application listens on, without a trailing slash: `http://127.0.0.1:52579`. */
   readonly url: string;
   readonly #stop: () => Promise<void>;
-  // A client of its own: its connections end with it, and no other test has them.
+  // An HTTP client of its own: its connections end with it, and are not shared with other tests.
   readonly #http: Deno.HttpClient = Deno.createHttpClient({});
   readonly #closing = new AbortController();
-  /** Requests that are not answered yet. */
+  /** Requests that have not been answered yet. */
   readonly #pending = new Set<Promise<Response>>();
   #closed: Promise<void> | null = null;
 
-  /** @ignore Made by `testClient()`. */
+  /** @ignore Created by `testClient()`. */
   constructor(url: string, stop: () => Promise<void>) {
     this.url = url;
     this.#stop = stop;
   }
 
   /**
-   * Sends a request, as `fetch()` does.
+   * Sends a request, like `fetch()`.
    *
-   * @param path Where to, from {@linkcode TestClient.url}.
+   * @param path The path of the request, relative to {@linkcode TestClient.url}.
    * @param init The method, headers, body and so on.
    */
   fetch(path: string, init: TestRequestInit = {}): Promise<Response> {
@@ -63,7 +63,7 @@ export class TestClient implements AsyncDisposable {
       rest.body = JSON.stringify(json);
       if (!headers.has("content-type")) headers.set("content-type", "application/json");
     }
-    // By itself "//a/b" would be the path "/b" of the host "a".
+    // Otherwise "//a/b" would be the path "/b" on the host "a".
     const url = path.startsWith("/") ? this.url + path : new URL(path, this.url);
     const signals = rest.signal ? [rest.signal, this.#closing.signal] : [this.#closing.signal];
     const signal = AbortSignal.any(signals);
@@ -74,39 +74,40 @@ export class TestClient implements AsyncDisposable {
     return response;
   }
 
-  /** Sends GET. */
+  /** Sends a GET request. */
   get(path: string, init?: TestRequestInit): Promise<Response> {
     return this.fetch(path, { ...init, method: "GET" });
   }
 
-  /** Sends HEAD. */
+  /** Sends a HEAD request. */
   head(path: string, init?: TestRequestInit): Promise<Response> {
     return this.fetch(path, { ...init, method: "HEAD" });
   }
 
-  /** Sends POST. */
+  /** Sends a POST request. */
   post(path: string, init?: TestRequestInit): Promise<Response> {
     return this.fetch(path, { ...init, method: "POST" });
   }
 
-  /** Sends PUT. */
+  /** Sends a PUT request. */
   put(path: string, init?: TestRequestInit): Promise<Response> {
     return this.fetch(path, { ...init, method: "PUT" });
   }
 
-  /** Sends PATCH. */
+  /** Sends a PATCH request. */
   patch(path: string, init?: TestRequestInit): Promise<Response> {
     return this.fetch(path, { ...init, method: "PATCH" });
   }
 
-  /** Sends DELETE. */
+  /** Sends a DELETE request. */
   delete(path: string, init?: TestRequestInit): Promise<Response> {
     return this.fetch(path, { ...init, method: "DELETE" });
   }
 
   /**
-   * Stops the application, its shutdown callbacks included, and closes the client's connections; once. Requests under
-   * way are answered, if that does not take longer than the grace. What was not read of answers is lost.
+   * Stops the application, including its shutdown callbacks, and closes the client's connections; only the
+   * first call has an effect. In-flight requests are answered if that takes no longer than the grace period.
+   * What has not been read of their responses is lost.
    */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
@@ -117,22 +118,22 @@ export class TestClient implements AsyncDisposable {
     try {
       await Promise.race([stopping, Promise.allSettled(this.#pending)]);
     } finally {
-      // The application would wait until somebody takes what nobody has read of an answer.
+      // Otherwise the application would wait until the rest of an unread response is taken.
       this.#closing.abort(new DOMException("The client was closed", "AbortError"));
       this.#http.close();
     }
     await stopping;
   }
 
-  /** The same at the end of an `await using` block. */
+  /** Closes the client at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 }
 
 /**
- * Starts an application on a free port of this machine, with its startup callbacks, and gives a client for it.
- * It speaks plain HTTP over TCP, and needs `--allow-net`.
+ * Starts an application on a free port of this machine, with its startup callbacks, and returns a client for
+ * it. The client uses plain HTTP over TCP, and needs `--allow-net`.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -147,18 +148,18 @@ export class TestClient implements AsyncDisposable {
  * assertEquals(await response.json(), 42);
  * ```
  *
- * An application that speaks TLS is to be made without `cert` and `key` in tests, or asked by its `fetch()`.
+ * In tests, create an application that uses TLS without `cert` and `key`, or call its `fetch()` instead.
  *
- * @param options Options to start with, in place of the application's own: `port` is 0, `hostname`
- * `127.0.0.1`, and `accessLog` and `proxyProtocol` false if not given.
- * @throws {TypeError} The application is no `HTTPListener`, or listens on a Unix socket.
+ * @param options Options to start with instead of the application's own. By default, `port` is 0, `hostname`
+ * is `127.0.0.1`, and `accessLog` and `proxyProtocol` are false.
+ * @throws {TypeError} The application is not an `HTTPListener`, or listens on a Unix socket.
  */
 export async function testClient(
-  // deno-lint-ignore no-explicit-any -- an application with contexts of whatever class
+  // deno-lint-ignore no-explicit-any -- the application may have any context class
   app: HTTPListener<any>,
   options: ServerOptions = {},
 ): Promise<TestClient> {
-  // By its shape, not its class: a test may import another copy of this package.
+  // Checked by shape, not by class: a test may import another copy of this package.
   if (typeof app?.configure !== "function") {
     throw new TypeError("Cannot make a client: the application must be an HTTPListener");
   }

@@ -1,8 +1,9 @@
 /**
- * WebSockets (RFC 6455) for an `HTTPListener`, in one call: the handshake, the check of the page's origin, pings,
- * limits, and the good-bye when the server stops. What speaks the protocol is the npm package `ws`.
+ * WebSockets (RFC 6455) for an `HTTPListener`, in one call: the handshake, the check of the page's origin,
+ * pings, limits, and a clean close when the server stops. The protocol is implemented by the npm package
+ * `ws`.
  *
- * Programs need `--allow-env=WS_NO_BUFFER_UTIL`, which `ws` asks for.
+ * Programs need `--allow-env=WS_NO_BUFFER_UTIL`, a variable that `ws` reads.
  *
  * @example
  * ```ts
@@ -28,7 +29,7 @@
  * @module
  */
 
-// The whole room: it needs nothing but the door of the web framework, streams of Node.js, and ws.
+// The whole room is this file: it depends on the door of the web framework, streams of Node.js, and ws.
 
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
@@ -36,72 +37,81 @@ import { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
 import { type HTTPContext, HTTPError } from "./http_context.ts";
 
-/** A connection here: the class of the package ws, an `EventEmitter`. */
+/** The server's end of a connection: the class of the package `ws`, an `EventEmitter`. */
 export type ServerWebSocket = WebSocket;
 
 /** Options of {@linkcode upgradeWebSocket}. */
 export interface UpgradeWebSocketOptions {
   /**
-   * Whose pages may connect (RFC 6455 10.2): `"same"`, if not given, for those of the host that was asked for, by the
-   * `Host` field, and of `https` where the client speaks that; `"any"`; or a list of origins as
-   * `"https://app.example"`. A client that sends no `Origin` is no browser, and may connect.
+   * The origins whose pages may connect (RFC 6455 10.2). `"same"`, the default, allows pages of the host in
+   * the `Host` field, and only `https` pages if the client uses `https`. `"any"` allows all pages; a list
+   * allows the origins in it, such as `"https://app.example"`. A client that sends no `Origin` is not a
+   * browser, and may connect.
    */
   origins?: "same" | "any" | readonly string[] | undefined;
-  /** Subprotocols, best first: the first that the client offers is taken, or none (RFC 6455 1.9). */
+  /**
+   * The supported subprotocols, in order of preference: the first that the client offers is selected, or none
+   * (RFC 6455 1.9).
+   */
   protocols?: readonly string[] | undefined;
-  /** Bytes of a message at most, 1 MiB if not given, 0 for no limit; a longer one ends the connection with 1009. */
+  /**
+   * The maximum size of a message in bytes; 1 MiB by default, 0 for no limit. A longer message closes the
+   * connection with 1009.
+   */
   maxMessageSize?: number | undefined;
   /**
-   * Bytes that may wait to be sent, 16 MiB if not given, 0 for no limit: a client for which more are waiting when
-   * `send()` is called is too slow, and is cut. `bufferedAmount` tells how many there are; the callback of `send()`,
-   * when a message is sent.
+   * The maximum number of bytes that wait to be sent; 16 MiB by default, 0 for no limit. If more are waiting
+   * when `send()` is called, the client is too slow, and the connection is cut. `bufferedAmount` is the
+   * number of waiting bytes; the callback of `send()` is called when the message has been sent.
    */
   maxBuffered?: number | undefined;
   /**
-   * Milliseconds between two pings (RFC 6455 5.5.2), 30,000 if not given, 0 for none: a client that has not
-   * answered the last one, nor sent anything else, is cut, and so is one that takes nothing of what waits for it.
+   * The milliseconds between two pings (RFC 6455 5.5.2); 30,000 by default, 0 for none. A client that has
+   * neither answered the last ping nor sent anything else is cut, and so is one that takes none of the bytes
+   * that wait for it.
    */
   pingInterval?: number | undefined;
 }
 
-/** What timers and ws can count to. */
+/** The largest number that timers and ws accept. */
 const MAX = 2 ** 31 - 1;
-/** Milliseconds that a client has to answer the close when the server stops. */
+/** Milliseconds that a client has to answer the close frame when the server stops. */
 const LAST_WORD = 1_000;
-/** Code of a close when the server goes away, and when it has failed (RFC 6455 7.4.1). */
+/** Close codes for when the server goes away, and when it has failed (RFC 6455 7.4.1). */
 const GOING_AWAY = 1001, INTERNAL_ERROR = 1011;
-/** Bytes that are read at a time. */
+/** The number of bytes to read at a time. */
 const PART_SIZE = 16 * 1024;
-/** A token (RFC 9110 5.6.2), as subprotocols are. */
+/** A token (RFC 9110 5.6.2); subprotocols are tokens. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** An `Origin` of a scheme that is not of the web (RFC 6454 6.2): no path, and nothing in upper case. */
+/** An `Origin` whose scheme is not http or https (RFC 6454 6.2): no path, and no upper case. */
 const OTHER_ORIGIN = /^([a-z][a-z0-9+.-]*:\/\/[^/A-Z]+|null)$/;
 
 /**
- * Answers the handshake of a WebSocket, and gives its end here.
+ * Answers a WebSocket handshake, and returns the server's end of the connection.
  *
- * The request goes on until the connection is closed, though its handler has returned: so it counts for
- * `maxConnections`, and `stop()` waits for it, having closed it with code 1001. Where the handler fails, or its
- * `handlerTimeout` is over, it is closed with 1011.
+ * The request stays in flight until the connection is closed, even after its handler has returned: it counts
+ * toward `maxConnections`, and `stop()` closes the connection with code 1001 and waits for it. If the handler
+ * fails, or its `handlerTimeout` expires, the connection is closed with 1011.
  *
- * Listen for messages before you wait for anything else, or those that come meanwhile are lost. An error of the
- * connection is told to listeners for `"error"`, where there are any, and `"close"` follows. What a listener
- * throws itself, as `JSON.parse()` may, is for it to catch: like any error in an event of Node.js it ends the process.
+ * Listen for messages before you await anything else: those that arrive in between are lost. Errors of the
+ * connection are emitted as `"error"` if there are listeners for it, and `"close"` follows. A listener has to
+ * catch what it throws itself, for example by `JSON.parse()`: as in any event listener of Node.js, an
+ * uncaught error ends the process.
  *
- * The fields of `ctx.setHeader()` are not in the answer. Messages are not compressed.
+ * Fields set by `ctx.setHeader()` are not in the response to the handshake. Messages are not compressed.
  *
- * @returns The `WebSocket` of the package ws, open: an `EventEmitter`.
- * @throws {HTTPError} 426: the request is no handshake, or not of version 13. 400: its key is not valid, or it has a
- * body. 403: the page's origin may not connect.
- * @throws {RangeError} The value of an option is not one that it takes.
- * @throws {TypeError} A response was sent before.
+ * @returns The open `WebSocket` of the package `ws`, an `EventEmitter`.
+ * @throws {HTTPError} 426: the request is not a handshake, or not of version 13. 400: its key is invalid, or
+ * it has a body. 403: pages of this origin may not connect.
+ * @throws {RangeError} The value of an option is invalid.
+ * @throws {TypeError} A response was already sent.
  */
 export function upgradeWebSocket(
   ctx: HTTPContext,
   options: UpgradeWebSocketOptions = {},
 ): Promise<ServerWebSocket> {
   const upgraded = upgrade(ctx, options);
-  // What a client does must not end the process where nobody looks at the outcome.
+  // What a client does must not end the process if nothing handles the rejection.
   upgraded.catch(() => {});
   return upgraded;
 }
@@ -127,20 +137,25 @@ async function upgrade(ctx: HTTPContext, options: UpgradeWebSocketOptions): Prom
     maxPayload: maxMessageSize,
     WebSocket: Client,
   });
-  // What it would refuse was refused before, so it calls back at once.
+  // What ws would refuse has been refused above, so it calls back synchronously.
   server.handleUpgrade({ method: "GET", headers } as never, stream, head as Buffer, (it) => {
     client = it;
   });
   client!.maxBuffered = maxBuffered;
   client!.on("close", onClose);
-  // It ends the connection by itself, and throws where nobody listens.
+  // ws ends the connection on an error by itself, and would throw without a listener.
   client!.on("error", () => {});
   endInTime(client!, ctx);
   if (pingInterval > 0) ping(client!, stream, pingInterval);
   return client!;
 }
 
-/** @returns The fields that ws looks at. @throws {HTTPError} It is no handshake (RFC 6455 4.2.1). */
+/**
+ * Checks the handshake.
+ *
+ * @returns The fields that ws reads.
+ * @throws {HTTPError} The request is not a handshake (RFC 6455 4.2.1).
+ */
 function checkHandshake({ method, httpVersion, headers }: HTTPContext): Record<string, string> {
   const fields = { Upgrade: "websocket", Connection: "Upgrade" };
   if (
@@ -162,7 +177,7 @@ function checkHandshake({ method, httpVersion, headers }: HTTPContext): Record<s
   return { upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": key };
 }
 
-/** The members of a list (RFC 9110 5.6.1); none of a field that is not there. */
+/** The members of a list (RFC 9110 5.6.1); a missing field counts as an empty one. */
 function membersOf(list: string | null): string[] {
   return (list ?? "").split(",").map((member) => member.trim());
 }
@@ -171,7 +186,7 @@ function has(list: string | null, name: string): boolean {
   return membersOf(list).some((member) => member.toLowerCase() === name);
 }
 
-/** @throws {HTTPError} A browser has sent it for a page that may not connect (RFC 6455 4.2.2). */
+/** @throws {HTTPError} A browser sent the request for a page that may not connect (RFC 6455 4.2.2). */
 function checkOrigin(
   { headers, scheme }: HTTPContext,
   origins: "same" | "any" | readonly string[],
@@ -193,22 +208,23 @@ function checkOrigin(
   if (!isAllowed) throw new HTTPError(403, "Pages of this origin may not connect");
 }
 
-/** Whether a browser may send this as `Origin`: without a default port, and in ASCII. */
+/** Whether a browser may send this as `Origin`: in ASCII, without a default port. */
 function isOrigin(text: string): boolean {
   return /^https?:/.test(text) ? URL.parse(text)?.origin === text : OTHER_ORIGIN.test(text);
 }
 
 /**
- * Whether `origin` is that of `host`. A page of http is not that of a host that is asked by https: anybody on the way
- * may have written it. One of https is that of a host asked by http, as a proxy in front may speak TLS and not tell.
+ * Whether `origin` is that of `host`. A page loaded over http does not belong to a host requested over https,
+ * because it may have been forged on the way. A page loaded over https does belong to a host requested over
+ * http: a proxy in front may terminate TLS without saying so.
  */
 function isOfHost(origin: string, host: string, scheme: string): boolean {
   const page = URL.parse(origin);
-  // Those of applications and extensions, as "capacitor://localhost", have schemes of their own.
+  // Pages of applications and extensions have schemes of their own, such as "capacitor://localhost".
   if (page?.protocol !== "https:" && (page?.protocol !== "http:" || scheme === "https")) {
     return false;
   }
-  // So the default port of either is left out.
+  // Parsed with the scheme of the page, so that a default port is dropped from both.
   return page.host === URL.parse(`${page.protocol}//${host}`)?.host;
 }
 
@@ -221,7 +237,7 @@ function chooseProtocol({ headers }: HTTPContext, ours: readonly string[]): stri
   return ours.find((it) => offered.includes(it));
 }
 
-/** Closes the connection when the server stops, and when the request is over before, as its handler has failed. */
+/** Closes the connection when the server stops, or earlier if the request ends because its handler failed. */
 function endInTime(client: WebSocket, ctx: HTTPContext): void {
   const { stopSignal } = ctx.listener;
   let cut: ReturnType<typeof setTimeout> | undefined;
@@ -239,38 +255,43 @@ function endInTime(client: WebSocket, ctx: HTTPContext): void {
   ctx.completed.then(fail, fail);
 }
 
-/** Asks again and again whether the client is there. */
+/** Checks periodically whether the client is still there. */
 function ping(client: WebSocket, stream: ConnectionStream, interval: number): void {
   let isWaiting = false;
   const timer = setInterval(() => {
-    // What it sends is not read while the connection is paused, but then it may still take nothing.
+    // While the connection is paused, nothing is read from the client, but it may also have stopped taking
+    // data.
     if (!stream.isAlive && (isWaiting || !client.isPaused)) return client.terminate();
     stream.isAlive = client.isPaused && !isWaiting;
     if (isWaiting) return;
     isWaiting = true;
     stream.countsWrites = stream.writableLength > 0;
-    // Where the connection is being closed there is none, and only what the client takes tells.
+    // While the connection is being closed, no ping is sent, and only what the client takes shows that it is
+    // there.
     client.ping(undefined, false, (error) => isWaiting = stream.countsWrites = Boolean(error));
   }, interval);
   client.on("close", () => clearInterval(timer));
 }
 
-/** One that is cut where too much waits for it. */
+/** A WebSocket that is cut if too many bytes wait to be sent. */
 class Client extends WebSocket {
   maxBuffered = 0;
 
-  // deno-lint-ignore no-explicit-any -- overloads, which all end there
+  // deno-lint-ignore no-explicit-any -- covers all overloads
   override send(...args: [any, any?, any?]): void {
     if (this.maxBuffered > 0 && this.bufferedAmount > this.maxBuffered) this.terminate();
     super.send(...args);
   }
 }
 
-/** A connection as the stream of Node.js that ws works on: it reads when asked, and a write takes as long as it takes. */
+/**
+ * A connection as the Node.js stream that ws works on: it reads on demand, and a write lasts until the socket
+ * has taken all of it.
+ */
 class ConnectionStream extends Duplex {
-  /** Whether something has come, or was taken of what `countsWrites`, since it was set to false. */
+  /** Whether data arrived, or `countsWrites` is set and some was taken, since this was set to false. */
   isAlive = true;
-  /** A ping waits behind what is written: that the client takes it tells as much as an answer. */
+  /** Set while a ping waits behind other data: if the client takes that, this shows as much as an answer. */
   countsWrites = false;
   readonly #conn: Deno.Conn;
   readonly #buffer = new Uint8Array(PART_SIZE);
@@ -285,7 +306,7 @@ class ConnectionStream extends Duplex {
       (count) => {
         if (this.destroyed) return;
         this.isAlive = true;
-        // What is pushed is kept, and the buffer is used again.
+        // ws keeps what is pushed, and the buffer is reused.
         this.push(count === null ? null : this.#buffer.slice(0, count));
       },
       (error) => this.destroy(error),
@@ -308,7 +329,7 @@ class ConnectionStream extends Duplex {
     try {
       this.#conn.close();
     } catch {
-      // The server has cut it.
+      // The server has already closed it.
     }
     done(error);
   }

@@ -1,18 +1,18 @@
-// Who may look: by default whoever sits at this machine.
+// Who may view the inspector: by default, requests from this machine only.
 //
-// What comes from a loopback address may still come from elsewhere: through a proxy on this machine, which adds
-// fields that tell of it, or through a page in a browser whose name was made to point here (DNS rebinding), which
-// the browser tells in Host.
+// A request from a loopback address may still come from elsewhere: through a proxy on this machine, which
+// adds fields that show it, or through a page in a browser whose host name was made to resolve to this
+// machine (DNS rebinding), which shows in Host.
 
 import type { HTTPContext } from "../http_context.ts";
 
-/** Names of this machine for itself. */
+/** The names of this machine for itself. */
 export const LOCAL_NAMES: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
 
 /** Fields that proxies add. */
 const PROXY_FIELDS = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
 
-/** Why the request is refused, for the one who sent it; null where it is not. */
+/** Why the request is refused, to be told to the client; null if it is allowed. */
 export async function refusal(
   ctx: HTTPContext,
   { allow, hosts }: {
@@ -33,7 +33,7 @@ export async function refusal(
     "To let others in: inspector({ allow: (ctx) => ... }).";
 }
 
-/** Whether an address is this machine's for itself (RFC 1122 3.2.1.3, RFC 4291 2.5.3). */
+/** Whether an address is a loopback address (RFC 1122 3.2.1.3, RFC 4291 2.5.3). */
 export function isLoopback(addr: Deno.Addr): boolean {
   return "hostname" in addr && /^(::1|(::ffff:)?127(\.\d+){3})$/i.test(addr.hostname);
 }

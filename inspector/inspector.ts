@@ -1,4 +1,4 @@
-// inspector(): the plugin. It records by hooks, and serves a page and a stream of what is new.
+// inspector(): the plugin. It records through hooks, and serves a page and a stream of changes.
 
 import {
   type ConnectionInfo,
@@ -13,41 +13,44 @@ import { Recorder } from "./recorder.ts";
 
 /** Milliseconds between two messages to a viewer. */
 const INTERVAL = 500;
-/** Connections that are shown. */
+/** The maximum number of connections that are shown. */
 const MAX_CONNECTIONS = 100;
-/** Characters of a target that are shown. */
+/** The maximum number of characters of a target that are shown. */
 const MAX_TARGET = 200;
 
 /** Options of {@linkcode inspector}. */
 export interface InspectorOptions {
-  /** The path of the page; `/_inspect` if not given. */
+  /** The path of the page; `/_inspect` by default. */
   path?: string | undefined;
   /**
-   * Says who may look, in place of the rule that only requests of this machine may, which did not come through
-   * a proxy. It should ask for credentials: the page shows targets with their queries, and stacks of errors.
+   * Decides who may view the page, in place of the default rule: only requests from this machine that did not
+   * come through a proxy. It should require credentials, because the page shows targets with their queries,
+   * and stacks of errors.
    */
   allow?: ((ctx: HTTPContext) => boolean | Promise<boolean>) | undefined;
   /**
-   * Names and addresses, without a port, that the page may be asked for by; `localhost`, `127.0.0.1` and
-   * `[::1]` if not given. Others are refused, as a page of another site may have made its name point here.
+   * The host names and addresses, without a port, that the page may be requested under; `localhost`,
+   * `127.0.0.1` and `[::1]` by default. Others are refused, because another site may have made its name
+   * resolve to this machine.
    */
   hosts?: string[] | undefined;
 }
 
 /**
- * A plugin that serves a page which shows live what the application does: routes with counts and latencies, open
- * connections and their states, contexts and their events as a timeline, errors.
+ * A plugin that serves a page with a live view of the application: routes with counts and latencies, open
+ * connections and their states, contexts and their events on a timeline, and errors.
  *
- * Only this machine may look, where `allow` says nothing else; others get 403. Its own requests are not among its
- * figures. A proxy on this machine that adds no field of its own, and writes Host anew, cannot be told from a browser
- * here: keep the path out of what it hands on, or give `allow`. It keeps the last 200 contexts and 50 errors in memory. Use it before a route that catches all.
+ * Unless `allow` decides otherwise, only this machine may view the page; others get 403. The inspector's own
+ * requests are not counted. A proxy on this machine that adds none of the usual fields and rewrites `Host`
+ * cannot be told from a local browser: do not let it forward this path, or give `allow`. The last 200
+ * contexts and 50 errors are kept in memory. Use the plugin before you add a route that matches everything.
  *
- * @returns What `app.use()` takes.
- * @throws {TypeError} `path` is not one that a request can have.
+ * @returns A plugin for `app.use()`.
+ * @throws {TypeError} `path` is not a plain path like `/_inspect`.
  */
 export function inspector(
   options: InspectorOptions = {},
-  // deno-lint-ignore no-explicit-any -- an application with contexts of whatever class
+  // deno-lint-ignore no-explicit-any -- the application may have any context class
 ): (app: HTTPListener<any>) => void {
   const { path = "/_inspect", allow = null } = options;
   const hosts = (options.hosts ?? LOCAL_NAMES).map((name) => name.toLowerCase());
@@ -87,7 +90,7 @@ const HEADERS = {
   "X-Content-Type-Options": "nosniff",
 };
 
-/** The page runs its own script and nothing else, and talks to nobody but the server it came from. */
+/** The page runs only its own script, and connects only to the server that it came from. */
 function showPage(ctx: HTTPContext): void | Promise<void> {
   const nonce = crypto.randomUUID();
   const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; ` +
@@ -99,19 +102,19 @@ function showPage(ctx: HTTPContext): void | Promise<void> {
   });
 }
 
-/** What is recorded of one application. */
+/** What is recorded about one application. */
 class Inspection {
-  // deno-lint-ignore no-explicit-any -- an application with contexts of whatever class
+  // deno-lint-ignore no-explicit-any -- the application may have any context class
   readonly #app: HTTPListener<any>;
   readonly #path: string;
   readonly #recorder = new Recorder();
   readonly #own = new Set<Route>();
-  /** Contexts of requests for the page, in which hooks of the application may trigger events. */
+  /** Contexts of requests for the page; hooks of the application may trigger events in them. */
   readonly #ownCtxs = new WeakSet<HTTPContext>();
   readonly #since = performance.now();
   #viewers = 0;
 
-  // deno-lint-ignore no-explicit-any -- an application with contexts of whatever class
+  // deno-lint-ignore no-explicit-any -- the application may have any context class
   constructor(app: HTTPListener<any>, path: string) {
     this.#app = app;
     this.#path = path;
@@ -134,7 +137,7 @@ class Inspection {
     });
   }
 
-  /** Tells nothing of these routes. */
+  /** Excludes these routes from what is reported. */
   leaveOut(...routes: Route[]): void {
     for (const route of routes) this.#own.add(route);
   }
@@ -144,7 +147,7 @@ class Inspection {
     return path === this.#path || path === `${this.#path}/events`;
   }
 
-  /** Server-sent events: all there is, and from then on what is new. */
+  /** Server-sent events: first everything, then what has changed. */
   async *messages(signal: AbortSignal): AsyncGenerator<string> {
     let revision = 0;
     this.#viewers++;
@@ -165,7 +168,7 @@ class Inspection {
     for (const route of this.#app.routes.values()) if (!this.#own.has(route)) yield route;
   }
 
-  /** What is as it is now. */
+  /** The current state. */
   #now(): Record<string, unknown> {
     const { counters, ctxs } = this.#app;
     const { requests, failures, latencies } = this.#recorder;
@@ -185,7 +188,7 @@ class Inspection {
       refused: refused.reduce((sum, count) => sum + count, 0),
       p50: latencies.quantile(0.5),
       p99: latencies.quantile(0.99),
-      // Those of viewers are none of the application's.
+      // The contexts of viewers do not count as the application's.
       ctxs: Math.max(0, ctxs.size - this.#viewers),
       memory: Deno.memoryUsage().rss,
       open,
@@ -202,7 +205,7 @@ function shown(info: ConnectionInfo, isOwn: boolean): unknown {
   return { address, state, protocol, requests, age, idle, request, isOwn };
 }
 
-/** Waits, or until the signal is aborted. */
+/** Waits, at most until the signal is aborted. */
 function delay(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {

@@ -1,5 +1,5 @@
-// The inspector's page: one document with all that it needs, so that it works from wherever the package comes
-// from, without a file to read or a build. "NONCE" is replaced in each answer.
+// The inspector's page: one self-contained document, so that it works wherever the package was loaded from,
+// without a file to read or a build step. "NONCE" is replaced in each response.
 
 import { SCRIPT } from "./page_script.ts";
 import { STYLE } from "./page_style.ts";

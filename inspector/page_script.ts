@@ -1,7 +1,7 @@
-// What the inspector's page does: it takes the stream of changes and shows them. Text of clients and of the
-// application reaches the page as text nodes and nothing else.
+// The script of the inspector's page: it receives the stream of changes and shows them. Text from clients and
+// the application reaches the page as text nodes only.
 
-/** The page's script, for any browser of late. */
+/** The page's script, for recent browsers. */
 export const SCRIPT: string = String.raw`
 "use strict";
 const MAX_ROWS = 200, WINDOW = 60000;

@@ -1,4 +1,4 @@
-// How the inspector's page looks: light or dark as the system is, and on a phone too.
+// The look of the inspector's page: light or dark like the system, and usable on a phone.
 
 /** The page's style sheet. */
 export const STYLE: string = String.raw`

@@ -1,39 +1,39 @@
-// What the inspector knows: figures of routes, the contexts and events of late, errors of late. All of it is
-// bounded. Each record has the revision it was changed in last, so that a viewer is sent what is new to it.
+// What the inspector knows: figures of routes, recent contexts and events, and recent errors. All of it is
+// bounded. Each record has the revision of its last change, so that a viewer is sent only what is new to it.
 
 import { type HTTPContext, HTTPError } from "../http_context.ts";
 import type { AnyEvent, Context, Route } from "../listener.ts";
 import { Histogram } from "./histogram.ts";
 
-/** Contexts that are kept, those under way rather than others. */
+/** The number of contexts that are kept, preferably those in flight. */
 const MAX_CONTEXTS = 200;
-/** Events of one context that are kept, the first ones. */
+/** The number of events of one context that are kept, the first ones. */
 const MAX_EVENTS = 50;
-/** Different errors that are kept. */
+/** The number of different errors that are kept. */
 const MAX_ERRORS = 50;
-/** Characters of a text that are kept. */
+/** The number of characters of a text that are kept. */
 const MAX_TEXT = 4_000;
 const MAX_LABEL = 500;
 
 /**
- * Figures of a route, or of requests without one: of the requests it took, and of other events. Latencies are in
- * milliseconds.
+ * The figures of a route, or of requests without one, over the requests that it handled and other events.
+ * Latencies are in milliseconds.
  */
 export interface RouteFigures {
   readonly id: number;
   readonly pattern: string;
   readonly name: string;
-  /** Requests answered, and other events that are over. */
+  /** Requests that were answered, and other events that have ended. */
   readonly count: number;
-  /** Those under way. */
+  /** Requests and events in flight. */
   readonly active: number;
-  /** Answers of 5xx, those that failed while they were sent, and events that failed. */
+  /** 5xx responses, responses that failed while they were sent, and events that failed. */
   readonly errors: number;
   readonly p50: number | null;
   readonly p99: number | null;
 }
 
-/** An event of a context. Times are in milliseconds, `start` from the context's. */
+/** An event of a context. Times are in milliseconds; `start` is relative to that of the context. */
 export interface EventRecord {
   readonly name: string;
   readonly path: string;
@@ -42,35 +42,35 @@ export interface EventRecord {
   error: string | null;
 }
 
-/** A context: a request, or one that the application made. */
+/** A context: that of a request, or one that the application created. */
 export interface ContextRecord {
   readonly id: number;
   revision: number;
   readonly isRequest: boolean;
-  /** Method and target, or the context's id. */
+  /** The method and target, or the context's ID. */
   readonly label: string;
-  /** When it began, in milliseconds since 1970. */
+  /** When it began, in milliseconds since the Unix epoch. */
   readonly time: number;
-  /** Null while it is under way. */
+  /** Null while it is in flight. */
   duration: number | null;
   status: number;
   bytes: number;
   hasFailed: boolean;
   readonly events: EventRecord[];
-  /** Events that are not among `events`. */
+  /** The number of events that are not in `events`. */
   moreEvents: number;
 }
 
-/** An error, and how often it came. */
+/** An error, and how often it occurred. */
 export interface ErrorRecord {
   readonly id: number;
   revision: number;
-  /** Where it came last. */
+  /** Where it last occurred. */
   label: string;
   readonly name: string;
   readonly message: string;
   stack: string;
-  /** When it came last, in milliseconds since 1970. */
+  /** When it last occurred, in milliseconds since the Unix epoch. */
   time: number;
   count: number;
 }
@@ -79,13 +79,13 @@ export interface ErrorRecord {
 export interface Changes {
   readonly revision: number;
   readonly routes: RouteFigures[];
-  /** Ids of all routes there are; others are gone. */
+  /** The IDs of all routes that exist; others have been removed. */
   readonly routeIds: number[];
   readonly contexts: ContextRecord[];
   readonly errors: ErrorRecord[];
 }
 
-/** What is counted of a route. */
+/** The counts of a route. */
 class RouteCounts {
   revision = 0;
   active = 0;
@@ -109,41 +109,41 @@ class RouteCounts {
   }
 }
 
-/** A record, and what is needed to go on with it. */
+/** A record, and what is needed to continue it. */
 interface Running {
   readonly record: ContextRecord;
   /** By `performance.now()`. */
   readonly start: number;
-  /** The event that a request is for; its end is the answer's. */
+  /** The event that a request was made for; it ends with the response. */
   own: AnyEvent | null;
-  /** Of a context that the application made: its events under way. */
+  /** In a context that the application created: the number of events in flight. */
   active: number;
 }
 
 /** Records what happens. */
 export class Recorder {
-  /** Requests answered. */
+  /** The number of requests that were answered. */
   requests = 0;
-  /** Answers of 5xx, and those that failed while they were sent. */
+  /** 5xx responses, and responses that failed while they were sent. */
   failures = 0;
-  /** Of all requests. */
+  /** The latencies of all requests. */
   readonly latencies: Histogram = new Histogram();
   #revision = 0;
   #lastId = 0;
   readonly #noRoute = new RouteCounts(0, { pattern: "no route", name: "" });
-  // Routes that are removed go with their figures.
+  // The figures of a route are dropped with the route.
   readonly #routes = new WeakMap<Route, RouteCounts>();
   readonly #contexts = new Set<ContextRecord>();
   readonly #running = new WeakMap<Context, Running>();
   readonly #events = new WeakMap<AnyEvent, { entry: EventRecord | null; start: number }>();
   readonly #errors = new Map<string, ErrorRecord>();
 
-  /** A request has come. */
+  /** Called when a request arrives. */
   requestBegins(ctx: HTTPContext): void {
     this.#begin(ctx, { isRequest: true, label: `${ctx.method} ${ctx.target}` });
   }
 
-  /** It was answered, as far as it could be. */
+  /** Called when the request has been answered, as far as possible. */
   requestEnds(ctx: HTTPContext): void {
     const running = this.#running.get(ctx);
     if (running === undefined) return;
@@ -162,7 +162,7 @@ export class Recorder {
       counts.errors++;
       this.#addError(error ?? new HTTPError(status), record.label);
     }
-    // What a connection does after an upgrade is no latency.
+    // How long a connection lives after an upgrade is not a latency.
     if (status !== 101) {
       this.latencies.record(record.duration);
       counts.latencies.record(record.duration);
@@ -170,7 +170,7 @@ export class Recorder {
     this.#changed(record, counts);
   }
 
-  /** An event begins. */
+  /** Called when an event begins. */
   eventBegins(event: AnyEvent): void {
     const { ctx, route } = event;
     const running = this.#running.get(ctx) ??
@@ -179,7 +179,7 @@ export class Recorder {
     const start = performance.now();
     let entry: EventRecord | null = null;
     if (record.isRequest) {
-      // A hook around the request may trigger others before.
+      // A hook around the request may have triggered other events before.
       if (route === (ctx as HTTPContext).route) running.own ??= event;
     } else {
       running.active++;
@@ -197,11 +197,11 @@ export class Recorder {
     this.#changed(record, counts);
   }
 
-  /** An event is over. */
+  /** Called when an event has ended. */
   eventEnds(event: AnyEvent): void {
     const running = this.#running.get(event.ctx);
     const begun = this.#events.get(event);
-    // A hook that ran before ours may have failed it.
+    // If a hook that ran before ours failed, the event was not recorded.
     if (running === undefined || begun === undefined) return;
     const { record } = running;
     const { error } = event;
@@ -212,7 +212,7 @@ export class Recorder {
       begun.entry.error = error === undefined ? null : cut(describe(error).join(": "), MAX_LABEL);
     }
     this.#changed(record);
-    // What a request is for ends with its answer, and fails with it, unless a hook takes the error.
+    // The request's own event ends with the response, and fails with it unless a hook takes the error.
     if (event === running.own) return;
     const counts = this.#countsOf(event.route);
     counts.active--;
@@ -227,7 +227,7 @@ export class Recorder {
     this.#changed(counts);
   }
 
-  /** What has changed since a revision, 0 for all there is; `routes` are those that are registered. */
+  /** What has changed since a revision, 0 for everything; `routes` are the registered routes. */
   since(revision: number, routes: Iterable<Route>): Changes {
     const isNew = (it: { revision: number }): boolean => it.revision > revision;
     const all = Array.from(routes, (route) => this.#countsOf(route));
@@ -263,7 +263,7 @@ export class Recorder {
     return running;
   }
 
-  /** The oldest of those that are over, or else of all. */
+  /** The oldest record that has ended, or else the oldest of all. */
   #leastWanted(): ContextRecord {
     let oldest: ContextRecord | null = null;
     for (const record of this.#contexts) {
@@ -295,7 +295,7 @@ export class Recorder {
         this.#errors.delete(this.#errors.keys().next().value!);
       }
     } else this.#errors.delete(key);
-    // The one that came last stands last.
+    // The most recent error comes last.
     this.#errors.set(key, record);
     record.label = label;
     record.time = time;
@@ -309,7 +309,10 @@ export class Recorder {
   }
 }
 
-/** The name and message of whatever was thrown; an object may have no text, and an error what is none. */
+/**
+ * The name and message of a thrown value, which may have no text, or be an error whose name or message is no
+ * text.
+ */
 function describe(error: unknown): [name: string, message: string] {
   try {
     if (!(error instanceof Error)) return ["thrown", String(error)];
