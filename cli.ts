@@ -9,8 +9,7 @@
  * deno run cli.ts --help
  * ```
  *
- * A failure is reported in one line on standard error, with exit status 1; a module that throws shows its own
- * error.
+ * A failure is one line on standard error, and exit status 1; a module that throws shows its own error.
  *
  * @module
  */
@@ -44,7 +43,7 @@ Options:
 
 Both --workers and --reload need --allow-run.`;
 
-/** What the user asked for is impossible; reported in one line. */
+/** The user asked for something that cannot be done; reported in one line. */
 class CommandError extends Error {}
 
 async function main(args: string[]): Promise<void> {
@@ -116,10 +115,7 @@ async function load(source: string): Promise<Listener> {
   return found;
 }
 
-/**
- * Reduces an error that Deno describes in several lines, with the code in between, to what is wrong and
- * where.
- */
+/** Reduces an error that Deno tells in several lines, with code in between, to what is wrong and where. */
 function oneLine(message: string): string {
   const [what, ...others] = message.split("\n").map((line) => line.trim());
   const place = others.find((line) => line.startsWith("at "));

@@ -3,8 +3,8 @@
  * conventions for HTTP servers, version 1.23 and later.
  *
  * It uses `@opentelemetry/api`, and therefore any SDK that the program registers there. Deno has one built
- * in: `OTEL_DENO=true` exports to `OTEL_EXPORTER_OTLP_ENDPOINT`. Without an SDK, a request costs two more
- * function calls.
+ * in: `OTEL_DENO=true` exports to `OTEL_EXPORTER_OTLP_ENDPOINT`. Without an SDK, a request costs two function
+ * calls more.
  *
  * @example
  * ```ts
@@ -44,9 +44,7 @@ import { type HTTPContext, HTTPError, type HTTPListener } from "./http_context.t
 /** The instrumentation scope of the spans and metrics. */
 const SCOPE = "@tiny/listener";
 
-/**
- * Methods that are reported by name; others are `_OTHER`, because a client can make up any number of them.
- */
+/** Methods that are reported by name; others are `_OTHER`, because clients can make up any number. */
 const METHODS = new Set(
   ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"],
 );
@@ -63,8 +61,8 @@ const SECRETS = /(^|&)(AWSAccessKeyId|Signature|sig|X-Goog-Signature)=[^&]*/g;
  * - The span is named `{method} {route}`, is a child of the span in the client's `traceparent`, if there is
  *   one, and lasts until the response has been sent. Handlers and hooks run within it: spans that they create
  *   are its children, even after an `await`.
- * - `http.server.request.duration` is a histogram in seconds, and `http.server.active_requests` counts
- *   in-flight requests.
+ * - `http.server.request.duration` is a histogram in seconds, `http.server.active_requests` counts in-flight
+ *   requests.
  *
  * A 5xx response, or one that could not be sent completely, is an error; `error.type` is the class of the
  * thrown error, or else the status.

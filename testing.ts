@@ -1,5 +1,5 @@
 /**
- * Tests an application over a real socket, in one line.
+ * A client for tests of an application over a real socket, set up in one line.
  *
  * @example
  * ```ts

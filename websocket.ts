@@ -1,7 +1,6 @@
 /**
- * WebSockets (RFC 6455) for an `HTTPListener`, in one call: the handshake, the check of the page's origin,
- * pings, limits, and a clean close when the server stops. The protocol is implemented by the npm package
- * `ws`.
+ * WebSockets (RFC 6455) for an `HTTPListener`, in one call: the handshake, the origin check, pings, limits,
+ * and a clean close when the server stops. The npm package `ws` implements the protocol.
  *
  * Programs need `--allow-env=WS_NO_BUFFER_UTIL`, a variable that `ws` reads.
  *
@@ -61,14 +60,14 @@ export interface UpgradeWebSocketOptions {
   maxMessageSize?: number | undefined;
   /**
    * The maximum number of bytes that wait to be sent; 16 MiB by default, 0 for no limit. If more are waiting
-   * when `send()` is called, the client is too slow, and the connection is cut. `bufferedAmount` is the
-   * number of waiting bytes; the callback of `send()` is called when the message has been sent.
+   * when `send()` is called, the client is too slow, and is disconnected. `bufferedAmount` is the number of
+   * waiting bytes; the callback of `send()` is called when the message has been sent.
    */
   maxBuffered?: number | undefined;
   /**
-   * The milliseconds between two pings (RFC 6455 5.5.2); 30,000 by default, 0 for none. A client that has
-   * neither answered the last ping nor sent anything else is cut, and so is one that takes none of the bytes
-   * that wait for it.
+   * The time in milliseconds between two pings (RFC 6455 5.5.2); 30,000 by default, 0 for none. A client that
+   * has neither answered the last ping nor sent anything else is disconnected, and so is one that takes none
+   * of the bytes that wait for it.
    */
   pingInterval?: number | undefined;
 }
@@ -259,21 +258,19 @@ function endInTime(client: WebSocket, ctx: HTTPContext): void {
 function ping(client: WebSocket, stream: ConnectionStream, interval: number): void {
   let isWaiting = false;
   const timer = setInterval(() => {
-    // While the connection is paused, nothing is read from the client, but it may also have stopped taking
-    // data.
+    // While the connection is paused, nothing is read, but the client may have stopped taking data.
     if (!stream.isAlive && (isWaiting || !client.isPaused)) return client.terminate();
     stream.isAlive = client.isPaused && !isWaiting;
     if (isWaiting) return;
     isWaiting = true;
     stream.countsWrites = stream.writableLength > 0;
-    // While the connection is being closed, no ping is sent, and only what the client takes shows that it is
-    // there.
+    // While the connection is being closed, no ping is sent, and only what the client takes counts.
     client.ping(undefined, false, (error) => isWaiting = stream.countsWrites = Boolean(error));
   }, interval);
   client.on("close", () => clearInterval(timer));
 }
 
-/** A WebSocket that is cut if too many bytes wait to be sent. */
+/** A WebSocket that is terminated if too many bytes wait to be sent. */
 class Client extends WebSocket {
   maxBuffered = 0;
 

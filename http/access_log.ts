@@ -1,8 +1,8 @@
 // The access log: the line for an exchange, in each of the formats.
 //
 // What a client sends is escaped by the rules of the format, so that no request can forge a line or part of
-// one: as in Apache in the formats for people (`\"`, `\\`, `\xhh`), and as in JSON in JSON. A method is a
-// token (RFC 9110 9.1) and an HTTP version consists of digits: they need no escaping.
+// one: as Apache does in the formats for people (`\"`, `\\`, `\xhh`), and as JSON does in its own. A method
+// is a token (RFC 9110 9.1) and an HTTP version consists of digits: they need no escaping.
 
 import type * as h11 from "../h11.ts";
 import { formatAddr, type Log, oneLine } from "./log.ts";

@@ -42,9 +42,7 @@ export let exchangeIn: (ctx: HTTPContext) => Exchange | null;
 export interface UpgradeOptions {
   /** Header fields of the response. `Upgrade` and `Connection` are added if they are missing. */
   headers?: HeadersInit | undefined;
-  /**
-   * Sends no response: the handler, or a library that it uses, writes the response to the connection itself.
-   */
+  /** Sends no response: the handler, or a library that it uses, writes it to the connection itself. */
   raw?: boolean | undefined;
   /**
    * Settles when whoever took over the connection has closed it. Until then, the request stays in flight even
@@ -339,8 +337,8 @@ export class HTTPContext extends Context {
   }
 
   /**
-   * Sets a header field of the response, whether the response comes from the handler, a hook, or the server
-   * itself (if no route matches or something fails). A field of the same name in the response itself takes
+   * Sets a header field of the response, whether that comes from the handler, a hook, or the server itself
+   * (if no route matches or something fails). A field of the same name in the response itself takes
    * precedence.
    *
    * ```ts
@@ -364,8 +362,7 @@ export class HTTPContext extends Context {
   }
 
   /**
-   * Like {@linkcode HTTPContext.setHeader}, but keeps other fields of the same name, as `Set-Cookie`
-   * requires.
+   * Like {@linkcode HTTPContext.setHeader}, but keeps other fields of that name, as `Set-Cookie` requires.
    *
    * @throws As {@linkcode HTTPContext.setHeader} does.
    */
@@ -451,8 +448,7 @@ export class HTTPContext extends Context {
    * aborts `event.signal` and then closes the connection. To send a last message in time, use
    * {@linkcode Listener.stopSignal}, which is aborted when the stop begins. A handler that passes the
    * connection on, for example to a library, and returns should pass `closed`. Otherwise it has to close the
-   * connection some other way, for example in a `shutdown()` callback, because an open connection keeps the
-   * process alive.
+   * connection some other way, for example in a `shutdown()` callback, or it keeps the process alive.
    *
    * For WebSockets, use `upgradeWebSocket()` from `@tiny/listener/websocket`.
    *
@@ -498,9 +494,7 @@ function isWholeForm(type: string, bytes: Uint8Array): boolean {
   const text = String.fromCharCode(...bytes.subarray(-END_SIZE));
   return `\r\n${text}`.includes(`\r\n${delimiter}`);
 }
-/**
- * The number of last bytes that the closing delimiter is searched in; a boundary has at most 70 characters.
- */
+/** How many last bytes are searched for the delimiter: a boundary has at most 70 characters. */
 const END_SIZE = 1024;
 
 /** The source that the web request of a context is made from. */

@@ -51,8 +51,8 @@ import {
  *
  * @param ctx The context of the request.
  * @param next Answers the request, by running the hooks that were registered later and the handler of the
- * route. It may be called once; a second call throws a `TypeError`. If it returns a promise, await it. It
- * never fails: an error is in `ctx.error`.
+ * route. It may be called once; a second call throws a `TypeError`. If it returns a promise, await it. That
+ * promise never rejects: an error is in `ctx.error`.
  */
 export type RequestHook<C extends HTTPContext = HTTPContext> = (
   ctx: C,
@@ -108,8 +108,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     const server = this.#server;
     // serve() is already listening.
     if (server !== null && !server.isClosing) return;
-    // After a stop() in a handler whose grace was too short, the address is free only when the handler has
-    // ended.
+    // After a stop() by a handler that outlasts the grace period, the address is still taken until that ends.
     await server?.release();
     const { path } = this.#settings;
     if (path !== undefined) await removeLeftBehind(path);
@@ -229,7 +228,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * const app = new HTTPListener().use(health("/healthz"));
    * ```
    *
-   * @throws {TypeError} `plugin` returns a plugin, so it should have been called, or it is asynchronous.
+   * @throws {TypeError} `plugin` returns a function, as what makes a plugin does, or a promise.
    */
   use(plugin: (app: this) => void): this {
     const result: unknown = plugin(this);
@@ -273,7 +272,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   }
 
   /**
-   * Has `hook` make the responses to errors, in place of the plain text of the server: for every
+   * Lets `hook` create the error responses, in place of the server's plain text: for every
    * {@linkcode HTTPError} that is thrown, including those of the server itself (404 and 405 if no route
    * matches, 400 for a param without a value, 413 ...), and for a 500, whose `cause` is the original error.
    * The first hook that returns a `Response` answers. The `headers` of the error, such as `Allow`, are added
@@ -340,8 +339,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     super.onError(
       ErrorClass,
       (event: Event<C>, error: E) => {
-        // If the request's event is not known yet, it is the one that has triggered this event, or this event
-        // itself.
+        // The request's event, if not known yet: the one that triggered this event, or this event itself.
         const first = event.ctx.events.get(event.route)?.find(({ running }) => running);
         const exchange = exchangeOfRequest(event, first);
         exchange?.giveUp();
@@ -376,8 +374,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * @param init As for `fetch()`. If its signal is aborted, the exchange ends as if the client had left.
    * @returns The response, once its head has arrived; a streamed body arrives as it is read.
    * @throws {TypeError} The request is invalid, the application ended the response prematurely, or the
-   * handler upgraded the connection. If the signal is aborted or the request body fails, that error is
-   * thrown.
+   * handler upgraded the connection. If the signal is aborted or the request body fails, that error.
    */
   async fetch(input: Request | URL | string, init?: RequestInit): Promise<Response> {
     // Otherwise "//a/b" would be the path "/b" on the host "a".
@@ -433,8 +430,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * If nothing reads the output that the access log is written to, a pending write cannot be cancelled. The
    * process then exits, with `Deno.exitCode`, `shutdownGrace` after the listener has stopped.
    *
-   * If the address cannot be listened on, it prints one line that says why and what to do, and exits with
-   * status 1.
+   * If the address cannot be listened on, it prints why and what to do in one line, and exits with status 1.
    */
   override async run(): Promise<void> {
     const isAlone = this.#settings.workers === 1;

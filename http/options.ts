@@ -47,44 +47,44 @@ export interface ServerOptions {
    */
   maxTargetSize?: number | undefined;
   /**
-   * The maximum number of header fields in a request; 100 by default. More of them are answered with 431
-   * (RFC 6585 5).
+   * The maximum number of header fields in a request; 100 by default. A request with more is answered with
+   * 431 (RFC 6585 5).
    */
   maxFields?: number | undefined;
   /**
    * The maximum size in bytes of a body that is read by `bytes()`, `text()`, `json()`, `formData()` and the
-   * like, of a context or its web `Request`; 16 MiB by default. A larger body is answered with 413
+   * like, of a context or its `Request`; 16 MiB by default. A larger body is answered with 413
    * (RFC 9110 15.5.14). A body that is read as a stream, by `read()`, or from a copy of the `Request` is not
    * limited. A route may set its own limit, as in `onEvent("POST:/photo", { maxBodySize: 64 * 1024 * 1024 },
    * ...)`.
    */
   maxBodySize?: number | undefined;
   /**
-   * The milliseconds in which a request's head must arrive, from its first byte on; 10,000 by default. A head
-   * that takes longer is answered with 408 (RFC 9110 15.5.9). Bytes that trickle in do not extend the time.
+   * The maximum time in milliseconds for a request's head, from its first byte on; 10,000 by default. A
+   * slower head is answered with 408 (RFC 9110 15.5.9). Bytes that trickle in do not extend the time.
    */
   headerTimeout?: number | undefined;
   /**
-   * The milliseconds that a connection may be idle, before its first request or between two; 75,000 by
-   * default. After that, it is closed. If a client has closed its sending half, and so may have left, a
-   * stream to it that produces nothing for this time is cancelled, and after 5 seconds at the latest, even if
+   * The maximum time in milliseconds that a connection may be idle, before its first request or between two;
+   * 75,000 by default. After that, it is closed. A stream whose client has closed its sending half, and so
+   * may have left, is cancelled if it produces nothing for this time, or for 5 seconds if that is shorter or
    * the timeout is off.
    */
   idleTimeout?: number | undefined;
   /**
-   * The milliseconds without a byte of a body that the handler is reading; 30,000 by default. After that, the
-   * request is answered with 408. So is a request whose body arrives at less than 240 bytes per second, once
-   * the server has waited for it for 5 seconds in total.
+   * The maximum time in milliseconds that a handler waits for more of a body; 30,000 by default. After that,
+   * the request is answered with 408. So is a request whose body arrives at less than 240 bytes per second,
+   * once the server has waited for it for 5 seconds in total.
    */
   bodyTimeout?: number | undefined;
   /**
-   * The milliseconds without progress while bytes wait to be sent; 30,000 by default. After that, the
-   * connection is dropped.
+   * The maximum time in milliseconds that bytes may wait to be sent without progress; 30,000 by default.
+   * After that, the connection is dropped.
    */
   writeTimeout?: number | undefined;
   /**
-   * The milliseconds that a handler may take; off by default. After that, the request is answered with 503
-   * (RFC 9110 15.6.4). A route may set its own limit, as in
+   * The maximum time in milliseconds that a handler may take; off by default. After that, the request is
+   * answered with 503 (RFC 9110 15.6.4). A route may set its own limit, as in
    * `onEvent("GET:/ticks", { handlerTimeout: 0 }, ...)`.
    */
   handlerTimeout?: number | undefined;

@@ -14,7 +14,7 @@ export interface ServeOptions<A extends Deno.Addr = Deno.Addr> extends ServerOpt
   signal?: AbortSignal | undefined;
   /** Makes the response to an error of the handler. By default, the error is logged and answered with 500. */
   onError?: ((error: unknown) => Response | Promise<Response>) | undefined;
-  /** Called when the server is listening. By default, a line that says where is printed. */
+  /** Called when the server is listening. By default, a line with the address is printed. */
   onListen?: ((localAddr: A) => void) | undefined;
 }
 
@@ -47,8 +47,7 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  * Differences from `Deno.serve`:
  *
  * - The limits and timeouts of {@linkcode ServerOptions} apply, and a request that is not valid HTTP/1.1
- *   (RFC 9112) is rejected. So are `CONNECT` and `TRACE`, with 501, because a `Request` cannot represent
- *   them.
+ *   (RFC 9112) is rejected. So are `CONNECT` and `TRACE`, with 501, which a `Request` cannot represent.
  * - It speaks HTTP/1.1 and 1.0, not HTTP/2, and compresses nothing on its own.
  * - The response of `Deno.upgradeWebSocket()` is rejected with an error, because it works with `Deno.serve`
  *   only. For WebSockets, use an {@linkcode HTTPListener} and `upgradeWebSocket()` from
@@ -190,8 +189,7 @@ class FetchListener extends HTTPListener {
       try {
         const answer: unknown = handler(request, new HandlerInfo(ctx));
         if (!isResponse(answer)) return respondWithAwaited(ctx, answer);
-        // A response that is there at once is sent at once: a promise in between costs more than the
-        // response.
+        // A response that is there at once is sent at once: a promise in between costs more than all else.
         return exchangeOf(ctx).beginWith(answer)?.catch((error) => respondToError(ctx, error));
       } catch (error) {
         return respondToError(ctx, error);

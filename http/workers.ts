@@ -36,8 +36,7 @@ export interface SupervisorOptions {
 const WATCHER_PAUSE = 1_000;
 
 /**
- * For programs that supervise others; a server that should run in several processes uses the `workers`
- * option.
+ * For programs that supervise others; a server that runs in several processes uses the option `workers`.
  *
  * Runs workers until SIGINT or SIGTERM. Then their standard input is closed to ask them to end, and they may
  * take as long as they need; a second signal kills them. A worker that ends earlier, for whatever reason, is
@@ -85,7 +84,7 @@ class Supervisor {
       await Promise.all(workers.map((worker) => this.#keepRunning(worker)));
     } finally {
       for (const remove of removers) remove();
-      // Workers that were started before one that could not be.
+      // If a worker cannot be started, those started before it are left.
       for (const worker of this.#running) kill(worker);
     }
     return this.#status;
@@ -292,10 +291,7 @@ export function workerCommand(
   ];
 }
 
-/**
- * Permission flags: for all of a permission if it is granted in full, otherwise for the part that can be
- * queried.
- */
+/** Permission flags: for all of a permission granted in full, otherwise for the part that can be queried. */
 function permissionFlags(address: string | undefined): string[] {
   const asked: [
     all: Deno.PermissionDescriptor,

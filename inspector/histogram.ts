@@ -24,10 +24,7 @@ export class Histogram {
     this.#counts[bucketOf(milliseconds)]++;
   }
 
-  /**
-   * The latency in milliseconds that the fraction `part` does not exceed, 0.5 for the median; null if there
-   * is none.
-   */
+  /** The latency in milliseconds that `part` of all do not exceed, 0.5 for the median; null if none. */
   quantile(part: number): number | null {
     if (this.count === 0) return null;
     const rank = Math.ceil(this.count * part);

@@ -109,7 +109,7 @@ class RouteCounts {
   }
 }
 
-/** A record, and what is needed to continue it. */
+/** A record, and what is needed to update it. */
 interface Running {
   readonly record: ContextRecord;
   /** By `performance.now()`. */
@@ -309,10 +309,7 @@ export class Recorder {
   }
 }
 
-/**
- * The name and message of a thrown value, which may have no text, or be an error whose name or message is no
- * text.
- */
+/** The name and message of whatever was thrown, even if it, its name or its message is no string. */
 function describe(error: unknown): [name: string, message: string] {
   try {
     if (!(error instanceof Error)) return ["thrown", String(error)];
