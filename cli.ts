@@ -115,7 +115,7 @@ async function load(source: string): Promise<Listener> {
   return found;
 }
 
-/** Reduces an error that Deno tells in several lines, with code in between, to what is wrong and where. */
+/** Reduces an error that Deno prints in several lines, with code in between, to what is wrong and where. */
 function oneLine(message: string): string {
   const [what, ...others] = message.split("\n").map((line) => line.trim());
   const place = others.find((line) => line.startsWith("at "));

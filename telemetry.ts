@@ -162,7 +162,7 @@ function nameOf(ctx: HTTPContext, route: string | null): string {
   return route === null ? method : `${method} ${route}`;
 }
 
-/** The path of the route's pattern; null if there is no route, or it has no path, as one for everything. */
+/** The path of the route's pattern; null without a route, or if it has no path, such as a catch-all. */
 function routeOf({ route }: HTTPContext): string | null {
   return route === null
     ? null

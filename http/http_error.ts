@@ -50,7 +50,7 @@ export class HTTPError extends Error {
   }
 }
 
-/** The error that the client is told about: an HTTPError is its own response, any other error is a 500. */
+/** The error to answer with: an HTTPError itself, or a 500 for any other error. */
 export function toHTTPError(error: unknown): HTTPError {
   return error instanceof HTTPError ? error : new HTTPError(500, undefined, { cause: error });
 }

@@ -56,7 +56,7 @@ type AnyOptions = (ServeTcpOptions | ServeUnixOptions) & { handler?: unknown };
  *   so a shutdown always completes. A signal that is already aborted counts, too. Server-sent events are
  *   notified at once by `request.signal`; those that answer a `GET` are ended half a second later, and their
  *   body is cancelled.
- * - `request.url` is normalized, and so is the case of a method like `get`, as by `new Request()`. On a Unix
+ * - `request.url` is normalized, and so is the case of a method like `get`, as in `new Request()`. On a Unix
  *   socket, the URL's scheme is `http`.
  * - A client that closes its sending half looks the same as one that has left, so `request.signal` is
  *   aborted. If the handler ignores the signal, the client gets its response. A stream is cancelled once it
