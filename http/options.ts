@@ -266,27 +266,33 @@ const SERVER_LIMITS: readonly (keyof Settings)[] = [
   "writeTimeout",
   "shutdownGrace",
 ];
+const LIMITS: readonly (keyof Settings)[] = [...ROUTE_LIMITS, ...SERVER_LIMITS];
 
 /**
  * Checks the options of a route.
  *
  * @throws {RangeError} The value of a limit is invalid.
- * @throws {RouteError} A limit can only be set for the whole server.
+ * @throws {RouteError} A limit can only be set for the whole server, or its name is written in another way.
  */
 export function checkRouteOptions(pattern: string, options: RouteOptions): void {
-  for (const name of SERVER_LIMITS) {
-    if (options[name] === undefined) continue;
-    throw new RouteError(
-      `Cannot add route "${pattern}": ${name} is set for the whole server, by its options; ` +
-        `a route may have its own ${ROUTE_LIMITS.join(" and ")}`,
-    );
-  }
-  for (const name of ROUTE_LIMITS) {
+  const action = `Cannot add route "${pattern}"`;
+  for (const name in options) {
     const value = options[name];
-    if (value !== undefined) {
-      checkNumber(name, value, `Cannot add route "${pattern}": ${name} is set`);
+    const limit = LIMITS.find((limit) => limit.toLowerCase() === withoutSeparators(name));
+    if (limit === undefined || value === undefined) continue;
+    if (!ROUTE_LIMITS.includes(limit as RouteLimit)) {
+      throw new RouteError(
+        `${action}: ${name} is set for the whole server, by its options; ` +
+          `a route may have its own ${ROUTE_LIMITS.join(" and ")}`,
+      );
     }
+    if (name !== limit) throw new RouteError(`${action}: ${name} is no option; use ${limit}`);
+    checkNumber(limit, value, `${action}: ${name} is set`);
   }
+}
+
+function withoutSeparators(name: string): string {
+  return name.replaceAll(/[-_]/g, "").toLowerCase();
 }
 
 /** The limit that applies to a route: its own, or else the server's. */

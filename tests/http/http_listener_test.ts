@@ -607,6 +607,17 @@ Deno.test("HTTPListener.onEvent() refuses a limit that only the whole server has
   );
 });
 
+Deno.test("HTTPListener.onEvent() refuses a limit that is written in another way", () => {
+  const app = new HTTPListener();
+  for (const name of ["handlertimeout", "handler_timeout", "handlerTimeOut"]) {
+    assertThrows(
+      () => app.onEvent("GET:/", { [name]: 5_000 }, () => {}),
+      RouteError,
+      `Cannot add route "GET:/": ${name} is no option; use handlerTimeout`,
+    );
+  }
+});
+
 test("what a trusted proxy says is the scheme of a context and of its Request", NET, async () => {
   await using app = await serving((app) => {
     app.onEvent("GET:/", ({ ctx }) => ctx.response(200, `${ctx.scheme} ${ctx.request.url}`));
