@@ -100,14 +100,15 @@ export class Outcomes<C extends HTTPContext> {
       exchange.connection.host.counters.handlerTimeouts++;
       logError(`Cannot answer ${exchange.label}: ${(error as TimeoutError).message}`);
       error = new HTTPError(503, undefined, { cause: error });
+    } else if (isClientGone(error, event)) {
+      error = new HTTPError(CLIENT_CLOSED_REQUEST, "Client Closed Request", { cause: error });
     } else if (error instanceof NoResponse) {
-      // One that stops its work as its client has left has nothing to answer.
-      if (!hasClientLeft(event)) logError(`Cannot answer ${exchange.label}: ${error.why}`);
+      logError(`Cannot answer ${exchange.label}: ${error.why}`);
     } else if (!isKnown && isResponse(error)) {
       logError(
         `Cannot answer ${exchange.label}: a Response was thrown; return it, or throw an HTTPError`,
       );
-    } else if (!isKnown && !isNoFault(error, event)) {
+    } else if (!isKnown && !(error instanceof HTTPError)) {
       logError(`Cannot answer ${exchange.label}:`, error);
     }
     if (exchange.isResponded || exchange.isOver) return exchange.giveUp();
@@ -153,15 +154,18 @@ export class Outcomes<C extends HTTPContext> {
   }
 }
 
-/** Whether `error` is an answer, or what is to be expected of a client that has left: there is nothing to log. */
-function isNoFault(error: unknown, event: AnyEvent | null): boolean {
-  if (error instanceof HTTPError || error instanceof ConnectionLost) return true;
-  // Whatever its signal was handed on to may throw an error of its own: it has ended as it was asked to.
-  return error instanceof Error && error.name === "AbortError" && hasClientLeft(event);
-}
+/**
+ * The status that nginx logs for a client that disconnected before it was answered. A client that has only
+ * closed its sending half receives it, as a 4xx that it does not know (RFC 9110 15.5).
+ */
+const CLIENT_CLOSED_REQUEST = 499;
 
-function hasClientLeft(event: AnyEvent | null): boolean {
-  return event?.signal.reason instanceof ClientLeft;
+/** Whether a handler failed because its client disconnected, which is no fault of the application. */
+function isClientGone(error: unknown, event: AnyEvent | null): boolean {
+  if (error instanceof ConnectionLost) return true;
+  if (!(event?.signal.reason instanceof ClientLeft)) return false;
+  // Whatever observed the signal may have failed with an AbortError of its own, or the handler just ended.
+  return error instanceof NoResponse || (error instanceof Error && error.name === "AbortError");
 }
 
 /** What a value is, for messages: "a string". */

@@ -182,6 +182,31 @@ test(
   },
 );
 
+// How a handler ends as its client leaves.
+const STOPPED: [what: string, end: (signal: AbortSignal) => Promise<unknown>][] = [
+  ["ends by its signal", (signal) => delay(60_000, null, { signal })],
+  ["ends without a response", (signal) => new Promise((end) => signal.onabort = end)],
+];
+for (const [what, end] of STOPPED) {
+  test(
+    `a handler that ${what}, as its client left, is answered and logged with 499`,
+    NET,
+    async () => {
+      using errors = new ErrorLog();
+      const logged = Promise.withResolvers<number>();
+      await using app = await serving((app) => {
+        app.onEvent(({ signal }) => end(signal).then(() => {}));
+      }, { accessLog: ({ status }) => logged.resolve(status) });
+      using client = await RawClient.connect(app.addr);
+      await client.send(GET);
+      await client.closeWrite();
+      assertEquals((await client.response()).status, 499);
+      assertEquals(await logged.promise, 499);
+      assertEquals(errors.entries, []);
+    },
+  );
+}
+
 test("a stream that fails is logged where its handler ends by its signal", NET, async () => {
   using errors = new ErrorLog();
   const app = await serving((app) => {
