@@ -1,14 +1,14 @@
 /**
- * HTTP/1.1 without I/O: bytes in, events out; events in, bytes out. For both sides of a connection,
- * in any JavaScript runtime. It is Python's h11 in camelCase, stricter where RFC 9110 and 9112 let a
- * server refuse.
+ * HTTP/1.1 without I/O: bytes in, events out; events in, bytes out. It works for both sides of a connection,
+ * in any JavaScript runtime. It is a port of Python's h11 with camelCase names, stricter where RFC 9110 and
+ * RFC 9112 allow a server to refuse a message.
  *
- * A program reads from its socket and calls {@linkcode Connection.receiveData}, takes events from
- * {@linkcode Connection.nextEvent} until it returns {@linkcode NEED_DATA} or {@linkcode PAUSED},
- * writes what {@linkcode Connection.send} returns, and calls {@linkcode Connection.startNextCycle}
- * when both sides are {@linkcode DONE}.
+ * A program reads from its socket and calls {@linkcode Connection.receiveData}, takes events from {@linkcode
+ * Connection.nextEvent} until it returns {@linkcode NEED_DATA} or {@linkcode PAUSED}, writes the bytes that
+ * {@linkcode Connection.send} returns, and calls {@linkcode Connection.startNextCycle} when both sides are
+ * {@linkcode DONE}.
  *
- * @example A server's side of one exchange
+ * @example The server side of one exchange
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import * as h11 from "@tiny/listener/h11";

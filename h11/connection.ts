@@ -1,7 +1,7 @@
 // One connection: bytes in, events out; events in, bytes out.
 //
-// Received and sent events pass the same gate, `#process`, which moves the states before a byte is
-// made or the event is handed out. Readers and writers take for granted what the gate lets through.
+// Received and sent events pass the same gate, `#process`. It moves the states before any byte is produced
+// and before the event is returned to the caller. Readers and writers rely on what the gate has checked.
 
 import { BodyReader, BodyWriter, type Output } from "./body.ts";
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
@@ -57,18 +57,24 @@ import {
   wordedAsRead,
 } from "./state.ts";
 
-/** {@linkcode Connection.nextEvent}: read from the socket and call `receiveData`, then ask again. */
+/** Returned by {@linkcode Connection.nextEvent}: read from the socket, call `receiveData`, then try again. */
 export const NEED_DATA = "NEED_DATA";
-/** {@linkcode Connection.nextEvent}: no more is read before `startNextCycle`, or for good. */
+/** Returned by {@linkcode Connection.nextEvent}: nothing more is read until `startNextCycle`, or ever. */
 export const PAUSED = "PAUSED";
 
-/** Limits on what the peer may send. Sizes in bytes; 0 switches the second and third off. */
+/**
+ * Limits on what the peer may send. Sizes are in bytes. For `maxTargetSize` and `maxFields`, 0 means no
+ * limit.
+ */
 export interface ConnectionOptions {
-  /** A head, a trailer section, or a chunk's size line: 16 KiB if not given (431; 400 for a chunk). */
+  /**
+   * Maximum size of a head, a trailer section, or a chunk's size line. Default: 16 KiB (431; 400 for a
+   * chunk).
+   */
   maxIncompleteEventSize?: number | undefined;
-  /** A request's target: 8 KiB if not given (414). */
+  /** Maximum size of a request target. Default: 8 KiB (414). */
   maxTargetSize?: number | undefined;
-  /** Fields of a head or of a trailer section: 100 if not given (431). */
+  /** Maximum number of fields in a head or a trailer section. Default: 100 (431). */
   maxFields?: number | undefined;
 }
 
@@ -76,8 +82,8 @@ const CR = 0x0d, LF = 0x0a;
 const NO_NAMES: readonly string[] = [];
 
 /**
- * The protocol of one HTTP/1.1 connection, for either side. It does no I/O: it is given the bytes
- * that were received and returns events; it is given events and returns the bytes to send.
+ * The protocol of one HTTP/1.1 connection, for either side. It does no I/O: it takes received bytes and
+ * returns events, and it takes events and returns the bytes to send.
  *
  * @example
  * ```ts
@@ -95,30 +101,33 @@ const NO_NAMES: readonly string[] = [];
  * ```
  */
 export class Connection {
-  /** The side that this program is. */
+  /** The role of this program. */
   readonly ourRole: Role;
-  /** The side that the peer is. */
+  /** The role of the peer. */
   readonly theirRole: Role;
   readonly #state = new ConnectionState();
   readonly #buffer = new ReceiveBuffer();
   readonly #head: RequestRules;
   readonly #reader: BodyReader;
   readonly #writer = new BodyWriter();
-  /** The CRLF before a request line that RFC 9112 2.2 has a server pass over was passed over. */
+  /** Whether the CRLF before a request line that a server should ignore (RFC 9112 2.2) was skipped. */
   #passedOverCRLF = false;
   #requestMethod: string | null = null;
-  /** The request is a client's of HTTP/1.1, and each response of ours to it that can have a body has one. */
+  /**
+   * The request was received, is HTTP/1.1, and is neither HEAD nor CONNECT: only the status of a response
+   * decides whether it has a body.
+   */
   #isUsual = false;
   #theirHttpVersion: string | null = null;
-  /** The protocols of the last Upgrade that counted. */
+  /** The protocols offered by the last Upgrade that took effect. */
   #offered = NO_NAMES;
   #clientWaits = false;
 
   /**
-   * Begins a connection, both sides idle.
+   * Creates a connection with both sides idle.
    *
    * @param ourRole {@linkcode CLIENT} or {@linkcode SERVER}.
-   * @throws {RangeError} `ourRole` is neither, or a limit is not a whole number.
+   * @throws {RangeError} `ourRole` is neither, or a limit is not a whole number or too low.
    */
   constructor(ourRole: Role, options: ConnectionOptions = {}) {
     if (ourRole !== CLIENT && ourRole !== SERVER) {
@@ -154,50 +163,50 @@ export class Connection {
     return { CLIENT: this.#state.client, SERVER: this.#state.server };
   }
 
-  /** The version in the last head that the peer sent; null before the first. */
+  /** The HTTP version in the last head that the peer sent; null before the first head. */
   get theirHttpVersion(): string | null {
     return this.#theirHttpVersion;
   }
 
   /**
-   * The client sent `Expect: 100-continue`, has not begun its body, and has got neither 100 nor 101, nor its
-   * response. Another interim response says nothing of the body.
+   * Whether the client sent `Expect: 100-continue`, has not begun its body, and has received neither 100 nor
+   * 101 nor the response. Other interim responses do not affect this.
    */
   get clientIsWaitingFor100Continue(): boolean {
     return this.#clientWaits;
   }
 
-  /** We are the server, and {@linkcode clientIsWaitingFor100Continue}. */
+  /** Whether we are the server and {@linkcode clientIsWaitingFor100Continue} is true. */
   get theyAreWaitingFor100Continue(): boolean {
     return this.ourRole === SERVER && this.#clientWaits;
   }
 
   /**
-   * What has been received and not been read, as a copy, and whether the peer closed: what belongs
-   * to the next protocol after a switch.
+   * A copy of the bytes received but not yet read, and whether the peer closed. After a protocol switch,
+   * these bytes belong to the next protocol.
    */
   get trailingData(): [data: Uint8Array, closed: boolean] {
     const { bytes, start, end, isClosed } = this.#buffer;
-    // A subclass may make a view of `slice`, as a Buffer of Node.js does.
+    // Not `slice()`: a subclass may return a view from it, as a Node.js Buffer does.
     return [new Uint8Array(bytes.subarray(start, end)), isClosed];
   }
 
-  /** How many bytes have been received and not been read: of a head that is not complete, say. */
+  /** The number of bytes received but not yet read, such as those of an incomplete head. */
   get bufferedSize(): number {
     return this.#buffer.length;
   }
 
   /**
-   * Takes bytes that came from the peer; empty ones mean that it closed. Call `nextEvent` next.
+   * Takes bytes received from the peer; an empty array means that the peer closed. Call `nextEvent` next.
    *
-   * The bytes are not copied. Leave the array as it is until `nextEvent` has returned NEED_DATA or PAUSED, or thrown;
-   * the data of `Data` events is a view on it for as long as you hold them.
+   * The bytes are not copied. Do not modify the array until `nextEvent` has returned NEED_DATA or PAUSED, or
+   * has thrown. The data of a `Data` event remains a view of the array for as long as you hold it.
    *
-   * @param length How many bytes at the beginning of `data` came, where not all of it did: a view of them need not
-   * be made.
-   * @throws {LocalProtocolError} Bytes come after the end.
+   * @param length The number of bytes received, at the beginning of `data`, if they do not fill it. This
+   * saves making a view of them.
+   * @throws {LocalProtocolError} Bytes were passed after the end of the stream.
    * @throws {TypeError} `data` is not a `Uint8Array`.
-   * @throws {RangeError} `length` is not one from 0 to that of `data`.
+   * @throws {RangeError} `length` is not a whole number from 0 to the length of `data`.
    */
   receiveData(data: Uint8Array, length: number = data?.length): void {
     if (!(data instanceof Uint8Array)) throw notBytes(data);
@@ -205,7 +214,7 @@ export class Connection {
     if (length === 0) {
       this.#buffer.close();
     } else if (!this.#buffer.isOpen) {
-      // What follows what broke the protocol is dropped: nobody reads it.
+      // Bytes after a protocol error are dropped, since nothing reads them.
       if (!this.#buffer.isClosed) return;
       throw new LocalProtocolError(
         "Cannot receive data: the end of the stream was received before",
@@ -213,7 +222,7 @@ export class Connection {
     } else if (length > 0 && length <= data.length && Number.isInteger(length)) {
       this.#buffer.append(data, length);
     } else {
-      // What stands behind the bytes may be another connection's.
+      // Bytes past the received ones may belong to another connection.
       throw new RangeError(
         `Cannot receive ${length} bytes: must be a whole number from 0 to the ${data.length} of the array`,
       );
@@ -221,10 +230,10 @@ export class Connection {
   }
 
   /**
-   * Reads the next event from what was received.
+   * Reads the next event from the received bytes.
    *
-   * @returns An event, {@linkcode NEED_DATA} or {@linkcode PAUSED}. After `ConnectionClosed` it is
-   * `ConnectionClosed` for ever.
+   * @returns An event, {@linkcode NEED_DATA} or {@linkcode PAUSED}. After `ConnectionClosed`, every later
+   * call returns `ConnectionClosed`.
    * @throws {RemoteProtocolError} The peer broke the protocol: its state is ERROR from here on.
    */
   nextEvent(): Event | typeof NEED_DATA | typeof PAUSED {
@@ -256,14 +265,14 @@ export class Connection {
   }
 
   /**
-   * Turns an event into the bytes to send. Where a response needs them, `Transfer-Encoding` and
-   * `Connection` are added or taken out. The bytes of heads are cut from a shared area: send or copy
-   * them, and do not transfer their buffer. What a `Data` gives may be its own array, as bodies are not
-   * copied: write it before you use that again.
+   * Turns an event into the bytes to send. Adds or removes `Transfer-Encoding` and `Connection` as a response
+   * requires. The bytes of a head share a buffer with others: send or copy them, and do not transfer that
+   * buffer. Since bodies are not copied, the result for a `Data` may be the event's own array: write it
+   * before you reuse the array.
    *
-   * @returns The bytes, which may be none; null for `ConnectionClosed`: close the socket, or its
-   * sending half.
-   * @throws {LocalProtocolError} The event is not allowed here and now: our state is ERROR from here on.
+   * @returns The bytes, possibly none. Null for `ConnectionClosed`: close the socket, or its sending half.
+   * @throws {LocalProtocolError} The event is not allowed in the current state; our state is ERROR from here
+   * on.
    */
   send(event: Event): Uint8Array | null {
     const output = this.#send(event);
@@ -271,7 +280,7 @@ export class Connection {
   }
 
   /**
-   * As `send`, in parts: the array of a `Data` is among them, uncopied.
+   * Like `send`, but returns the bytes in parts, one of which is the uncopied array of a `Data`.
    *
    * @throws {LocalProtocolError} As `send`.
    */
@@ -281,15 +290,16 @@ export class Connection {
   }
 
   /**
-   * Sends a response whole: its head, `data` as its body, and the end of the message, as `send` does in three
-   * calls and at less cost. Where the fields say nothing of the length, `Content-Length` is added. What has no
-   * body (an answer to HEAD, 204, 205, 304) is sent without: `data` is what GET would have got.
+   * Sends a complete response: its head, `data` as its body, and the end of the message. Equivalent to three
+   * calls of `send`, at less cost. Adds `Content-Length` if the fields do not define the length of the body.
+   * Omits the body of a response that cannot have one (a response to HEAD, or with status 204, 205 or 304):
+   * pass the `data` that a GET would get.
    *
-   * A program that sends one and the same `Response` again and again has its head encoded once.
+   * If a program sends the same `Response` object repeatedly, its head is encoded only once.
    *
-   * @returns The bytes, in parts; a large `data` is among them, uncopied.
-   * @throws {LocalProtocolError} As `send`; or the `Content-Length` in the fields is not that of `data`; or it is 2xx
-   * to CONNECT.
+   * @returns The bytes, in parts. If `data` is large, it is one of them, uncopied.
+   * @throws {LocalProtocolError} As `send`; or the `Content-Length` field does not match `data`; or the
+   * response is a 2xx to CONNECT.
    */
   sendWhole(response: Response, data: Uint8Array): Uint8Array[] {
     this.#checkNotBroken(response);
@@ -321,12 +331,12 @@ export class Connection {
   }
 
   /**
-   * As `sendWhole`, for a server that puts many responses together: writes all of one to `bytes` from `at` on,
-   * where nothing is to be decided. `response` is one that is sent often, and says nothing of framing; text is
-   * ASCII.
+   * A fast path of `sendWhole` for a server that batches responses: writes a complete response to `bytes`,
+   * starting at `at`. Pass a `response` that is sent often. Its fields must not define framing, and a text
+   * must be ASCII.
    *
-   * @returns Where it ends; -1 where it is another case, or there is no room: nothing has been sent then, and
-   * `sendWhole` does it, or tells why not.
+   * @returns The end of the response in `bytes`; -1 if the fast path does not apply or there is not enough
+   * room. Nothing has been sent then: call `sendWhole`, which sends the response or throws.
    */
   sendWholeInto(
     response: Response,
@@ -362,7 +372,7 @@ export class Connection {
   #send(event: Event): Output | null {
     this.#checkNotBroken(event);
     try {
-      // An object that only looks like an event was never checked.
+      // An object of the same shape was never checked; only instances of the classes were.
       if (event instanceof Data) {
         this.#process(this.ourRole, event);
         return this.#writer.data(event.data);
@@ -385,7 +395,7 @@ export class Connection {
     }
   }
 
-  /** Tells that bytes which `send` returned could not be sent: our state is ERROR from here on. */
+  /** Reports that bytes returned by `send` could not be written: our state is ERROR from here on. */
   sendFailed(): void {
     this.#state.processError(this.ourRole);
   }
@@ -439,7 +449,7 @@ export class Connection {
   #readRequest(): Request | null {
     const buffer = this.#buffer;
     if (buffer.length === 0) return null;
-    // RFC 9112 2.2: at least one empty line before a request line should be passed over.
+    // RFC 9112 2.2: a server should ignore at least one empty line before a request line.
     if (!this.#passedOverCRLF && buffer.bytes[buffer.start] === CR) {
       if (buffer.length === 1) return null;
       if (buffer.bytes[buffer.start + 1] === LF) {
@@ -469,7 +479,7 @@ export class Connection {
         }
         this.#state.processEvent(role, event.statusCode === 101 ? "101 to Upgrade" : event.type);
         if (role !== this.ourRole) this.#theirHttpVersion = event.httpVersion;
-        // RFC 9110 10.1.1, 15.2: with any other it waits on.
+        // RFC 9110 10.1.1, 15.2: after any other interim response, the client continues to wait.
         if (event.statusCode <= 101) this.#clientWaits = false;
         break;
       case "Response":
@@ -485,7 +495,7 @@ export class Connection {
     const framing = framingOfRequest(event);
     const isOurs = role === this.ourRole;
     const isHttp10 = event.httpVersion === "1.0";
-    // RFC 9110 7.8: an Upgrade counts with its connection option and not in HTTP/1.0.
+    // RFC 9110 7.8: an Upgrade needs its connection option, and is ignored in HTTP/1.0.
     const upgrade = framing.upgrade && framing.upgradeOption && !isHttp10;
     const connect = event.method === "CONNECT";
     this.#state.processEvent(role, event.type);
@@ -495,7 +505,7 @@ export class Connection {
     this.#isUsual = !isOurs && event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
     if (!isOurs) this.#theirHttpVersion = event.httpVersion;
     if (!persists(framing, isHttp10)) this.#state.processKeepAliveDisabled();
-    // RFC 9110 10.1.1: an expectation in HTTP/1.0 is passed over.
+    // RFC 9110 10.1.1: an expectation in an HTTP/1.0 request is ignored.
     this.#clientWaits = framing.expectContinue && !isHttp10;
     const bodyFraming = framing.chunked ? "chunked" : "content-length";
     (isOurs ? this.#writer : this.#reader).begin(bodyFraming, Math.max(framing.contentLength, 0));
@@ -521,7 +531,7 @@ export class Connection {
       : framing.contentLength >= 0
       ? "content-length"
       : "close-delimited";
-    // RFC 9112 6.1: chunked in HTTP/1.0 is faulty, and the connection ends with the message.
+    // RFC 9112 6.1: chunked framing in HTTP/1.0 is faulty, so the connection ends after the message.
     if (
       bodyFraming === "close-delimited" || (framing.chunked && isHttp10) ||
       !persists(framing, isHttp10)
@@ -534,7 +544,8 @@ export class Connection {
   #sendRequest(event: Request): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
     if (this.ourRole === CLIENT) {
-      // RFC 9112 6.3: what comes after a response answers nothing, and must not be taken for the answer to this.
+      // RFC 9112 6.3: bytes after a response answer no request; they must not be taken as the response to
+      // this one.
       if (this.theirState === IDLE && this.#buffer.length > 0) {
         throw new LocalProtocolError(
           `Cannot send Request: ${this.#buffer.length} bytes came before it, which answer nothing; ` +
@@ -562,8 +573,8 @@ export class Connection {
   }
 
   /**
-   * @param whole The whole body, where it is known; a small one follows in the same piece, where the response
-   * has a body at all.
+   * @param whole The complete body, if known. A small one is appended to the head, unless the response has no
+   * body.
    */
   #sendResponse(event: Response, whole: Uint8Array | null = null): Uint8Array {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
@@ -571,7 +582,7 @@ export class Connection {
     const { body, length, without, added, closes } = frameResponse(event, {
       method,
       isHttp10: this.#theirHttpVersion === null || this.#theirHttpVersion === "1.0",
-      // An answer to what was never a request leaves no request to go on with.
+      // After a response to something that was not a valid request, there is no next request to expect.
       mayGoOn: method !== null && this.#state.keepAlive && this.theirState !== ERROR,
       whole,
     });
@@ -589,9 +600,9 @@ export class Connection {
   }
 }
 
-/** A body up to this length is copied into one piece with its head. */
+/** Bodies up to this length are copied into one array with their head. */
 const COPY_MAX = 2 * 1024;
-/** Digits of the largest number that is exact. */
+/** The number of digits of the largest safe integer. */
 const MAX_DIGITS = 16;
 const NO_BYTES = new Uint8Array(0);
 const NO_TRAILERS = new Headers();
@@ -600,7 +611,7 @@ function asParts(output: Output): Uint8Array[] {
   return output instanceof Uint8Array ? output.length === 0 ? [] : [output] : output;
 }
 
-/** What is sent, for an error message. */
+/** Describes what was passed to `send`, for an error message. */
 function shown(event: unknown): string {
   if (event === null || typeof event !== "object") return String(event);
   const { type } = event as { type?: unknown };
@@ -625,7 +636,7 @@ function persists({ close, keepAlive }: Framing, isHttp10: boolean): boolean {
   return !close && (!isHttp10 || keepAlive);
 }
 
-/** The status line without its end. */
+/** The status line without its CRLF. */
 function statusLine({ statusCode, reason }: Response | InformationalResponse): Piece {
   let line = statusLines[statusCode];
   if (line === undefined || line.reason !== reason) {
@@ -634,7 +645,7 @@ function statusLine({ statusCode, reason }: Response | InformationalResponse): P
   }
   return line.piece;
 }
-/** The last line sent with each status code. */
+/** The last status line sent for each status code. */
 const statusLines: { reason: string; piece: Piece }[] = [];
 
 function onlyHttp11(version: string): LocalProtocolError {

@@ -4,17 +4,17 @@
 //   |-- LocalProtocolError    our side asked for something that HTTP/1.1 does not allow
 //   `-- RemoteProtocolError   the peer sent something that HTTP/1.1 does not allow
 //
-// Inside the room every broken rule is a LocalProtocolError: the grammar does not know who wrote the
-// bytes. `Connection.nextEvent` is the one place that turns it into the peer's fault.
+// Inside `h11/`, every violation is a LocalProtocolError, since the grammar does not know which side wrote
+// the bytes. Only `Connection.nextEvent` turns it into a RemoteProtocolError.
 
-/** A rule of HTTP/1.1 was broken. Thrown as one of its two subclasses. */
+/** A violation of HTTP/1.1. Thrown as one of its two subclasses. */
 export class ProtocolError extends Error {
-  /** The class's name. */
+  /** The name of the class. */
   override name = "ProtocolError";
-  /** The status code that a server best answers with. */
+  /** The status code that a server should respond with. */
   readonly errorStatusHint: number;
 
-  /** Makes an error with a message and the status code that answers it (400 if not given). */
+  /** Creates an error with a message and the status code to respond with (default: 400). */
   constructor(message: string, errorStatusHint = 400) {
     super(message);
     this.errorStatusHint = errorStatusHint;
@@ -22,8 +22,8 @@ export class ProtocolError extends Error {
 }
 
 /**
- * You asked for something that would break HTTP/1.1: an event that is not valid, or not at this
- * time. Nothing of it was sent.
+ * You asked for something that would violate HTTP/1.1: an event that is invalid, or not allowed in the
+ * current state. None of it was sent.
  *
  * @example
  * ```ts
@@ -37,13 +37,13 @@ export class ProtocolError extends Error {
  * ```
  */
 export class LocalProtocolError extends ProtocolError {
-  /** The class's name. */
+  /** The name of the class. */
   override name = "LocalProtocolError";
 }
 
 /**
- * The peer broke HTTP/1.1. A server may answer with `errorStatusHint`, and closes the connection
- * either way: no later byte of it can be trusted.
+ * The peer violated HTTP/1.1. A server may respond with `errorStatusHint`, and must close the connection in
+ * any case: no later byte can be trusted.
  *
  * @example
  * ```ts
@@ -57,6 +57,6 @@ export class LocalProtocolError extends ProtocolError {
  * ```
  */
 export class RemoteProtocolError extends ProtocolError {
-  /** The class's name. */
+  /** The name of the class. */
   override name = "RemoteProtocolError";
 }

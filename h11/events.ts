@@ -1,8 +1,8 @@
-// The events: what the two sides of a connection say to each other. An event is checked when it is
-// built, so the rest of the engine takes a valid one for granted. Received ones were checked as bytes.
+// The events that the two sides of a connection exchange. An event is checked when it is constructed, so the
+// rest of the engine relies on it. Received events were checked as bytes.
 //
-// An object that only looks like an event was not checked. A private member makes TypeScript tell the two
-// apart; where a class has none to use, it declares one, which costs nothing when the program runs.
+// An object of the same shape was not checked. A private member lets TypeScript tell the two apart. A class
+// that has no other private member declares one, which costs nothing at run time.
 
 import { LocalProtocolError } from "./errors.ts";
 import { FIELD_VALUE, isTargetFor, TARGET, textConsistsOf, TOKEN } from "./grammar.ts";
@@ -12,21 +12,21 @@ import { FORBIDDEN_TRAILERS, ReceivedFields } from "./received_fields.ts";
 import { encodeLatin1, Piece } from "./output.ts";
 import { quote, showAs } from "./text.ts";
 
-/** What a {@linkcode Request} is made from. */
+/** The parts of a {@linkcode Request}. */
 export interface RequestInit {
   /** A token, case-sensitive (RFC 9110 9.1). */
   method: string;
-  /** The request target in a form that the method allows (RFC 9112 3.2). */
+  /** The request target, in a form that the method allows (RFC 9112 3.2). */
   target: string;
   /** The fields, with exactly one Host. */
   headers: HeadersInit;
-  /** "1.1" if not given. */
+  /** Default: "1.1". */
   httpVersion?: string | undefined;
 }
 
-/** What the fields of `request` say of its framing. */
+/** What the fields of `request` say about its framing. */
 export let framingOfRequest: (request: Request) => Framing;
-/** The request that was received as `request`, but for its fields, which stand behind the same line elsewhere. */
+/** The received `request` with other fields, which follow a copy of the same request line elsewhere. */
 export let withFields: (request: Request, fields: ReceivedFields) => Request;
 
 /**
@@ -40,15 +40,15 @@ export let withFields: (request: Request, fields: ReceivedFields) => Request;
  * ```
  */
 export class Request {
-  /** Tells the events apart. */
+  /** Discriminates the union of events. */
   readonly type = "Request";
   /** The method, case-sensitive. */
   readonly method: string;
-  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  /** "1.1", "1.0", or another HTTP/1 version that the peer uses. */
   readonly httpVersion: string;
   #headers: Headers | null;
   readonly #received: ReceivedFields | null;
-  /** Counted from where the fields begin, as is its end: under 0. */
+  /** Relative to the start of the fields, as is its end: both are negative. */
   readonly #targetStart: number;
   readonly #targetEnd: number;
   #target: string | null;
@@ -66,12 +66,12 @@ export class Request {
   }
 
   /**
-   * Takes and checks the parts of a request.
+   * Creates a request and checks its parts.
    *
-   * @throws {LocalProtocolError} A part is not valid, or Host is missing or repeated.
+   * @throws {LocalProtocolError} A part is invalid, or Host is missing or repeated.
    */
   constructor(init: RequestInit);
-  /** @internal A request that was received, and judged. */
+  /** @internal A received request that has been checked. */
   constructor(
     fields: ReceivedFields,
     method: string,
@@ -109,21 +109,21 @@ export class Request {
     return this.#headers ??= new Headers(this.#received!);
   }
 
-  /** The length of the body in bytes, where `Content-Length` tells it; else null (RFC 9110 8.6). */
+  /** The value of `Content-Length` in bytes; null if there is none (RFC 9110 8.6). */
   get contentLength(): number | null {
     const { contentLength } = framingOfRequest(this);
     return contentLength < 0 ? null : contentLength;
   }
 
-  /** The request target as it was sent: not decoded, with its query. */
+  /** The request target as it was sent: not decoded, and including the query. */
   get target(): string {
     return this.#target ??= this.#received!.slice(this.#targetStart, this.#targetEnd);
   }
 
   /**
-   * Writes the code units of `target` to `units`, for those who look at them: it makes no string.
+   * Writes the code units of `target` to `units`, without making a string.
    *
-   * @returns How many there are; -1 where there is no room for them.
+   * @returns The number of code units; -1 if `units` is too small.
    */
   targetInto(units: Uint16Array): number {
     const received = this.#received;
@@ -139,7 +139,7 @@ showAs(Request, ({ method, target, headers, httpVersion }, inspect) => {
   return `Request ${inspect({ method, target, headers, httpVersion })}`;
 });
 
-// What is checked stands outside the constructors, which are small enough to be inlined without.
+// The checks are outside the constructors, which stay small enough to be inlined.
 function checkRequest({ method, headers, httpVersion }: Request, target: string): void {
   if (!isText(TOKEN, method)) {
     throw new LocalProtocolError(
@@ -162,22 +162,22 @@ function checkRequest({ method, headers, httpVersion }: Request, target: string)
   if (framing.chunked && framing.contentLength >= 0) throw twoFramings();
 }
 
-/** What a {@linkcode Response} or an {@linkcode InformationalResponse} is made from. */
+/** The parts of a {@linkcode Response} or an {@linkcode InformationalResponse}. */
 export interface ResponseInit {
   /** Three digits (RFC 9110 15). */
   statusCode: number;
-  /** The fields; none if not given. */
+  /** The fields. Default: none. */
   headers?: HeadersInit | undefined;
-  /** The reason phrase; empty if not given. */
+  /** The reason phrase. Default: empty. */
   reason?: string | undefined;
-  /** "1.1" if not given. */
+  /** Default: "1.1". */
   httpVersion?: string | undefined;
 }
 
-// Both kinds write out what they have in common: with a base class V8 makes no part of the caller of their
-// constructors, which took 5 % of a cycle.
+// Both classes repeat their common members: with a base class, V8 does not inline their constructors, which
+// cost 5 % of a cycle.
 
-/** What the two kinds of response have in common. */
+/** The members that both kinds of response share. */
 export interface AnyResponse {
   /** The status code. */
   readonly statusCode: number;
@@ -185,17 +185,16 @@ export interface AnyResponse {
   readonly headers: Headers;
   /** The reason phrase; may be empty. */
   readonly reason: string;
-  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  /** "1.1", "1.0", or another HTTP/1 version that the peer uses. */
   readonly httpVersion: string;
 }
 
 /**
- * A response with a 1xx status: one or more of them may come before the response itself
- * (RFC 9110 15.2).
+ * An interim response with a 1xx status. One or more may precede the final response (RFC 9110 15.2).
  */
 export class InformationalResponse implements AnyResponse {
   declare private readonly isChecked: true;
-  /** Tells the events apart. */
+  /** Discriminates the union of events. */
   readonly type = "InformationalResponse";
   /** The status code. */
   readonly statusCode: number;
@@ -203,16 +202,16 @@ export class InformationalResponse implements AnyResponse {
   readonly headers: Headers;
   /** The reason phrase; may be empty. */
   readonly reason: string;
-  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  /** "1.1", "1.0", or another HTTP/1 version that the peer uses. */
   readonly httpVersion: string;
 
   /**
-   * Takes and checks the parts of a response.
+   * Creates a response and checks its parts.
    *
-   * @throws {LocalProtocolError} A part is not valid; the status is not from 100 to 199.
+   * @throws {LocalProtocolError} A part is invalid, or the status is not from 100 to 199.
    */
   constructor(init: ResponseInit);
-  /** @internal A response that was received, and judged. */
+  /** @internal A received response that has been checked. */
   constructor(fields: ReceivedFields, statusCode: number, reason: string, httpVersion: string);
   constructor(init: ResponseInit | ReceivedFields, statusCode = 0, reason = "", httpVersion = "") {
     if (init instanceof ReceivedFields) {
@@ -231,8 +230,9 @@ export class InformationalResponse implements AnyResponse {
 }
 
 /**
- * The head of `response` up to the value of `Content-Length`, where that is all it lacks: it was built, has a body
- * whatever it answers but HEAD and CONNECT, and its fields say nothing of framing. Else null.
+ * The head of `response` up to the value of `Content-Length`, if it lacks nothing else: it has a body in
+ * response to any method but HEAD and CONNECT, is HTTP/1.1, and its fields say nothing about framing.
+ * Otherwise null.
  */
 export let startOf: (response: Response) => Piece | null;
 
@@ -247,7 +247,7 @@ export let startOf: (response: Response) => Piece | null;
  * ```
  */
 export class Response implements AnyResponse {
-  /** Tells the events apart. */
+  /** Discriminates the union of events. */
   readonly type = "Response";
   /** The status code. */
   readonly statusCode: number;
@@ -255,9 +255,9 @@ export class Response implements AnyResponse {
   readonly headers: Headers;
   /** The reason phrase; may be empty. */
   readonly reason: string;
-  /** "1.1", "1.0", or what else of HTTP/1 the peer speaks. */
+  /** "1.1", "1.0", or another HTTP/1 version that the peer uses. */
   readonly httpVersion: string;
-  /** Undefined before it was asked for. */
+  /** Undefined until it is first needed. */
   #start: Piece | null | undefined = undefined;
 
   static {
@@ -268,12 +268,12 @@ export class Response implements AnyResponse {
   }
 
   /**
-   * Takes and checks the parts of a response.
+   * Creates a response and checks its parts.
    *
-   * @throws {LocalProtocolError} A part is not valid; the status is not from 200 to 999.
+   * @throws {LocalProtocolError} A part is invalid, or the status is not from 200 to 999.
    */
   constructor(init: ResponseInit);
-  /** @internal A response that was received, and judged. */
+  /** @internal A received response that has been checked. */
   constructor(fields: ReceivedFields, statusCode: number, reason: string, httpVersion: string);
   constructor(init: ResponseInit | ReceivedFields, statusCode = 0, reason = "", httpVersion = "") {
     if (init instanceof ReceivedFields) {
@@ -315,29 +315,31 @@ function checkResponse({ statusCode, reason }: AnyResponse, lowest: number, high
   }
 }
 
-/** What a {@linkcode Data} is made from. */
+/** The parts of a {@linkcode Data}. */
 export interface DataInit {
   /** A part of the body. */
   data: Uint8Array;
-  /** Of no effect where an event is sent. */
+  /** Has no effect on an event that is sent. */
   chunkStart?: boolean | undefined;
-  /** Of no effect where an event is sent. */
+  /** Has no effect on an event that is sent. */
   chunkEnd?: boolean | undefined;
 }
 
 /** A part of a message's body. */
 export class Data {
   declare private readonly isChecked: true;
-  /** Tells the events apart. */
+  /** Discriminates the union of events. */
   readonly type = "Data";
-  /** The bytes; received ones are a view on what `receiveData` was given, and of its class. */
+  /** The bytes. Received ones are a view of the array passed to `receiveData`, and have its class. */
   readonly data: Uint8Array;
-  /** A received chunk begins here. Chunks are the sender's framing and carry no meaning. */
+  /**
+   * Whether a received chunk begins here. Chunks are the sender's framing and have no meaning of their own.
+   */
   readonly chunkStart: boolean;
-  /** A received chunk ends here. */
+  /** Whether a received chunk ends here. */
   readonly chunkEnd: boolean;
 
-  /** Takes the bytes as they are. @throws {LocalProtocolError} `data` is not bytes. */
+  /** Creates an event with the bytes, uncopied. @throws {LocalProtocolError} `data` is not a `Uint8Array`. */
   constructor({ data, chunkStart = false, chunkEnd = false }: DataInit) {
     if (!(data instanceof Uint8Array)) {
       throw new LocalProtocolError(`Cannot use ${typeof data} as data: expected a Uint8Array`);
@@ -348,27 +350,27 @@ export class Data {
   }
 }
 
-/** What an {@linkcode EndOfMessage} is made from. */
+/** The parts of an {@linkcode EndOfMessage}. */
 export interface EndOfMessageInit {
-  /** Trailer fields; none if not given. */
+  /** The trailer fields. Default: none. */
   headers?: HeadersInit | undefined;
 }
 
-/** A message is complete. */
+/** The end of a message. */
 export class EndOfMessage {
   declare private readonly isChecked: true;
-  /** Tells the events apart. */
+  /** Discriminates the union of events. */
   readonly type = "EndOfMessage";
   /** The trailer fields (RFC 9110 6.5). */
   readonly headers: Headers;
 
   /**
-   * Takes and checks the trailers, which go with `Transfer-Encoding: chunked` only.
+   * Creates an event and checks the trailers, which require `Transfer-Encoding: chunked`.
    *
-   * @throws {LocalProtocolError} A field is not valid or may not be a trailer (RFC 9110 6.5.1).
+   * @throws {LocalProtocolError} A field is invalid or not allowed as a trailer (RFC 9110 6.5.1).
    */
   constructor(init?: EndOfMessageInit);
-  /** @internal Trailers that were received, and judged. */
+  /** @internal Received trailers that have been checked. */
   constructor(fields: ReceivedFields);
   constructor(init?: EndOfMessageInit | ReceivedFields) {
     if (init === undefined) {
@@ -382,7 +384,10 @@ export class EndOfMessage {
   }
 }
 
-/** The trailers of `event` that may be sent: a user agent keeps all that it received (RFC 9110 6.5.1). */
+/**
+ * The trailers of `event` that may be sent. A user agent keeps even forbidden ones on receipt (RFC 9110
+ * 6.5.1).
+ */
 export function trailersToSend({ headers }: EndOfMessage): Headers {
   if (headers.length === 0) return headers;
   const items = headers.rawItems();
@@ -402,14 +407,14 @@ function checkTrailers(headers: Headers): void {
 
 const NO_HEADERS = new Headers();
 
-/** A side closes its half of the connection: it sends no more, but may still receive. */
+/** One side has closed its half of the connection: it sends nothing more, but may still receive. */
 export class ConnectionClosed {
   declare private readonly isChecked: true;
-  /** Tells the events apart. */
+  /** Discriminates the union of events. */
   readonly type = "ConnectionClosed";
 }
 
-/** Whatever can be sent or received. */
+/** Any event that can be sent or received. */
 export type Event =
   | Request
   | InformationalResponse
@@ -418,7 +423,7 @@ export type Event =
   | EndOfMessage
   | ConnectionClosed;
 
-/** A request's target is in no form that its method allows. */
+/** The error for a request target in a form that the method does not allow. */
 export function badTarget(
   { method, target }: { method: string; target: string },
 ): LocalProtocolError {
@@ -433,12 +438,12 @@ export function badTarget(
   );
 }
 
-/** A request that needs a Host has none. */
+/** The error for a request without the Host field that it needs. */
 export function missingHost(): LocalProtocolError {
   return new LocalProtocolError("Cannot do without Host: HTTP/1.1 needs one (RFC 9112 3.2)");
 }
 
-/** A request says twice where it ends. */
+/** The error for a request with both Transfer-Encoding and Content-Length. */
 export function twoFramings(): LocalProtocolError {
   return new LocalProtocolError(
     "Cannot use Transfer-Encoding with Content-Length: expected one of them (RFC 9112 6.1)",

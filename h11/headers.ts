@@ -1,5 +1,5 @@
-// The fields of a message, received or built. A received head is kept as bytes with an index, and
-// becomes text when somebody reads it: most of what a client sends is never looked at.
+// The fields of a message, received or built. A received head is kept as bytes with an index. Text is decoded
+// on demand, since most of what a client sends is never read.
 
 import { BuiltFields } from "./built_fields.ts";
 import type { Framing } from "./framing.ts";
@@ -7,22 +7,24 @@ import { areaFor, cut, type Piece, SECTION_END, writePiece, writeText } from "./
 import { ReceivedFields } from "./received_fields.ts";
 import { showAs } from "./text.ts";
 
-/** What headers can be made from: pairs (an array, a web `Headers`, a `Map` ...) or a record. */
+/** The input for headers: pairs (an array, a web `Headers`, a `Map` ...) or a record. */
 export type HeadersInit =
   | Headers
   | Iterable<readonly [name: string, value: string]>
   | Readonly<Record<string, string>>;
 
-// What the inside of the engine asks of headers and a user does not.
+// Operations on headers for the engine only, not for users.
 
-/** What `headers` say of the message's framing. */
+/** What `headers` say about the framing of the message. */
 export let framingOf: (headers: Headers) => Framing;
-/** `headers`, judged as what we send is: received ones may come from a user agent's response, or from trailers. */
+/**
+ * `headers` checked by the strict rules for sending. Received ones may have been read leniently, or be
+ * trailers.
+ */
 export let toBuilt: (headers: Headers) => Headers;
 /**
- * Makes the bytes of a head or of a trailer section. `start` and `added` are lines without their last
- * CRLF, which the fields come between, but for those whose lower-cased names are in `without`; `body`
- * comes after all.
+ * Encodes a head or a trailer section. `start` and `added` are lines without their last CRLF. The fields come
+ * between them, except those whose lower-case names are in `without`. `body` follows the section.
  */
 export let writeSection: (
   start: Piece | string,
@@ -35,8 +37,7 @@ const NONE: readonly string[] = [];
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * The fields of a message, in their order, immutable. Names and values hold one code unit per byte
- * (latin-1).
+ * The fields of a message, in order. Immutable. Names and values hold one code unit per byte (latin-1).
  *
  * @example
  * ```ts
@@ -74,14 +75,14 @@ export class Headers implements Iterable<[name: string, value: string]> {
   }
 
   /**
-   * Takes and checks the fields.
+   * Creates headers and checks the fields.
    *
-   * @throws {LocalProtocolError} A name is not a token, a value has a control character but HTAB or a
-   * character over U+00FF or space around it, or a field that frames the message is not valid
+   * @throws {LocalProtocolError} A name is not a token; a value contains a control character other than HTAB
+   * or a character over U+00FF, or has white space around it; or a field that frames the message is invalid
    * (RFC 9110 5.1, 5.5, 8.6; RFC 9112 6.1).
    */
   constructor(init?: HeadersInit);
-  /** @internal Fields that were received, and judged. */
+  /** @internal Received fields that have been checked. */
   constructor(init: ReceivedFields);
   constructor(init: HeadersInit | ReceivedFields = []) {
     this.#fields = init instanceof ReceivedFields
@@ -91,12 +92,12 @@ export class Headers implements Iterable<[name: string, value: string]> {
       : new BuiltFields(toPairs(init));
   }
 
-  /** How many fields there are. */
+  /** The number of fields. */
   get length(): number {
     return this.#fields.count;
   }
 
-  /** The values of the fields called `name` (in any case) joined by `", "`, or null for none. */
+  /** The values of the fields named `name` (case-insensitive), joined by `", "`; null if there are none. */
   get(name: string): string | null {
     const fields = this.#fields;
     name = name.toLowerCase();
@@ -107,7 +108,7 @@ export class Headers implements Iterable<[name: string, value: string]> {
     return joined;
   }
 
-  /** The value of each field called `name` (in any case), in order. */
+  /** The value of each field named `name` (case-insensitive), in order. */
   getAll(name: string): string[] {
     const fields = this.#fields;
     name = name.toLowerCase();
@@ -116,18 +117,21 @@ export class Headers implements Iterable<[name: string, value: string]> {
     return values;
   }
 
-  /** Whether there is a field called `name` (in any case). */
+  /** Whether there is a field named `name` (case-insensitive). */
   has(name: string): boolean {
     return this.#fields.find(name.toLowerCase(), 0) >= 0;
   }
 
-  /** The fields with their names as they came, or were given. */
+  /** The fields, with their names as received or as given. */
   rawItems(): [name: string, value: string][] {
     const fields = this.#fields;
     return Array.from({ length: fields.count }, (_, i) => [fields.rawName(i), fields.value(i)]);
   }
 
-  /** The fields as pairs of lower-cased name and value, made for the caller: a web `Headers` takes them as they are. */
+  /**
+   * Iterates over pairs of lower-case name and value. The pairs are new arrays; a web `Headers` accepts them
+   * directly.
+   */
   [Symbol.iterator](): IterableIterator<[name: string, value: string]> {
     return this.#fields.pairs()[Symbol.iterator]();
   }

@@ -1,12 +1,11 @@
 // The lifecycle of an HTTP/1.1 connection, as in Python's h11. Two rules hold in this file:
 //
-// 1. Whatever moves a state lives here.
-// 2. Nothing here knows which role is ours, so both peers are judged by one law.
+// 1. All state transitions are here.
+// 2. Nothing here knows which role is ours, so the same rules apply to both peers.
 //
-// A connection has two state machines, one for each role, and two ways in which they move: an event
-// (a role sends something) moves along EVENT_TRIGGERED_TRANSITIONS; after that the two states
-// together, keep-alive and the proposals to switch protocols move them along the rest until nothing
-// moves any more.
+// A connection has two state machines, one for each role. They move in two ways. When a role sends an
+// event, EVENT_TRIGGERED_TRANSITIONS applies. After that, the combination of the two states, keep-alive
+// and proposals to switch protocols move them further until they settle.
 
 import { LocalProtocolError } from "./errors.ts";
 
@@ -17,23 +16,23 @@ export const SERVER = "SERVER";
 /** One of the two sides of a connection. */
 export type Role = typeof CLIENT | typeof SERVER;
 
-/** Nothing of this cycle has been sent yet. */
+/** This side has sent nothing in this cycle yet. */
 export const IDLE = "IDLE";
-/** The server's turn: a request has begun, its response has not. */
+/** It is the server's turn: a request has begun, but not its response. */
 export const SEND_RESPONSE = "SEND_RESPONSE";
 /** A head has been sent; `Data` and `EndOfMessage` follow. */
 export const SEND_BODY = "SEND_BODY";
-/** The message is complete and the connection may be used again. */
+/** The message is complete, and the connection can be reused. */
 export const DONE = "DONE";
-/** The message is complete and the connection may not be used again. */
+/** The message is complete, and the connection cannot be reused. */
 export const MUST_CLOSE = "MUST_CLOSE";
 /** This side has closed its half of the connection. */
 export const CLOSED = "CLOSED";
-/** This side broke the protocol, and stays here. */
+/** This side violated the protocol. This state is final. */
 export const ERROR = "ERROR";
-/** The client asked for another protocol and waits for the server's answer. */
+/** The client proposed another protocol and waits for the server's response. */
 export const MIGHT_SWITCH_PROTOCOL = "MIGHT_SWITCH_PROTOCOL";
-/** The connection speaks another protocol from here on. */
+/** The connection uses another protocol from here on. */
 export const SWITCHED_PROTOCOL = "SWITCHED_PROTOCOL";
 /** A state of one side of a connection. */
 export type State =
@@ -47,7 +46,7 @@ export type State =
   | typeof MIGHT_SWITCH_PROTOCOL
   | typeof SWITCHED_PROTOCOL;
 
-/** What an event is to the state machines: its type, and what more there is to it. */
+/** What triggers a transition: the type of an event, or a more specific case of it. */
 export type Trigger =
   | "Request"
   | "InformationalResponse"
@@ -55,7 +54,7 @@ export type Trigger =
   | "Data"
   | "EndOfMessage"
   | "ConnectionClosed"
-  /** The client's request, as it moves the server. */
+  /** The effect of the client's request on the server. */
   | "Request from CLIENT"
   /** 101 (Switching Protocols), accepting an Upgrade. */
   | "101 to Upgrade"
@@ -67,7 +66,7 @@ type EventTransitions = Record<
   { [S in State]?: { [T in Trigger]?: State } }
 >;
 
-/** Where a role goes from a state when it sends an event; what is not here is not allowed. */
+/** The next state of a role that sends an event, by its current state. Events not listed are not allowed. */
 export const EVENT_TRIGGERED_TRANSITIONS: EventTransitions = {
   CLIENT: {
     IDLE: { "Request": SEND_BODY, "ConnectionClosed": CLOSED },
@@ -104,7 +103,7 @@ type StateTransitions = {
   [C in State]?: { [S in State]?: { [R in Role]?: State } };
 };
 
-/** Where a role goes because of the states of the two: `[client's state][server's state]`. */
+/** The next states that follow from the combination of both: `[client's state][server's state]`. */
 export const STATE_TRIGGERED_TRANSITIONS: StateTransitions = {
   MIGHT_SWITCH_PROTOCOL: { SWITCHED_PROTOCOL: { CLIENT: SWITCHED_PROTOCOL } },
   CLOSED: { DONE: { SERVER: MUST_CLOSE }, IDLE: { SERVER: MUST_CLOSE } },
@@ -113,10 +112,10 @@ export const STATE_TRIGGERED_TRANSITIONS: StateTransitions = {
   IDLE: { CLOSED: { CLIENT: MUST_CLOSE } },
 };
 
-// Moving a state is on the path of every event, so what the tables above say is kept as numbers. A
-// connection's whole situation is one number: the server's state in bits 0 to 3, the client's in bits
-// 4 to 7, and what the two share above. An event is a look-up in the table of its trigger, and what
-// moves after it, until nothing moves any more, is another.
+// State transitions are on the path of every event, so the tables above are compiled to numbers. The
+// situation of a connection is one number: the server's state in bits 0 to 3, the client's in bits 4 to 7,
+// and the shared flags above. Handling an event is one look-up in the table of its trigger. A second look-up
+// follows the state-triggered transitions until the states settle.
 
 const STATES: readonly State[] = [
   IDLE,
@@ -182,7 +181,7 @@ function numberOf(trigger: Trigger): number {
   }
 }
 
-/** What the client has to have asked for before each trigger. */
+/** What the client must have proposed before each trigger. */
 const ASKED = Uint16Array.from(
   TRIGGERS,
   (trigger) =>
@@ -196,17 +195,17 @@ const ASKED = Uint16Array.from(
 const BOTH_IDLE = together(IDLE, IDLE);
 const BOTH_DONE = together(DONE, DONE);
 
-// What the tables above say, in numbers. Each is worked out when it is asked for first: most never are, and
-// all of them together would take a sixth of the time in which a server starts.
+// The tables above, compiled to numbers. Entries are computed on first use: most are never used, and
+// computing all of them would take a sixth of the startup time of a server.
 const UNKNOWN = -2;
 const NOT_ALLOWED = -1;
 const CLIENT_MOVES = new Int16Array(TRIGGERS.length << 8).fill(UNKNOWN);
 const SERVER_MOVES = new Int16Array(TRIGGERS.length << 8).fill(UNKNOWN);
 const SETTLED = new Int16Array(SITUATIONS).fill(UNKNOWN);
-/** Where a whole response of the server leads, where that asks for nothing else. */
+/** Where a complete response of the server leads, if nothing else has to be considered. */
 const AFTER_RESPONSE = new Int16Array(SITUATIONS).fill(UNKNOWN);
 
-/** Where an event of `role` moves both states. */
+/** The two states after an event of `role`. */
 function move(role: Role, trigger: Trigger, both: number): number {
   const [client, server] = [clientOf(both), serverOf(both)];
   if (role === SERVER) {
@@ -214,14 +213,14 @@ function move(role: Role, trigger: Trigger, both: number): number {
     return next === undefined ? NOT_ALLOWED : together(client, next);
   }
   const next = EVENT_TRIGGERED_TRANSITIONS.CLIENT[client]?.[trigger];
-  // The client's request moves the server too.
+  // The client's request also moves the server.
   const other = trigger === "Request"
     ? EVENT_TRIGGERED_TRANSITIONS.SERVER[server]?.["Request from CLIENT"]
     : server;
   return next === undefined || other === undefined ? NOT_ALLOWED : together(next, other);
 }
 
-/** Where a situation settles. */
+/** The situation in which `situation` settles. */
 function settled(situation: number): number {
   const { client, server } = settle(
     clientOf(situation),
@@ -232,14 +231,14 @@ function settled(situation: number): number {
   return situation & ~BOTH_STATES | together(client, server);
 }
 
-/** Where a response and its end move the server, where the connection goes on as it is. */
+/** The situation after a response and its end, if the connection has no flags set and no error. */
 function afterResponse(situation: number): number {
   if ((situation & ~BOTH_STATES) !== 0 || clientOf(situation) === ERROR) return NOT_ALLOWED;
   const both = move(SERVER, "Response", situation);
   return both === NOT_ALLOWED ? NOT_ALLOWED : settled(move(SERVER, "EndOfMessage", settled(both)));
 }
 
-/** Follows what is not triggered by an event until nothing moves any more. */
+/** Follows the transitions that no event triggers until the states settle. */
 function settle(
   client: State,
   server: State,
@@ -261,7 +260,7 @@ function settle(
     : settle(client, server, keepAlive, switchProposed);
 }
 
-/** The states of both roles, and what they share. */
+/** The states of both roles, and the flags they share. */
 export class ConnectionState {
   #situation = BOTH_IDLE;
 
@@ -273,22 +272,22 @@ export class ConnectionState {
     return serverOf(this.#situation);
   }
 
-  /** False once either side has said that this cycle is the connection's last. */
+  /** False once either side has announced that this cycle is the last of the connection. */
   get keepAlive(): boolean {
     return (this.#situation & KEEP_ALIVE_DISABLED) === 0;
   }
 
-  /** The client asked for another protocol and was not answered yet. */
+  /** Whether the client proposed another protocol and has received no answer yet. */
   get upgradeProposed(): boolean {
     return (this.#situation & UPGRADE_PROPOSED) !== 0;
   }
 
-  /** The client asked for a tunnel and was not answered yet. */
+  /** Whether the client asked for a tunnel and has received no answer yet. */
   get connectProposed(): boolean {
     return (this.#situation & CONNECT_PROPOSED) !== 0;
   }
 
-  /** `role` sent an event. @throws {LocalProtocolError} It may not, in its state. */
+  /** Handles an event sent by `role`. @throws {LocalProtocolError} Its state does not allow the event. */
   processEvent(role: Role, trigger: Trigger): void {
     const number = numberOf(trigger);
     let situation = this.#situation;
@@ -297,7 +296,7 @@ export class ConnectionState {
         `Cannot send ${trigger} as SERVER: the client did not ask for it`,
       );
     }
-    // A response that does not switch protocols declines what was proposed.
+    // A response that does not switch protocols declines the proposal.
     if (trigger === "Response") situation &= ~(UPGRADE_PROPOSED | CONNECT_PROPOSED);
     const moves = role === CLIENT ? CLIENT_MOVES : SERVER_MOVES;
     const both = situation & BOTH_STATES;
@@ -308,9 +307,10 @@ export class ConnectionState {
   }
 
   /**
-   * The server sends a response and its end at once.
+   * Handles a response of the server together with its end.
    *
-   * @returns Whether that is done: it is for one who speaks up to here as most do. Else nothing has moved.
+   * @returns Whether this was done. It is done only in the usual situation, without flags or errors;
+   * otherwise nothing has moved.
    */
   processWholeResponse(): boolean {
     const situation = this.#situation;
@@ -327,19 +327,19 @@ export class ConnectionState {
     this.#settle(this.#situation | proposed);
   }
 
-  /** `role` broke the protocol. */
+  /** Handles a protocol violation by `role`. */
   processError(role: Role): void {
     const situation = this.#situation;
     const both = role === CLIENT ? together(ERROR, this.server) : together(this.client, ERROR);
     this.#settle(situation & ~BOTH_STATES | both);
   }
 
-  /** This cycle is the last. */
+  /** Makes this cycle the last one. */
   processKeepAliveDisabled(): void {
     this.#settle(this.#situation | KEEP_ALIVE_DISABLED);
   }
 
-  /** Both sides begin again. @throws {LocalProtocolError} They are not both DONE. */
+  /** Returns both sides to IDLE. @throws {LocalProtocolError} They are not both DONE. */
   startNextCycle(): void {
     const situation = this.#situation;
     if ((situation & BOTH_STATES) !== BOTH_DONE) {
@@ -359,7 +359,7 @@ export class ConnectionState {
   }
 }
 
-/** A message of `processEvent`, worded for the side that has read the event. */
+/** Rewords a message of `processEvent` for the side that received the event. */
 export function wordedAsRead(message: string): string {
   return message.replace(/^Cannot send (.+?) as (CLIENT|SERVER)/, "Cannot take $1 from $2");
 }
@@ -367,7 +367,8 @@ export function wordedAsRead(message: string): string {
 function notAllowed(role: Role, situation: number, trigger: Trigger): LocalProtocolError {
   const state = role === CLIENT ? clientOf(situation) : serverOf(situation);
   if (role === CLIENT && EVENT_TRIGGERED_TRANSITIONS.CLIENT[state]?.[trigger] !== undefined) {
-    // It is the server that the request cannot move: it answered before, broke the protocol, or has closed.
+    // The server's state does not allow the request: it has responded early, violated the protocol, or
+    // closed.
     return new LocalProtocolError(
       `Cannot use ${trigger} with SERVER in state ${
         serverOf(situation)
