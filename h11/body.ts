@@ -1,4 +1,4 @@
-// Message bodies (RFC 9112 6 and 7): the three ways to tell where one ends, read and written.
+// Reads and writes message bodies, with the three ways to tell where one ends (RFC 9112 6 and 7).
 
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import { Data, EndOfMessage } from "./events.ts";
@@ -19,23 +19,25 @@ const LF = 0x0a,
 /** The end of a message without trailers. */
 const END = new EndOfMessage();
 
-/** How the end of a body is known (RFC 9112 6.3). */
+/** How the end of a body is determined (RFC 9112 6.3). */
 export type BodyFraming = "content-length" | "chunked" | "close-delimited";
 
-/** Bytes at most of a chunk's size line, with its extensions. */
+/** The maximum size in bytes of a chunk's size line, including its extensions. */
 const MAX_CHUNK_LINE_SIZE = 4 * 1024;
 
-/** Bytes at most of all chunk extensions of a message: they carry nothing that anybody reads. */
+/** The maximum size in bytes of all chunk extensions in a message. Nothing reads them. */
 const MAX_CHUNK_EXTENSIONS_SIZE = 16 * 1024;
 
 /** Reads one body after the other. */
 export class BodyReader {
   #framing: BodyFraming = "content-length";
-  /** Bytes still to come: of the body, or of the chunk; -1 and -2 count those of the CRLF after it. */
+  /**
+   * The bytes of the body or chunk still to come. -1 and -2 count the bytes read of the CRLF after a chunk.
+   */
   #remaining = 0;
   #length = 0;
   #part: "size" | "data" | "data end" | "trailers" = "size";
-  /** The size line of this chunk was read, and no data of it yet. */
+  /** Whether the size line of this chunk has been read, but none of its data. */
   #chunkStarts = false;
   #extensions = 0;
   readonly #how: SectionRules;
@@ -44,7 +46,7 @@ export class BodyReader {
     this.#how = how;
   }
 
-  /** Begins a body; `length` is that of a body with Content-Length. */
+  /** Begins a body. `length` is the Content-Length of a body that has one. */
   begin(framing: BodyFraming, length: number): void {
     this.#framing = framing;
     this.#remaining = this.#length = length;
@@ -52,7 +54,7 @@ export class BodyReader {
     this.#extensions = 0;
   }
 
-  /** The next event, or null where more has to come. */
+  /** The next event, or null if more bytes are needed. */
   read(buffer: ReceiveBuffer): Data | EndOfMessage | null {
     switch (this.#framing) {
       case "content-length": {
@@ -69,7 +71,11 @@ export class BodyReader {
     }
   }
 
-  /** The peer closed. @throws {RemoteProtocolError} The body is not complete (RFC 9112 8). */
+  /**
+   * Ends the body when the peer closes.
+   *
+   * @throws {RemoteProtocolError} The body is not complete (RFC 9112 8).
+   */
   readEnd(): EndOfMessage {
     if (this.#framing === "close-delimited") return END;
     const received = this.#framing === "content-length"
@@ -101,7 +107,7 @@ export class BodyReader {
     return new Data({ data, chunkStart, chunkEnd: this.#remaining === 0 });
   }
 
-  /** Reads the CRLF after a chunk's data; false where more has to come (RFC 9112 7.1). */
+  /** Reads the CRLF after a chunk's data; false if more bytes are needed (RFC 9112 7.1). */
   #readDataEnd(buffer: ReceiveBuffer): boolean {
     for (; this.#remaining > -2 && buffer.length > 0; this.#remaining--) {
       const { bytes, start } = buffer;
@@ -118,7 +124,7 @@ export class BodyReader {
     return true;
   }
 
-  /** Reads a chunk's size line; -1 where more has to come. */
+  /** Reads a chunk's size line; -1 if more bytes are needed. */
   #readSize(buffer: ReceiveBuffer): number {
     const maxSize = Math.min(MAX_CHUNK_LINE_SIZE, this.#how.maxSize);
     const lf = buffer.nextLineEnd();
@@ -157,7 +163,7 @@ export class BodyReader {
   }
 }
 
-/** As a user agent takes them: anything but control characters after a semicolon. */
+/** The lenient rule of a user agent: a semicolon, then anything except control characters. */
 function areText(bytes: Uint8Array, p: number, end: number): boolean {
   if (bytes[p] !== SEMICOLON) return false;
   while (p < end && FIELD_VALUE[bytes[p]] !== 0) p++;
@@ -165,8 +171,8 @@ function areText(bytes: Uint8Array, p: number, end: number): boolean {
 }
 
 /**
- * `*( BWS ";" BWS name [ "=" value ] )` with a value that is a token or a quoted string (RFC 9112
- * 7.1.1). Of the bad white space that the grammar lets a recipient take, that around "=" is refused.
+ * `*( BWS ";" BWS name [ "=" value ] )` with a value that is a token or a quoted string (RFC 9112 7.1.1). The
+ * grammar allows bad white space (BWS) around "=" as well, which is refused.
  */
 function areExtensions(bytes: Uint8Array, p: number, end: number): boolean {
   while (p < end) {
@@ -203,7 +209,7 @@ const LINE_END = "\r\n";
 const LAST_CHUNK = new Piece("0");
 const NO_BYTES = new Uint8Array(0);
 
-/** What is to be sent: in one piece, or in several, one of which is the caller's. */
+/** The bytes to send: one array, or several, one of which is the caller's. */
 export type Output = Uint8Array | Uint8Array[];
 
 /** Writes one body after the other. */
@@ -213,15 +219,15 @@ export class BodyWriter {
   #length = 0;
 
   /**
-   * Begins a body; `length` is that of a body with Content-Length, else 0. "none" is that of a response which cannot
-   * have one.
+   * Begins a body. `length` is the Content-Length of a body that has one, otherwise 0. "none" is for a
+   * response that cannot have a body.
    */
   begin(framing: BodyFraming | "none", length: number): void {
     this.#framing = framing;
     this.#remaining = this.#length = length;
   }
 
-  /** What to send for a part of the body. @throws {LocalProtocolError} It is over the length. */
+  /** The bytes to send for a part of the body. @throws {LocalProtocolError} The part exceeds the length. */
   data(data: Uint8Array): Output {
     if (this.#framing === "chunked") {
       // An empty chunk would be the last one.
@@ -242,7 +248,11 @@ export class BodyWriter {
     return data;
   }
 
-  /** What to send at the end of the body. @throws {LocalProtocolError} It is too early. */
+  /**
+   * The bytes to send at the end of the body.
+   *
+   * @throws {LocalProtocolError} It ends too early, or cannot have `trailers`.
+   */
   end(trailers: Headers): Output {
     if (this.#framing === "chunked") {
       return writeSection(LAST_CHUNK, trailers);
@@ -253,7 +263,7 @@ export class BodyWriter {
           "(RFC 9110 8.6)",
       );
     }
-    // A response that would have had chunks drops its trailers with them, as RFC 9112 7.1.2 allows.
+    // A response that would have been chunked, but cannot be, drops its trailers (RFC 9112 7.1.2).
     if (trailers.length > 0 && this.#framing === "content-length") {
       throw new LocalProtocolError(
         "Cannot send trailers: they go with Transfer-Encoding: chunked only (RFC 9112 7.1.2)",

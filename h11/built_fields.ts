@@ -1,4 +1,4 @@
-// Field sections that a program builds: checked when they are built, and written when they are sent.
+// Field sections that a program builds. They are checked when built and encoded when sent.
 
 import { LocalProtocolError } from "./errors.ts";
 import { Framing, noteBuiltField } from "./framing.ts";
@@ -7,27 +7,27 @@ import { type FieldName, fieldName } from "./names.ts";
 import { type Area, Piece, writePiece } from "./output.ts";
 import { quote } from "./text.ts";
 
-/** The fields of one section that was built. */
+/** The fields of one built section. */
 export class BuiltFields {
-  /** How many fields there are. */
+  /** The number of fields. */
   readonly count: number;
-  /** What the fields say of the message's framing. */
+  /** What the fields say about the framing of the message. */
   readonly framing: Framing = new Framing();
-  /** Bytes of their lines. */
+  /** The size of their lines in bytes. */
   size = 0;
   readonly #names: FieldName[];
   readonly #values: string[];
   #wasSent = false;
   #lines: Piece | null = null;
 
-  /** @throws {LocalProtocolError} A field is not valid. */
+  /** @throws {LocalProtocolError} A field is invalid. */
   constructor(pairs: readonly (readonly [name: string, value: string])[]) {
     this.count = pairs.length;
     this.#names = new Array(pairs.length);
     this.#values = new Array(pairs.length);
     let name: FieldName | null = null;
     for (let i = 0; i < pairs.length; i++) {
-      // To destructure each pair takes longer.
+      // Destructuring each pair is slower.
       const value = pairs[i][1];
       name = checkField(this.framing, name, pairs[i][0], value);
       this.#names[i] = name;
@@ -36,7 +36,7 @@ export class BuiltFields {
     }
   }
 
-  /** The first field from `i` on that is called `name`, which is in lower case; -1 where there is none. */
+  /** The index of the first field from `i` on named `name` (lower case); -1 if there is none. */
   find(name: string, i: number): number {
     while (i < this.count && this.#names[i].lower !== name) i++;
     return i < this.count ? i : -1;
@@ -52,21 +52,21 @@ export class BuiltFields {
     return this.#values[i];
   }
 
-  /** All fields as pairs of lower-cased name and value. */
+  /** All fields as pairs of lower-case name and value. */
   pairs(): [name: string, value: string][] {
     return this.#names.map(({ lower }, i) => [lower, this.#values[i]]);
   }
 
   /**
-   * Writes the lines at `at`, each with the CRLF before it, but for the fields whose lower-cased names are
-   * in `without`.
+   * Writes the lines at `at`, each preceded by CRLF, except the fields whose lower-case names are in
+   * `without`.
    *
    * @returns Where they end.
    */
   write(area: Area, without: readonly string[], at: number): number {
     const names = this.#names, values = this.#values;
     if (without.length === 0) {
-      // What is sent again is kept in one piece.
+      // From the second time on, the lines are kept as one piece.
       if (this.#lines !== null) return writePiece(area, this.#lines, at);
       if (this.#wasSent) {
         this.#lines = new Piece(names.map(({ raw }, i) => `\r\n${raw}: ${values[i]}`).join(""));
@@ -115,9 +115,9 @@ function badValue(name: string, value: unknown): LocalProtocolError {
   return new LocalProtocolError(`Cannot use value ${shown} of field ${quote(name)}: ${wanted}`);
 }
 
-/** What is no string; text of it alone may look like one that is right. */
+/** Shows a value that is not a string with its type, since its text alone may look like a valid value. */
 function shownWithType(value: unknown): string {
-  // An object may have no text.
+  // Converting an object to a string may throw.
   if (Object(value) === value) return Object.prototype.toString.call(value);
   return value === null || value === undefined
     ? `${value}`

@@ -1,6 +1,5 @@
-// What the fields of a head say about the message's framing and the connection's future. The only
-// place where these fields are read: Host, Content-Length, Transfer-Encoding, Connection, Upgrade
-// and Expect.
+// What the fields of a head say about the framing of the message and the persistence of the connection. Only
+// this file interprets Host, Content-Length, Transfer-Encoding, Connection, Upgrade and Expect.
 
 import { LocalProtocolError } from "./errors.ts";
 import { isHost, listMembers, parseDecimal, textConsistsOf, TOKEN, trim } from "./grammar.ts";
@@ -8,7 +7,9 @@ import { KnownText } from "./known_names.ts";
 import { encodeLatin1 } from "./output.ts";
 import { quote, quoteBytes } from "./text.ts";
 
-/** How strictly a head is judged: ours and a server's are strict, a user agent takes more. */
+/**
+ * How strictly a head is checked: strictly when we send it or read it as a server, leniently as a user agent.
+ */
 export type Rules = "strict" | "lenient";
 
 const CHUNKED = 1,
@@ -21,11 +22,11 @@ const CHUNKED = 1,
 
 /** What the fields of one head say. */
 export class Framing {
-  /** How many Host fields there are. */
+  /** The number of Host fields. */
   hosts = 0;
-  /** -1 where there is no Content-Length. */
+  /** The value of Content-Length, or -1 if there is none. */
   contentLength = -1;
-  /** Bits: there is one of these with each message, and most of them are 0. */
+  /** Flags as bits: every message has one of these objects, and most flags are 0. */
   said = 0;
 
   /** `Transfer-Encoding: chunked`. */
@@ -54,8 +55,8 @@ export class Framing {
   }
 
   /**
-   * Fields are broken that count in some messages only. A user agent received Content-Length or Transfer-Encoding that
-   * frame no body: see `checkBodyFields`. Or Host or Expect were built: see `checkRequestFields`.
+   * Whether a field is broken that matters in some messages only: a Content-Length or Transfer-Encoding that
+   * a user agent received (see `checkBodyFields`), or a built Host or Expect (see `checkRequestFields`).
    */
   get isBroken(): boolean {
     return (this.said & BROKEN) !== 0;
@@ -67,7 +68,7 @@ export class Framing {
   }
 }
 
-/** The names that `noteField` has to be told of. */
+/** The names of the fields that have to be passed to `noteField`. */
 export const FRAMING_NAMES: ReadonlySet<string> = new Set([
   "host",
   "content-length",
@@ -77,7 +78,7 @@ export const FRAMING_NAMES: ReadonlySet<string> = new Set([
   "expect",
 ]);
 
-/** The framing name of each length, no two of which are equally long; and its first letter. */
+/** The framing name of each length (no two have the same length), and its first letter. */
 const BY_LENGTH: KnownText[] = [];
 const INITIAL = new Uint8Array(18);
 for (const name of FRAMING_NAMES) {
@@ -85,21 +86,21 @@ for (const name of FRAMING_NAMES) {
   INITIAL[name.length] = name.charCodeAt(0);
 }
 
-/** Whether a name of that length and first letter, in lower case, may be one of FRAMING_NAMES. */
+/** Whether a name with this length and first letter (lower case) may be one of FRAMING_NAMES. */
 export function mayFrame(length: number, initial: number): boolean {
   return length < INITIAL.length && INITIAL[length] === initial;
 }
 
-/** The one of FRAMING_NAMES that `mayFrame` meant. */
+/** The member of FRAMING_NAMES with this length. */
 export function framingName(length: number): KnownText {
   return BY_LENGTH[length];
 }
 
 /**
- * Takes note of a field whose name, in lower case, is one of FRAMING_NAMES.
+ * Records a field whose name, in lower case, is one of FRAMING_NAMES.
  *
- * @returns Whether the field says something new: a lenient reader drops an equal Content-Length.
- * @throws {LocalProtocolError} The value is not valid, or not with what came before.
+ * @returns Whether to keep the field: a lenient reader drops a repeated, equal Content-Length.
+ * @throws {LocalProtocolError} The value is invalid, or conflicts with an earlier field.
  */
 export function noteField(framing: Framing, name: string, value: string, rules: Rules): boolean {
   switch (name) {
@@ -122,8 +123,7 @@ export function noteField(framing: Framing, name: string, value: string, rules: 
       if (listMembers(value).length > 0) framing.said |= UPGRADE;
       break;
     case "expect":
-      // 100-continue is the only expectation there is, and one that is not understood may be refused
-      // (RFC 9110 10.1.1).
+      // 100-continue is the only defined expectation, and a server may refuse any other (RFC 9110 10.1.1).
       if (value.toLowerCase() !== "100-continue") {
         throw new LocalProtocolError(
           `Cannot meet expectation ${quote(value)}: expected "100-continue" (RFC 9110 10.1.1)`,
@@ -136,9 +136,9 @@ export function noteField(framing: Framing, name: string, value: string, rules: 
 }
 
 /**
- * As `noteField`, for a user agent. What is wrong with a field that frames the body is no error before there is a
- * body: a response to HEAD, 1xx, 204 and 304 end with their head whatever it says (RFC 9112 6.3 rule 1), and in 2xx
- * to CONNECT these fields must be ignored (rule 2).
+ * Like `noteField`, for a user agent. A broken field that frames the body is an error only if there is a
+ * body: a response to HEAD and a 1xx, 204 or 304 end with their head in any case (RFC 9112 6.3 rule 1), and
+ * these fields must be ignored in a 2xx to CONNECT (rule 2).
  */
 export function noteReceivedField(framing: Framing, name: string, value: string): boolean {
   try {
@@ -152,7 +152,7 @@ export function noteReceivedField(framing: Framing, name: string, value: string)
 
 type Fields = Iterable<readonly [name: string, value: string]>;
 
-/** Judges the fields of a body that is there. @throws {LocalProtocolError} They are broken. */
+/** Checks the framing fields of a message with a body. @throws {LocalProtocolError} They are broken. */
 export function checkBodyFields(fields: Fields): void {
   const framing = new Framing();
   for (const [name, value] of fields) {
@@ -163,8 +163,8 @@ export function checkBodyFields(fields: Fields): void {
 }
 
 /**
- * As `noteField`, for a field that is built: Host and Expect mean something in a request only, and a proxy sends on
- * what a response has of them (RFC 9112 3.2, RFC 9110 10.1.1).
+ * Like `noteField`, for a built field. Host and Expect have a meaning in requests only, and a proxy forwards
+ * them as they are in a response (RFC 9112 3.2, RFC 9110 10.1.1).
  */
 export function noteBuiltField(framing: Framing, name: string, value: string): void {
   try {
@@ -175,7 +175,7 @@ export function noteBuiltField(framing: Framing, name: string, value: string): v
   }
 }
 
-/** Judges Host and Expect of a request. @throws {LocalProtocolError} They are broken. */
+/** Checks Host and Expect of a request. @throws {LocalProtocolError} They are broken. */
 export function checkRequestFields(fields: Fields): void {
   const framing = new Framing();
   for (const [name, value] of fields) {
@@ -183,7 +183,7 @@ export function checkRequestFields(fields: Fields): void {
   }
 }
 
-/** Takes note of a Host field whose value is `bytes[start, end)`. */
+/** Records a Host field whose value is `bytes[start, end)`. */
 export function noteHost(framing: Framing, bytes: Uint8Array, start: number, end: number): void {
   if (!isHost(bytes, start, end)) {
     throw new LocalProtocolError(
@@ -196,7 +196,7 @@ export function noteHost(framing: Framing, bytes: Uint8Array, start: number, end
   }
 }
 
-/** Takes note of one connection option, in lower case (RFC 9110 7.6.1). */
+/** Records one connection option, in lower case (RFC 9110 7.6.1). */
 export function noteConnectionOption(framing: Framing, option: string): void {
   if (option === "close") framing.said |= CLOSE;
   else if (option === "keep-alive") framing.said |= KEEP_ALIVE;
@@ -204,7 +204,7 @@ export function noteConnectionOption(framing: Framing, option: string): void {
 }
 
 function noteContentLength(framing: Framing, value: string, rules: Rules): boolean {
-  // RFC 9110 8.6 lets a recipient take a list of equal values, or refuse it.
+  // RFC 9110 8.6 allows a recipient to accept or refuse a list of equal values.
   const first = rules === "lenient" ? firstOfEqual(value) : value;
   const length = first === null ? -1 : parseDecimal(first);
   if (length < 0) {
@@ -223,7 +223,7 @@ function noteContentLength(framing: Framing, value: string, rules: Rules): boole
   );
 }
 
-/** The first member of a list whose members are all the same; null where they are not. */
+/** The first member of a list whose members are all equal; null if they are not. */
 export function firstOfEqual(value: string): string | null {
   const members = value.split(",").map(trim);
   return members.every((member) => member === members[0]) ? members[0] : null;
@@ -232,7 +232,7 @@ export function firstOfEqual(value: string): string | null {
 function noteTransferEncoding(framing: Framing, value: string): void {
   const codings = value.toLowerCase().split(",").map(trim);
   if (framing.chunked) codings.unshift("chunked");
-  // RFC 9112 6.1: chunked comes once and last, and a coding that is not understood gets 501.
+  // RFC 9112 6.1: chunked must come once and last; an unknown coding is answered with 501.
   if (
     codings.some((coding) => coding === "" || !textConsistsOf(TOKEN, coding))
   ) {

@@ -1,5 +1,5 @@
-// The grammar of RFC 9110, 9112 and 3986 as tables of bytes, and the rules that are more than a
-// table. All work on bytes; text that a caller gave is encoded first.
+// The grammar of RFC 9110, 9112 and 3986 as byte tables, and the rules that do not fit in a table. Most work
+// on bytes: text from a caller is encoded first.
 
 import { decodeLatin1 } from "./text.ts";
 
@@ -10,7 +10,7 @@ function range(first: string, last: string): string {
   return text;
 }
 
-/** A 256-entry table with 1 for each byte whose character is in `characters`. */
+/** A 256-entry table that is 1 for each byte whose character is in `characters`. */
 function table(characters: string): Uint8Array {
   const members = new Uint8Array(256);
   for (let i = 0; i < characters.length; i++) members[characters.charCodeAt(i)] = 1;
@@ -25,8 +25,8 @@ const VCHAR = range("!", "~");
 export const TOKEN: Uint8Array = table("!#$%&'*+-.^_`|~" + DIGITS + LETTERS);
 
 /**
- * What a request target may hold: VCHAR but "#", as a target has no fragment (RFC 9112 3.2). RFC 3986
- * leaves out `"<>\^{|}` and the backquote too; browsers send some of them in queries as they are.
+ * The bytes allowed in a request target: VCHAR except "#", as a target has no fragment (RFC 9112 3.2). RFC
+ * 3986 also excludes `"<>\^{|}` and the backquote, but browsers send some of them unescaped in queries.
  */
 export const TARGET: Uint8Array = table(VCHAR.replace("#", ""));
 
@@ -50,7 +50,7 @@ const SCHEME = table("+-." + DIGITS + LETTERS);
 const PERCENT = 0x25, STAR = 0x2a, SLASH = 0x2f, COLON = 0x3a, QUESTION = 0x3f;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
 
-/** The whole of `text` is in `members`; a code unit over 0xFF never is. */
+/** Whether all code units of `text` are in `members`; a code unit over 0xFF never is. */
 export function textConsistsOf(members: Uint8Array, text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
@@ -59,7 +59,7 @@ export function textConsistsOf(members: Uint8Array, text: string): boolean {
   return true;
 }
 
-/** Where the first byte from `p` on stands that is not in `members`, or the array ends. */
+/** The position of the first byte from `p` on that is not in `members`, or the length of the array. */
 export function endOfRun(members: Uint8Array, bytes: Uint8Array, p: number): number {
   for (;; p += 4) {
     if (members[bytes[p]] !== 1) return p;
@@ -69,7 +69,7 @@ export function endOfRun(members: Uint8Array, bytes: Uint8Array, p: number): num
   }
 }
 
-/** `uri-host [ ":" port ]` with a host that is not empty (RFC 9110 7.2, RFC 3986 3.2.2). */
+/** `uri-host [ ":" port ]` with a non-empty host (RFC 9110 7.2, RFC 3986 3.2.2). */
 export function isHost(bytes: Uint8Array, start: number, end: number): boolean {
   const hostEnd = endOfHost(bytes, start, end);
   if (hostEnd <= start) return false;
@@ -94,10 +94,10 @@ function isPort(bytes: Uint8Array, start: number, end: number): boolean {
   return port <= 0xffff;
 }
 
-/** Brackets and what stands between them: an IPv6 address has 45 characters at most. */
+/** The maximum size of an IP literal with its brackets. An IPv6 address has at most 45 characters. */
 const MAX_IP_LITERAL_SIZE = 256;
 
-/** Where the host that begins at `start` ends, or -1 where none does. */
+/** The end of the host that begins at `start`, or -1 if none does. */
 function endOfHost(bytes: Uint8Array, start: number, end: number): number {
   let p = start;
   if (bytes[p] === OPEN_BRACKET) {
@@ -112,7 +112,7 @@ function endOfHost(bytes: Uint8Array, start: number, end: number): number {
   }
 }
 
-/** What stands between the brackets: an IPv6 address or an IPvFuture (RFC 3986 3.2.2). */
+/** The text between the brackets: an IPv6 address or an IPvFuture (RFC 3986 3.2.2). */
 function isIpLiteral(text: string): boolean {
   if (/^[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+$/.test(text)) {
     return true;
@@ -130,9 +130,9 @@ function isIpLiteral(text: string): boolean {
 }
 
 /**
- * Whether a target of bytes in `TARGET` has a form that the method allows (RFC 9112 3.2):
- * authority-form only and always with CONNECT, asterisk-form only with OPTIONS, else origin-form or
- * absolute-form.
+ * Whether a target, whose bytes are all in `TARGET`, has a form that the method allows (RFC 9112 3.2).
+ * CONNECT requires authority-form; other methods allow origin-form and absolute-form, and OPTIONS also
+ * asterisk-form.
  */
 export function isTargetFor(
   method: string,
@@ -175,7 +175,7 @@ export function parseDecimal(text: string): number {
   return text.length === 0 ? -1 : value;
 }
 
-/** The members of a comma-separated list, in lower case, empty ones passed over (RFC 9110 5.6.1). */
+/** The non-empty members of a comma-separated list, in lower case (RFC 9110 5.6.1). */
 export function listMembers(value: string): string[] {
   return value.toLowerCase().split(",").map(trim).filter((member) => member !== "");
 }

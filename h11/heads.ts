@@ -1,8 +1,8 @@
-// Reading the heads of messages (RFC 9112 2 to 5) and trailer sections (RFC 9112 7.1.2).
+// Parses the heads of messages (RFC 9112 2 to 5) and trailer sections (RFC 9112 7.1.2).
 //
-// The parsers go over the bytes once and return null where the section is not complete. They are
-// called when a section's first bytes come, which is nearly always the whole of it, and once more
-// when its end has come, found by a search that never looks at a byte twice.
+// The parsers make one pass over the bytes, and return null if the section is not complete. They are called
+// when the first bytes of a section arrive, which are nearly always the whole section, and otherwise once
+// more when its end has arrived. The search for the end never looks at a byte twice.
 
 import { LocalProtocolError } from "./errors.ts";
 import {
@@ -26,32 +26,35 @@ import { decodeLatin1, quoteBytes } from "./text.ts";
 const LF = 0x0a, CR = 0x0d, SP = 0x20;
 
 /**
- * A method longer than this is one that nobody implements (RFC 9112 3). Methods in use have at most
- * 17 characters (UPDATEREDIRECTREF).
+ * No server implements a method longer than this (RFC 9112 3). Methods in use have at most 17 characters
+ * (UPDATEREDIRECTREF).
  */
 const MAX_METHOD_SIZE = 64;
 
 /** How a section is read. */
 export interface SectionRules extends FieldRules {
-  /** Bytes at most of the whole section. */
+  /** The maximum size of the section in bytes. */
   maxSize: number;
-  /** Bytes at most of a request's target, 0 for no limit. */
+  /** The maximum size of a request target in bytes; 0 for no limit. */
   maxTargetSize: number;
 }
 
 /** How the head of a request is read. */
 export interface RequestRules extends SectionRules {
-  /** What the client has repeated so far. */
+  /** The head that the client repeats. */
   repeated: RepeatedHead;
 }
 
-/** Reads one kind of section that was placed, and takes it; null where it is not complete. */
+/** Parses one kind of placed section, and takes its bytes; null if the section is not complete. */
 type Parser<E, R> = (area: Slab<Uint8Array>, start: number, end: number, how: R) => E | null;
 
-/** So many bytes are placed at first: nearly all sections are smaller, and what follows them is not placed. */
+/**
+ * How many bytes are placed at first. Nearly all sections are smaller, and placing what follows them is
+ * wasted.
+ */
 const FIRST_SIZE = 4 * 1024;
 
-/** Reads a section at the front of `bytes[start, end)`; null where it is not complete. */
+/** Parses a section at the start of `bytes[start, end)`; null if it is not complete. */
 function parseAll<E, R>(
   bytes: Uint8Array,
   start: number,
@@ -63,7 +66,7 @@ function parseAll<E, R>(
   return parse(heads, heads.used, heads.used + end - start, how);
 }
 
-/** Reads a section at the front of `buffer`, before `end`, and uses it up; null where it is not complete. */
+/** Parses a section at the front of `buffer`, up to `end`, and consumes it; null if it is not complete. */
 function parseFront<E, R>(
   buffer: ReceiveBuffer,
   end: number,
@@ -90,9 +93,9 @@ function parseFront<E, R>(
 }
 
 /**
- * Reads a section from the front of the buffer and uses it up; null where more has to come.
+ * Reads a section from the front of the buffer and consumes it; null if more bytes are needed.
  *
- * @throws {LocalProtocolError} It is not valid, or over `how.maxSize`.
+ * @throws {LocalProtocolError} The section is invalid, or larger than `how.maxSize`.
  */
 export function readSection<E extends Event, R extends SectionRules>(
   buffer: ReceiveBuffer,
@@ -103,7 +106,8 @@ export function readSection<E extends Event, R extends SectionRules>(
   const end = isOver ? buffer.start + how.maxSize : buffer.end;
   let section: E | null = null;
   if (how.rules === "strict") {
-    // At the end of the stream the part that came is judged: what is wrong with it is the better answer.
+    // At the end of the stream, the partial section is parsed: an error in it is more helpful than its being
+    // incomplete.
     if (buffer.isUnseen || hasSectionEnd(buffer) || isOver || buffer.isClosed) {
       section = parseFront(buffer, end, parse, how);
       if (section === null) buffer.markSeen();
@@ -121,8 +125,8 @@ export function readSection<E extends Event, R extends SectionRules>(
 }
 
 /**
- * Whether the section can be read on: an empty line has come, or a line end that no strict section has,
- * or the first line's end, as a start line that is not valid should not have to wait.
+ * Whether it is worth parsing the section: an empty line has arrived, or a line end that no strict section
+ * has, or the end of the first line, so that an invalid start line is refused without waiting for more.
  */
 function hasSectionEnd(buffer: ReceiveBuffer): boolean {
   const isFirst = !buffer.hasLineEnd;
@@ -134,7 +138,10 @@ function hasSectionEnd(buffer: ReceiveBuffer): boolean {
   return false;
 }
 
-/** As a user agent reads: a bare LF ends a line, and a folded line is unfolded (RFC 9112 2.2, 5.2). */
+/**
+ * Reads a section by the rules of a user agent: a bare LF ends a line, and folded lines are unfolded (RFC
+ * 9112 2.2, 5.2).
+ */
 function readLeniently<E extends Event, R extends SectionRules>(
   buffer: ReceiveBuffer,
   parse: Parser<E, R>,
@@ -149,7 +156,8 @@ function readLeniently<E extends Event, R extends SectionRules>(
       if (!(error instanceof LocalProtocolError)) throw error;
     }
   }
-  // What is not HTTP may never end a section: the status line is judged as soon as it can be.
+  // Data that is not HTTP may never contain the end of a section, so the status line is checked as soon as
+  // possible.
   let isJudged = how.trailers || buffer.hasLineEnd;
   if (!isJudged) scanUnusualVersion("status", buffer.bytes, buffer.start, buffer.start, end);
   for (
@@ -176,12 +184,12 @@ function readLeniently<E extends Event, R extends SectionRules>(
 }
 
 /**
- * The lines of a section, each ended by CRLF and none of them folded.
+ * The lines of a section, each ended by CRLF, and unfolded.
  *
- * @param first The number of the first line that may be a fold: the one after the first field.
+ * @param first The number of the first line that may be folded: the one after the first field line.
  */
 function unfold(bytes: Uint8Array, start: number, end: number, first: number): Uint8Array {
-  // A line grows by at most the CR that it lacks.
+  // A line grows by at most one byte: the CR that it lacks.
   const out = new Uint8Array(2 * (end - start));
   let length = 0;
   for (let line = start, count = 0; line < end; count++) {
@@ -207,7 +215,7 @@ function unfold(bytes: Uint8Array, start: number, end: number, first: number): U
   return out.subarray(0, length);
 }
 
-/** Reads a request line and the fields after it. */
+/** Parses a request line and the fields after it. */
 export function parseRequest(
   area: Slab<Uint8Array>,
   start: number,
@@ -235,7 +243,7 @@ export function parseRequest(
   }
   p = scanVersion("request", bytes, view, start, p + 1, end);
   if (p < 0) return null;
-  // The version was judged first: another one may have other targets (RFC 9110 15.6.6).
+  // The version is checked before this: another version may have other targets (RFC 9110 15.6.6).
   if (!isTargetFor(method, bytes, targetStart, targetEnd)) {
     throw badTarget({
       method,
@@ -271,10 +279,10 @@ export function parseRequest(
   return request;
 }
 
-/** "GET ", which most requests begin with. */
+/** "GET ", with which most requests begin. */
 const GET = 0x47455420;
 
-/** Where the method ends, before a space, or `end` where that comes first. */
+/** The end of the method, at a space, or `end` if that comes first. */
 function scanMethod(bytes: Uint8Array, start: number, end: number): number {
   const p = endOfRun(TOKEN, bytes, start);
   if (p - start > MAX_METHOD_SIZE) {
@@ -294,7 +302,7 @@ function targetTooLong(max: number): LocalProtocolError {
   return new LocalProtocolError(`Cannot read a target of over ${max} bytes (RFC 9112 3)`, 414);
 }
 
-/** Reads a status line and the fields after it. */
+/** Parses a status line and the fields after it. */
 export function parseResponse(
   area: Slab<Uint8Array>,
   start: number,
@@ -305,8 +313,8 @@ export function parseResponse(
   let p = scanVersion("status", bytes, view, start, start, end);
   if (p < 0) return null;
   const httpVersion = `1.${String.fromCharCode(bytes[p - 1])}`;
-  // SP, three digits, then SP and a reason phrase, or nothing: RFC 9112 4 asks for the second space,
-  // and many servers forget it.
+  // SP, three digits, then SP and a reason phrase, or nothing: RFC 9112 4 requires the second space, but many
+  // servers omit it.
   for (let i = 0; i < 4; i++, p++) {
     if (p >= end) return null;
     if (i === 0 ? bytes[p] !== SP : bytes[p] < 0x30 || bytes[p] > 0x39) {
@@ -341,7 +349,7 @@ export function parseResponse(
     : new Response(fields, statusCode, reason, httpVersion);
 }
 
-/** Reads the fields of a trailer section. */
+/** Parses the fields of a trailer section. */
 export function parseTrailers(
   area: Slab<Uint8Array>,
   start: number,
@@ -354,7 +362,7 @@ export function parseTrailers(
 
 type Line = "request" | "status";
 
-/** Reads `HTTP/1.` and a digit; -1 where `end` comes first. */
+/** Scans `HTTP/1.` and a digit; -1 if `end` comes first. */
 function scanVersion(
   line: Line,
   bytes: Uint8Array,
@@ -396,7 +404,7 @@ function scanUnusualVersion(
 }
 const VERSION = Uint8Array.from("HTTP/1.1", (c) => c.charCodeAt(0));
 
-/** Reads the CRLF after a start line; -1 where `end` comes first. */
+/** Scans the CRLF after a start line; -1 if `end` comes first. */
 function scanLineEnd(line: Line, bytes: Uint8Array, start: number, p: number, end: number): number {
   if (p >= end) return -1;
   if (bytes[p] !== CR) {

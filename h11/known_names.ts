@@ -1,9 +1,9 @@
-// Field names that everybody sends. They are recognised in the bytes, four of them at a time, so that
-// reading them makes no new string.
+// Common field names. They are recognized in the bytes, four at a time, so that reading them makes no new
+// string.
 
 import { decodeLatin1 } from "./text.ts";
 
-/** In lower case. All of them have four letters or more. */
+/** In lower case. Each has at least four characters. */
 const KNOWN_NAMES = `
   accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-origin
   access-control-request-headers access-control-request-method allow alt-svc authorization
@@ -19,13 +19,13 @@ const KNOWN_NAMES = `
   x-request-id x-requested-with
 `.trim().split(/\s+/);
 
-/** A text of four lower-case letters, digits and hyphens or more, that is recognised in any case. */
+/** A text of at least four lower-case letters, digits and hyphens, recognized case-insensitively. */
 export class KnownText {
   /** The text. */
   readonly text: string;
   /**
-   * For each four bytes 0x20 where a letter stands, and what they are with that set. The last four
-   * begin where they have to, so that nothing after them is read.
+   * Two words for each four bytes: a mask with 0x20 for each letter, and the bytes with those bits set. The
+   * last four bytes may overlap the four before, so that nothing after them is read.
    */
   readonly #words: Int32Array;
 
@@ -34,13 +34,13 @@ export class KnownText {
     const words = this.#words = new Int32Array(2 * Math.ceil(text.length / 4));
     for (let i = 0; i < words.length; i += 2) {
       const word = fourBytes(text, Math.min(2 * i, text.length - 4));
-      // Of these, letters alone have 0x40.
+      // Of the allowed characters, only letters have the bit 0x40.
       words[i] = (word & 0x40404040) >> 1;
       words[i + 1] = word;
     }
   }
 
-  /** Whether bytes `[start, end)` of the buffer that is viewed are this text. */
+  /** Whether bytes `[start, end)` of the viewed buffer are this text. */
   isIn(view: DataView, start: number, end: number): boolean {
     if (end - start !== this.text.length) return false;
     const words = this.#words;
@@ -52,7 +52,7 @@ export class KnownText {
   }
 }
 
-/** By hash; a name whose place is taken has the next one. */
+/** A hash table with linear probing. */
 const slots = new Array<KnownText | null>(1024).fill(null);
 for (const name of KNOWN_NAMES) {
   let slot = slotOf(name.length, fourBytes(name, name.length - 4));
@@ -69,7 +69,7 @@ function slotOf(length: number, lastFour: number): number {
   return Math.imul((lastFour | 0x20202020) + length, 0x9e3779b1) >>> 22;
 }
 
-/** The name in `bytes[start, end)` in lower case; `view` is one of the whole array. */
+/** The name in `bytes[start, end)`, in lower case; `view` covers the whole array. */
 export function knownName(bytes: Uint8Array, view: DataView, start: number, end: number): string {
   if (end - start >= 4) {
     let slot = slotOf(end - start, view.getInt32(end - 4, true));

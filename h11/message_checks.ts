@@ -1,4 +1,5 @@
-// What messages must keep to beside the grammar and the states: rules between the fields of one, or between two.
+// Rules for messages beyond the grammar and the states: between the fields of one message, or between two
+// messages.
 
 import { LocalProtocolError } from "./errors.ts";
 import { framingOfRequest, type InformationalResponse, type Request } from "./events.ts";
@@ -6,7 +7,11 @@ import { listMembers } from "./grammar.ts";
 import type { Headers } from "./headers.ts";
 import { quote } from "./text.ts";
 
-/** What a client must not send: a server reads it all the same. @throws {LocalProtocolError} `request` is that. */
+/**
+ * Refuses requests that a client must not send, although a server accepts them.
+ *
+ * @throws {LocalProtocolError} `request` is such a request.
+ */
 export function checkSentRequest(request: Request): void {
   const { method, target, headers } = request;
   const { chunked, contentLength, expectContinue } = framingOfRequest(request);
@@ -32,10 +37,10 @@ export function checkSentRequest(request: Request): void {
 }
 
 /**
- * Whether a 101 names what the client offered (RFC 9110 7.8).
+ * Checks that a 101 names a protocol that the client offered (RFC 9110 7.8).
  *
- * @returns What it names, which may be nothing.
- * @throws {LocalProtocolError} It names another protocol.
+ * @returns The protocols it names, possibly none.
+ * @throws {LocalProtocolError} It names only protocols that were not offered.
  */
 export function checkSwitch(
   { headers }: InformationalResponse,
@@ -52,8 +57,8 @@ export function checkSwitch(
 }
 
 /**
- * As `checkSwitch`, for a 101 that is sent: a client takes one that names nothing, or comes before the 100 that it
- * waits for.
+ * Like `checkSwitch`, for a 101 that we send. Also refuses one that names no protocol or precedes the 100
+ * that the client waits for, both of which a client accepts.
  */
 export function checkSentSwitch(
   response: InformationalResponse,
@@ -72,7 +77,7 @@ export function checkSentSwitch(
   }
 }
 
-/** The protocols that Upgrade names, in lower case (RFC 9110 7.8). */
+/** The protocols that the Upgrade fields name, in lower case (RFC 9110 7.8). */
 export function protocolsIn(headers: Headers): string[] {
   return headers.getAll("upgrade").flatMap(listMembers);
 }

@@ -1,17 +1,17 @@
-// Names of fields in bytes and in text, and methods.
+// Field names, in bytes and in text, and methods.
 
 import { FRAMING_NAMES } from "./framing.ts";
 import { textConsistsOf, TOKEN } from "./grammar.ts";
 import { type Area, Piece, writePiece, writeText } from "./output.ts";
 import { decodeLatin1 } from "./text.ts";
 
-/** Lower case of an ASCII letter; every other byte is itself. */
+/** Maps ASCII letters to lower case, and every other byte to itself. */
 const LOWER = Uint8Array.from(
   { length: 256 },
   (_, b) => b >= 0x41 && b <= 0x5a ? b | 0x20 : b,
 );
 
-/** `bytes[start, end)` is `name`, which is in lower case, in any case. */
+/** Whether `bytes[start, end)` is `name` (lower case), ignoring case. */
 export function isName(bytes: Uint8Array, start: number, end: number, name: string): boolean {
   if (end - start !== name.length) return false;
   for (let i = 0; i < name.length; i++) {
@@ -20,15 +20,15 @@ export function isName(bytes: Uint8Array, start: number, end: number, name: stri
   return true;
 }
 
-/** A field name that was checked, and the line it was last sent in. */
+/** A checked field name, and the line in which it was last sent. */
 export class FieldName {
-  /** As it was given. */
+  /** The name as it was given. */
   readonly raw: string;
-  /** In lower case. */
+  /** The name in lower case. */
   readonly lower: string;
-  /** A field of that name frames the message. */
+  /** Whether `framing.ts` interprets fields of this name. */
   readonly frames: boolean;
-  /** The name that came after it the last time. */
+  /** The name that followed it last time. */
   next: FieldName | null = null;
   readonly #start: Piece;
   // An empty value needs no check.
@@ -42,27 +42,27 @@ export class FieldName {
     this.#start = new Piece(`\r\n${raw}: `);
   }
 
-  /** Whether `value` was the last that `remember` was called with. */
+  /** Whether `value` is the one remembered last. */
   remembers(value: string): boolean {
     return value === this.#value;
   }
 
-  /** Remembers a value that was found valid. */
+  /** Remembers a value that has been found valid. */
   remember(value: string): void {
     if (value.length > REMEMBERED_MAX) return;
     this.#value = value;
     this.#line = null;
   }
 
-  /** How many bytes `write` writes. */
+  /** The number of bytes that `write` writes. */
   lineLength(value: string): number {
     return this.#start.length + value.length;
   }
 
-  /** Writes the field's line with the CRLF before it. @returns Where it ends. */
+  /** Writes the field line, preceded by CRLF. @returns The end of the line. */
   write(area: Area, value: string, at: number): number {
-    // A program sends most of its fields with the value they had the last time: to keep that one line
-    // saved a sixth of the time of a cycle.
+    // A program sends most fields with the same value as last time. Keeping that line saved a sixth of the
+    // time of a cycle.
     if (value === this.#value) {
       return writePiece(area, this.#line ??= new Piece(`\r\n${this.raw}: ${value}`), at);
     }
@@ -71,14 +71,14 @@ export class FieldName {
 }
 const REMEMBERED_MAX = 128;
 
-// Names that were checked before. A program sends few names and sends them often; the bound keeps
-// one that takes its names from elsewhere from filling the memory.
+// Names that have been checked. A program sends few different names, and sends them often. The bound limits
+// memory for a program whose names come from elsewhere.
 const checked = new Map<string, FieldName>();
 const CHECKED_MAX = 1024;
 
 /**
- * Checks the name of the field after the one called `before`, or of the first one; null where it is not a
- * token. Names that are sent come in the same order nearly always.
+ * Checks the name of the field that follows `before`, or of the first field; null if it is not a token. Names
+ * are nearly always sent in the same order.
  */
 export function fieldName(raw: string, before: FieldName | null): FieldName | null {
   const previous = before ?? BEFORE_FIRST;

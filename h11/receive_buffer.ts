@@ -1,9 +1,9 @@
-// What has been received and not yet been read.
+// The bytes that have been received but not yet read.
 //
-// As long as events use up what comes, it is the caller's own array: nothing is copied, and the data
-// of a body is a view on it. Only a rest that waits for more is copied, into an area that doubles
-// when it is full. An area is filled from front to back and then left to those who hold views on it,
-// never moved or written twice. So all copying together is linear in the bytes received.
+// While events consume everything received, the buffer is the caller's own array: nothing is copied, and the
+// data of a body is a view of it. Only an incomplete rest is copied, into an area that doubles when it is
+// full. An area is filled from front to back and then left to the holders of views of it; no byte in it is
+// moved or overwritten. The total cost of copying is therefore linear in the bytes received.
 
 const NOTHING = new Uint8Array(0);
 const SMALLEST = 512;
@@ -16,26 +16,26 @@ export class ReceiveBuffer {
   end = 0;
   /** Whether `bytes` is our area, not the caller's array. */
   #isOurs = false;
-  /** Up to here there is no line end that was not seen. */
+  /** The search for line ends has covered the bytes up to here. */
   #searched = 0;
 
   get length(): number {
     return this.end - this.start;
   }
 
-  /** No more will come. */
+  /** The end of the stream has been received. */
   isClosed = false;
-  /** More is taken: neither the end has come nor what nobody can read on from. */
+  /** More bytes are accepted: neither the end of the stream nor a protocol error has occurred. */
   isOpen = true;
-  /** Whether a line end was found since the last byte that was used up. */
+  /** Whether a line end has been found after the last consumed byte. */
   hasLineEnd = false;
 
-  /** Whether no line end has been looked for since the last one that was used. */
+  /** Whether the unread bytes have not been searched for line ends yet. */
   get isUnseen(): boolean {
     return this.#searched === this.start;
   }
 
-  /** The end has come. */
+  /** Records the end of the stream. */
   close(): void {
     this.isClosed = true;
     this.isOpen = false;
@@ -55,7 +55,7 @@ export class ReceiveBuffer {
     this.end += length;
   }
 
-  /** Copies a rest that stands in the caller's array, so that the caller may write to it again. */
+  /** Copies unread bytes out of the caller's array, so that the caller may reuse it. */
   keep(): void {
     if (this.start === this.end) {
       this.bytes = NOTHING;
@@ -76,7 +76,7 @@ export class ReceiveBuffer {
     this.#isOurs = true;
   }
 
-  /** Uses up `count` bytes. */
+  /** Consumes `count` bytes. */
   skip(count: number): void {
     this.start += count;
     this.#searched = this.start;
@@ -84,8 +84,8 @@ export class ReceiveBuffer {
   }
 
   /**
-   * Uses up at most `count` bytes and returns them, as a view. Who gets all that there is may give their
-   * buffer away.
+   * Consumes at most `count` bytes and returns a view of them. If these are all the bytes, the caller may
+   * transfer their buffer.
    */
   take(count: number): Uint8Array {
     const from = this.start;
@@ -95,7 +95,7 @@ export class ReceiveBuffer {
     return taken;
   }
 
-  /** Where the next line end that was not seen before stands, or -1. */
+  /** The position of the next line end not found before, or -1. */
   nextLineEnd(): number {
     const at = this.bytes.subarray(this.#searched, this.end).indexOf(LF);
     if (at < 0) {
@@ -108,7 +108,7 @@ export class ReceiveBuffer {
     return found;
   }
 
-  /** Takes all that has been received as seen. */
+  /** Marks everything received as searched. */
   markSeen(): void {
     this.#searched = this.end;
   }

@@ -1,47 +1,50 @@
-// What a client repeats. Every request of HTTP/1.1 has all its fields, and most clients send the same ones
-// again and again on a connection: HTTP/2 compresses them for that reason (RFC 7541 1). Bytes that are the same
-// as before mean the same as before, and to compare them takes less time than to read them.
+// Recognizes heads that a client repeats. Every HTTP/1.1 request carries all its fields, and most clients
+// repeat them on a connection, which is why HTTP/2 compresses them (RFC 7541 1). Equal bytes have the same
+// meaning, and comparing them takes less time than parsing them.
 //
-// A head is kept where its fields are as long as those before, as a copy: what an idle connection keeps must not
-// hold on to the shared areas. A client whose heads are kept or compared in vain is left alone for a while.
+// If the fields of a head are as long as those of the head before, a copy of the head is kept. It is a copy
+// so that an idle connection does not retain the shared areas. If keeping and comparing heads is in vain for
+// a client, it is suspended for a while.
 
 import { type Request, withFields } from "./events.ts";
 import type { ReceivedFields } from "./received_fields.ts";
 import type { Slab } from "./slab.ts";
 
-/** Bytes of a head that is kept, at most. */
+/** The maximum size in bytes of a head that is kept. */
 const KEPT_MAX = 4 * 1024;
-/** So many heads are kept or compared in vain, one after the other, before the client is left alone. */
+/** How many heads in a row are kept or compared in vain before this is suspended. */
 const VAIN_MAX = 8;
-/** For so many requests. */
+/** For how many requests it is suspended. */
 const PAUSE = 100;
 
 /** A head that is kept. */
 interface Kept {
-  /** Its request, whose fields are `fields`. */
+  /** The request, whose fields are `fields`. */
   readonly request: Request;
-  /** In an area of their own, behind the request line. */
+  /** The fields, in an area of their own, after the request line. */
   readonly fields: ReceivedFields;
-  /** Bytes of the request line. */
+  /** The size of the request line in bytes. */
   readonly lineSize: number;
 }
 
-/** The head that the client of a connection repeats, if it does. */
+/** The head that the client of a connection repeats, if any. */
 export class RepeatedHead {
   #kept: Kept | null = null;
-  /** Whether the fields of the head that was compared last may be the kept ones. */
+  /** Whether the head compared last may have the same fields as the kept one. */
   #mayHaveFields = false;
-  /** Bytes of the fields of the last request. */
+  /** The size in bytes of the fields of the last request. */
   #lastSize = 0;
   #vain = 0;
   #pause = 0;
 
-  /** Bytes that are kept; 0 for none. */
+  /** The size of the kept head in bytes; 0 if there is none. */
   get size(): number {
     return this.#kept === null ? 0 : this.#kept.lineSize + this.#kept.fields.size;
   }
 
-  /** Reads, and takes, a request whose head in `area[start, end)` is the kept one; null where it is not. */
+  /**
+   * Takes the head in `area[start, end)` and returns its request if it equals the kept head; otherwise null.
+   */
   request(area: Slab<Uint8Array>, start: number, end: number): Request | null {
     this.#mayHaveFields = false;
     if (this.#kept === null) return null;
@@ -58,8 +61,8 @@ export class RepeatedHead {
   }
 
   /**
-   * The fields from `p` on where they are the kept ones, and takes the head that begins at `start`; null where they
-   * are not. To be asked after `request`.
+   * If the fields at `p` equal the kept ones, takes the head that begins at `start` and returns the fields;
+   * otherwise null. Call this after `request`.
    */
   fields(area: Slab<Uint8Array>, start: number, p: number, end: number): ReceivedFields | null {
     if (this.#kept === null || !this.#mayHaveFields) return null;
@@ -70,7 +73,10 @@ export class RepeatedHead {
     return fields.at(area, p);
   }
 
-  /** Takes note of a request that had to be read, with a line of `lineSize` bytes, and keeps it where that may pay. */
+  /**
+   * Records a request that had to be parsed, whose line has `lineSize` bytes, and keeps it if that may pay
+   * off.
+   */
   note(request: Request, fields: ReceivedFields, lineSize: number): void {
     const { size } = fields;
     const isAgain = size === this.#lastSize;

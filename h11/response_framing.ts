@@ -1,4 +1,4 @@
-// How a response is framed (RFC 9112 6), and whether the connection goes on after it (RFC 9112 9.3).
+// How a response is framed (RFC 9112 6), and whether the connection persists after it (RFC 9112 9.3).
 
 import type { BodyFraming } from "./body.ts";
 import { LocalProtocolError } from "./errors.ts";
@@ -6,42 +6,42 @@ import type { Response } from "./events.ts";
 import { listMembers } from "./grammar.ts";
 import { framingOf, type Headers } from "./headers.ts";
 
-/** What decides about a response, beside its own head. */
+/** What determines the framing of a response, besides its own head. */
 export interface Answered {
-  /** The request's method; null where the response answers none. */
+  /** The method of the request; null if the response answers no valid request. */
   readonly method: string | null;
-  /** The client speaks HTTP/1.0, or nobody knows. */
+  /** Whether the client uses HTTP/1.0, or its version is unknown. */
   readonly isHttp10: boolean;
-  /** The connection may go on. */
+  /** Whether the connection may persist. */
   readonly mayGoOn: boolean;
-  /** The whole body, where it is known. */
+  /** The complete body, if known. */
   readonly whole: Uint8Array | null;
 }
 
 /** How a response is sent. */
 export interface SentFraming {
-  /** "none" where it cannot have a body. */
+  /** The framing of the body; "none" if the response cannot have one. */
   readonly body: BodyFraming | "none";
-  /** The length of the body, where Content-Length frames it; else 0. */
+  /** The length of the body if Content-Length frames it; otherwise 0. */
   readonly length: number;
-  /** Names, in lower case, of its fields that are left out. */
+  /** The names, in lower case, of the fields to leave out. */
   readonly without: readonly string[];
-  /** Field lines that are added, each after its CRLF. */
+  /** The field lines to add, each preceded by CRLF. */
   readonly added: string;
-  /** The connection ends with it. */
+  /** Whether the connection ends after the response. */
   readonly closes: boolean;
 }
 
 const NO_NAMES: readonly string[] = [];
-/** The fields that frame a body. */
+/** The names of the fields that frame a body. */
 export const FRAMING_FIELDS: readonly string[] = ["content-length", "transfer-encoding"];
 const CONTENT_LENGTH = "\r\nContent-Length: ";
 
 /**
- * The one place where a response's fields are made right: its framing, which the caller chooses with
- * Content-Length or leaves to us, and its Connection.
+ * Corrects the fields of a response; no other code does. It sets the framing, which the caller chooses with
+ * Content-Length or leaves to us, and Connection.
  *
- * @throws {LocalProtocolError} Its Content-Length is not that of the whole body.
+ * @throws {LocalProtocolError} Its Content-Length differs from the length of the whole body.
  */
 export function frameResponse(response: Response, answered: Answered): SentFraming {
   const { statusCode, headers } = response;
@@ -66,7 +66,7 @@ export function frameResponse(response: Response, answered: Answered): SentFrami
       throw wrongLength(asked.contentLength, whole.length);
     }
   } else if (asked.chunked || (asked.contentLength < 0 && !is304)) {
-    // A body of unknown length. HEAD gets the fields that GET would get, and 304 may have them.
+    // A body of unknown length. A response to HEAD gets the same fields as one to GET; a 304 may have them.
     if (isHttp10) {
       without = FRAMING_FIELDS;
       if (!isBodiless) body = "close-delimited";
@@ -91,14 +91,16 @@ export function frameResponse(response: Response, answered: Answered): SentFrami
   return { body, length, without, added, closes };
 }
 
-/** Whether a response to `method` ends with its head whatever that says (RFC 9112 6.3, rules 1 and 2). */
+/**
+ * Whether a response to `method` ends with its head, regardless of its fields (RFC 9112 6.3, rules 1 and 2).
+ */
 export function hasNoBody(response: Response, method: string | null): boolean {
   const { statusCode } = response;
   return statusCode === 204 || statusCode === 304 || method === "HEAD" ||
     (method === "CONNECT" && isSuccessful(response));
 }
 
-/** As `hasNoBody`, for one that is sent: a 205 has no content either (RFC 9110 15.3.6). */
+/** Like `hasNoBody`, for a response that we send: a 205 must not have content either (RFC 9110 15.3.6). */
 export function sendsNoBody(response: Response, method: string | null): boolean {
   return response.statusCode === 205 || hasNoBody(response, method);
 }
@@ -108,7 +110,7 @@ export function isSuccessful({ statusCode }: Response): boolean {
   return statusCode >= 200 && statusCode < 300;
 }
 
-/** A `Connection` line with the options that `headers` have, and `option` in place of its opposite. */
+/** A `Connection` line with the options in `headers`, in which `option` replaces "close" and "keep-alive". */
 function connectionLine(headers: Headers, option: "close" | "keep-alive"): string {
   const options = headers.getAll("connection").flatMap(listMembers);
   const others = options.filter((other) => other !== "close" && other !== "keep-alive");

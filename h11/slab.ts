@@ -1,21 +1,21 @@
-// Shared areas that small results are cut from, as an array of their own costs more than filling it.
+// Shared areas from which small results are allocated: an array of its own costs more than filling it.
 
-/** One area after the other. It is only ever filled, never written twice: what was cut stays as it is. */
+/** Allocates from one area after the other. No byte is allocated twice, so what was taken never changes. */
 export class Slab<A extends Uint8Array | Int32Array> {
   /** The area that is being filled. */
   array: A;
-  /** What it is a view on: to ask an array for it takes longer. */
+  /** The buffer of `array`, kept because reading it from the array is slower. */
   buffer: ArrayBuffer;
-  /** The same bytes. */
+  /** A view of the same bytes. */
   view: DataView;
-  /** How many of its elements are taken. */
+  /** The number of elements of `array` that are taken. */
   used = 0;
   readonly #make: (length: number) => A;
   readonly #size: number;
-  /** The length of `array`; to ask arrays of two kinds for theirs takes longer. */
+  /** The length of `array`, kept because reading it from arrays of two kinds is slower. */
   #length: number;
 
-  /** Makes areas of `size` elements, or of as many as are asked for at once. */
+  /** Creates areas of `size` elements, or larger ones if more are needed at once. */
   constructor(make: (length: number) => A, size: number) {
     this.#make = make;
     this.#size = this.#length = size;
@@ -24,7 +24,7 @@ export class Slab<A extends Uint8Array | Int32Array> {
     this.view = new DataView(this.buffer);
   }
 
-  /** Where `length` free elements of `array` begin; `array` may be a new one. */
+  /** The start of `length` free elements in `array`, which may be replaced by a new one. */
   find(length: number): number {
     if (this.used + length > this.#length) {
       this.#length = Math.max(length, this.#size);
@@ -36,7 +36,7 @@ export class Slab<A extends Uint8Array | Int32Array> {
     return this.used;
   }
 
-  /** Takes the first `length` of the free elements. */
+  /** Takes the first `length` free elements. */
   take(length: number): void {
     this.used += length;
   }

@@ -1,6 +1,6 @@
-// Bytes to text and back. On the wire a code unit is a byte (latin-1); nearly all of them are ASCII,
-// which TextDecoder and TextEncoder turn around several times faster than a loop does. Where they do
-// not exist, or a byte is over 0x7F, the loop does it.
+// Conversion between bytes and text. On the wire, each code unit is one byte (latin-1). Nearly all are ASCII,
+// which TextDecoder and TextEncoder convert several times faster than a loop. A loop does it if these classes
+// do not exist or a byte is over 0x7F.
 
 interface Encoding {
   TextDecoder?: new () => { decode(bytes: Uint8Array): string };
@@ -12,17 +12,20 @@ const { TextDecoder, TextEncoder } = globalThis as Encoding;
 const decoder = TextDecoder ? new TextDecoder() : null;
 const encoder = TextEncoder ? new TextEncoder() : null;
 
-/** Up to this length code units put into an array are faster than the call into TextDecoder (measured: 60 to 70). */
+/**
+ * Up to this length, collecting code units in an array is faster than calling TextDecoder (measured: 60 to
+ * 70).
+ */
 const SHORT_MAX = 64;
 /**
- * For each such length the array whose elements become a text: to append them one by one makes a string of each
- * beginning, and takes two to three times as long.
+ * For each such length, a reusable array of code units. Appending them to a string one by one makes a string
+ * of each prefix, and takes two to three times as long.
  */
 const units: number[][] = [];
-/** Up to this length a loop is faster than the call into TextEncoder (measured: 50 to 90). */
+/** Up to this length, a loop is faster than calling TextEncoder (measured: 50 to 90). */
 const ENCODE_LOOP_MAX = 48;
 
-/** `bytes[start, end)` as text, one code unit a byte. */
+/** `bytes[start, end)` as text, one code unit per byte. */
 export function decodeLatin1(bytes: Uint8Array, start: number, end: number): string {
   const length = end - start;
   if (length <= SHORT_MAX) {
@@ -44,25 +47,27 @@ export function decodeAscii(bytes: Uint8Array, start: number, end: number): stri
 
 function decodeSlowly(bytes: Uint8Array, start: number, end: number): string {
   let text = "";
-  // Fewer arguments than any engine's limit for one call.
+  // This is below the limit of every engine for the arguments of one call.
   for (let i = start; i < end; i += 4096) {
     text += String.fromCharCode(...bytes.subarray(i, Math.min(i + 4096, end)));
   }
   return text;
 }
 
-/** Writes the bytes of `text`, whose code units must be under 0x100, to `bytes` from `start` on. */
+/** Writes the bytes of `text`, whose code units must be under 0x100, to `bytes`, starting at `start`. */
 export function encodeInto(text: string, bytes: Uint8Array, start: number): void {
   const { length } = text;
   if (encoder !== null && length > ENCODE_LOOP_MAX) {
-    // What is over 0x7F would take two bytes, and there is no room for them.
+    // A code unit over 0x7F takes two bytes in UTF-8, so the text does not fit: the loop below writes it.
     const { read } = encoder.encodeInto(text, bytes.subarray(start, start + length));
     if (read === length) return;
   }
   for (let i = 0; i < length; i++) bytes[start + i] = text.charCodeAt(i);
 }
 
-/** `text` in quotes for an error message: what is not printable escaped, cut after 64 characters. */
+/**
+ * `text` in quotes for an error message, with unprintable characters escaped, truncated after 64 characters.
+ */
 export function quote(text: string): string {
   const shown = text.length > 64 ? text.slice(0, 64) : text;
   const escaped = shown.replace(
@@ -90,8 +95,8 @@ export function quoteBytes(bytes: Uint8Array, start: number, end: number): strin
 }
 
 /**
- * Has Deno print the instances of a class as `show` tells. A method in the class would have a name that a user's
- * `isolatedDeclarations` refuses.
+ * Makes Deno print the instances of a class with `show`. A method in the class would need a name that the
+ * `isolatedDeclarations` option of users refuses.
  */
 export function showAs<T>(
   { prototype }: { prototype: T },
