@@ -1,5 +1,5 @@
-// Reading a field section (RFC 9112 5): one pass over the bytes, which checks every rule and leaves an
-// index of where names and values stand. Text is made when somebody asks for it.
+// Parses a field section (RFC 9112 5) in one pass over the bytes, which checks every rule and builds an index
+// of the positions of names and values. Text is decoded on demand.
 
 import { LocalProtocolError } from "./errors.ts";
 import {
@@ -25,8 +25,8 @@ const HTAB = 0x09, LF = 0x0a, CR = 0x0d, SP = 0x20, COLON = 0x3a;
 const CRLF = 0x0d0a;
 
 /**
- * Fields that a trailer section may not have, as they frame the message, route it, or change how it
- * is processed (RFC 9110 6.5.1).
+ * Fields that are not allowed in a trailer section, as they frame the message, route it, or change how it is
+ * processed (RFC 9110 6.5.1).
  */
 export const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set(`
   age authorization cache-control connection content-encoding content-length content-range
@@ -36,33 +36,34 @@ export const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set(`
   upgrade vary warning www-authenticate
 `.match(/\S+/g));
 
-// What is kept of received sections goes into two shared areas: the bytes, and four numbers for each
-// field, counted from where the fields begin: start and end of its name, start and end of its value.
+// Received sections are kept in two shared areas. One has the bytes; the other has four numbers for each
+// field, relative to the start of the fields: start and end of its name, start and end of its value.
 export const heads: Slab<Uint8Array> = new Slab((length) => new Uint8Array(length), 32 * 1024);
 const indexes = new Slab((length) => new Int32Array(length), 4 * 1024);
-/** Room for so many fields is found before a section is read; more move to a larger area. */
+/** Space for this many fields is reserved before a section is parsed; more fields move to a larger area. */
 const USUAL_FIELDS = 32;
-/** Bytes after what is read that are looked at with it, and of no effect. */
+/** The number of bytes past the section that parsing may read, without effect. */
 const SLACK = 8;
-/** Up to this many bytes are copied in a loop. */
+/** Up to this many bytes, a loop copies them. */
 const COPY_LOOP_MAX = 64;
-/** So many bytes more than have to be may be copied. */
+/** How many bytes may be copied in excess of those needed. */
 const MORE_MAX = 512;
 
-// Bytes that were placed with the last section and are not its own: what a client has sent with it. They are
-// known by the array they came in, not by their buffer, which may have moved them to another since.
+// Bytes that were placed together with the last section but follow it: what the client sent after it. They
+// are identified by the array in which they arrived, not by the buffer, which may have moved them to another
+// array since.
 let rest: Uint8Array | null = null;
 let restStart = 0;
 let restEnd = 0;
-/** Where they stand in the area of heads. */
+/** Their position in the area of heads. */
 let restAt = 0;
 
-/** Up to where what is in `buffer` is placed already; 0 where it is not. */
+/** The end of the part of `buffer` that is already placed; 0 if none is. */
 export function placedEnd(buffer: ReceiveBuffer): number {
   return buffer.bytes === rest && buffer.start === restStart && heads.used === restAt ? restEnd : 0;
 }
 
-/** A section took bytes of what was placed: those up to `end` are left in `buffer`. */
+/** Records that a section took some of the placed bytes, and that those up to `end` are left in `buffer`. */
 export function leave(buffer: ReceiveBuffer, end: number): void {
   if (buffer.start === end) return;
   rest = buffer.bytes;
@@ -71,21 +72,21 @@ export function leave(buffer: ReceiveBuffer, end: number): void {
   restAt = heads.used;
 }
 
-/** An array may have other bytes than before. */
+/** Forgets the placed bytes, since an array may have new content. */
 export function forgetPlaced(): void {
   rest = null;
 }
 
 /**
- * Copies bytes to where a section that is read from them stays, and ends them with a zero. No part of a
- * section has one, so the loops that read need not look for the end.
+ * Copies bytes to the place where a section parsed from them stays, and adds a zero byte. A zero is not valid
+ * anywhere in a section, so the parsing loops stop at it and need not check for the end.
  *
- * They stand where the free bytes of `heads` begin, and are its own when a section takes them.
+ * The copy begins at the first free byte of `heads`. It is allocated only when a section takes it.
  */
 export function place(bytes: Uint8Array, start: number, end: number): void {
   rest = null;
   const size = end - start;
-  // A view of what is wanted takes longer to make than a loop over a little takes, or to copy some bytes more.
+  // Making a view of the wanted bytes takes longer than a short loop, or than copying a few bytes more.
   const isAll = start === 0 && bytes.length - end <= MORE_MAX;
   const at = heads.find((isAll ? bytes.length : size) + SLACK);
   const { array } = heads;
@@ -100,18 +101,18 @@ export function place(bytes: Uint8Array, start: number, end: number): void {
 /** How a field section is read. */
 export interface FieldRules {
   rules: Rules;
-  /** Fields at most, 0 for no limit. */
+  /** The maximum number of fields; 0 for no limit. */
   maxFields: number;
-  /** A trailer section: nothing in it frames the message. */
+  /** Whether it is a trailer section, whose fields do not frame the message. */
   trailers: boolean;
 }
 
 /**
- * Reads a field section and the empty line that ends it, in bytes that `place` copied.
+ * Parses a field section and the empty line that ends it, in bytes that `place` copied.
  *
- * @param start Where the section begins, with its start line.
- * @param p Where its fields begin.
- * @returns The fields, or null where `end` came first.
+ * @param start The start of the section, including its start line.
+ * @param p The start of its fields.
+ * @returns The fields, or null if `end` came first.
  * @throws {LocalProtocolError} A line breaks a rule.
  */
 export function readFields(
@@ -146,9 +147,9 @@ export function readFields(
     while (isBlank(bytes[p])) p++;
     const valueStart = p;
     for (;;) {
-      // Four bytes at a time while all of them are SP or VCHAR, which is when no byte has its high bit
-      // set with 0x20 taken away, nor with 1 added. The lowest one that has is where to look
-      // (a cycle took 15 % less time than byte by byte).
+      // Skips four bytes at a time while all of them are SP or VCHAR. A byte is neither if subtracting 0x20
+      // or adding 1 sets its high bit. The lowest such byte is examined next. (A cycle took 15 % less time
+      // than byte by byte.)
       let high = 0;
       for (;;) {
         const four = view.getInt32(p, true);
@@ -205,9 +206,9 @@ export function readFields(
 const KEEP_ALIVE = new KnownText("keep-alive");
 
 /**
- * Takes note of a field that frames the message.
+ * Records a field that frames the message.
  *
- * @returns Where the value ends that is kept, or -1 where the field is not.
+ * @returns The end of the value to keep, or -1 if the field is dropped.
  */
 function noteBytes(
   framing: Framing,
@@ -218,7 +219,7 @@ function noteBytes(
   end: number,
   rules: Rules,
 ): number {
-  // What is sent most is judged without making text of it.
+  // The most common values are checked without decoding them.
   if (name === "host") {
     if (rules === "strict") noteHost(framing, bytes, start, end);
     return end;
@@ -227,7 +228,7 @@ function noteBytes(
     noteConnectionOption(framing, "keep-alive");
     return end;
   }
-  // A user agent has no use for an expectation of the server's.
+  // An Expect field in a response has no meaning.
   if (rules === "lenient" && name === "expect") return end;
   const value = decodeLatin1(bytes, start, end);
   if (rules === "strict") {
@@ -264,36 +265,36 @@ function badLineEnd(bytes: Uint8Array, start: number, p: number): LocalProtocolE
   return badLine(bytes, start, p, why);
 }
 
-/** The line that begins at `start` is broken by the byte at `p`. */
+/** The error for a line that begins at `start` and is broken by the byte at `p`. */
 function badLine(bytes: Uint8Array, start: number, p: number, why: string): LocalProtocolError {
   const line = quoteBytes(bytes, start, p + 1);
   return new LocalProtocolError(`Cannot read field line ${line}: ${why}`);
 }
 
-/** So many short names and values are decoded by themselves, as most who read fields read one or two. */
+/** How many short names and values are decoded individually: most readers need only one or two. */
 const FEW_CUTS = 2;
 const SHORT_VALUE = 48;
 
-/** The fields of one section: its bytes, and where the fields stand in them. */
+/** The fields of one section: its bytes, and the positions of the fields in them. */
 export class ReceivedFields {
-  /** How many fields there are. */
+  /** The number of fields. */
   readonly count: number;
-  /** What the fields say of the message's framing. */
+  /** What the fields say about the framing of the message. */
   readonly framing: Framing;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  /** Where the fields begin. */
+  /** The start of the fields. */
   readonly #start: number;
-  /** After the empty line that ends them. */
+  /** The end of the empty line after them. */
   readonly #end: number;
   readonly #index: Int32Array;
   readonly #first: number;
   readonly #isAscii: boolean;
   #text: string | null = null;
-  /** How many names and values were made text of one by one. */
+  /** How many names and values have been decoded individually. */
   #cuts = 0;
 
-  /** Keeps what `readFields` has read: it takes the section's bytes, and the index. */
+  /** Wraps the result of `readFields`, which has taken the bytes of the section and the index. */
   constructor(
     { array, view }: Area,
     start: number,
@@ -315,12 +316,12 @@ export class ReceivedFields {
     this.#isAscii = isAscii;
   }
 
-  /** How many bytes there are, with the empty line. */
+  /** The size in bytes, including the empty line. */
   get size(): number {
     return this.#end - this.#start;
   }
 
-  /** These fields, which stand in `area` from `start` on as well, behind the same start line. */
+  /** The same fields in `area`, which has equal bytes from `start` on. The start line there may differ. */
   at(area: Area, start: number): ReceivedFields {
     const end = start + this.size;
     const { count, framing } = this;
@@ -336,7 +337,7 @@ export class ReceivedFields {
     );
   }
 
-  /** A copy in an area of its own, with the start line, which has `before` bytes. */
+  /** A copy in its own area, including the start line of `before` bytes. */
   copyWith(before: number): ReceivedFields {
     const { count, framing } = this;
     const size = before + this.size;
@@ -348,9 +349,11 @@ export class ReceivedFields {
   }
 
   /**
-   * How many of `length` bytes are the same here, from `from` on, and where `view` shows them, from `at` on.
+   * How many of `length` bytes are equal here, starting at `from`, and in `view`, starting at `at`, before
+   * the first difference.
    *
-   * @param from Counted from where the fields begin, as in all that follows: the start line has numbers under 0.
+   * @param from Relative to the start of the fields, as in the methods below: positions in the start line are
+   * negative.
    */
   commonSize(from: number, view: DataView, at: number, length: number): number {
     const ours = this.#view;
@@ -372,7 +375,7 @@ export class ReceivedFields {
     return decodeLatin1(this.#bytes, this.#start + start, this.#start + end);
   }
 
-  /** Copies bytes `[start, end)`. @returns How many; -1 where there is no room for them. */
+  /** Copies bytes `[start, end)`. @returns The number of bytes; -1 if `into` is too small. */
   copy(start: number, end: number, into: Uint16Array): number {
     const length = end - start;
     if (length > into.length) return -1;
@@ -381,7 +384,7 @@ export class ReceivedFields {
     return length;
   }
 
-  /** The first field from `i` on that is called `name`, which is in lower case; -1 where there is none. */
+  /** The index of the first field from `i` on named `name` (lower case); -1 if there is none. */
   find(name: string, i: number): number {
     const index = this.#index, start = this.#start;
     for (let at = this.#first + 4 * i; i < this.count; i++, at += 4) {
@@ -390,7 +393,7 @@ export class ReceivedFields {
     return -1;
   }
 
-  /** All fields as pairs of lower-cased name and value. */
+  /** All fields as pairs of lower-case name and value. */
   pairs(): [name: string, value: string][] {
     const bytes = this.#bytes, view = this.#view, index = this.#index, start = this.#start;
     const text = this.#toText();
@@ -404,7 +407,7 @@ export class ReceivedFields {
     return pairs;
   }
 
-  /** The name of field `i` as it came. */
+  /** The name of field `i` as received. */
   rawName(i: number): string {
     return this.#cut(this.#first + 4 * i);
   }
@@ -424,8 +427,8 @@ export class ReceivedFields {
   }
 
   /**
-   * The whole section as text, decoded when more than a few values are read: cutting strings out of a string
-   * is several times cheaper than decoding each.
+   * The whole section as text, decoded once more than a few values are read: slicing a string is several
+   * times cheaper than decoding each value.
    */
   #toText(): string {
     if (this.#text === null) {
