@@ -59,7 +59,10 @@ import {
 
 /** Returned by {@linkcode Connection.nextEvent}: read from the socket, call `receiveData`, then try again. */
 export const NEED_DATA = "NEED_DATA";
-/** Returned by {@linkcode Connection.nextEvent}: nothing more is read until `startNextCycle`, or ever. */
+/**
+ * Returned by {@linkcode Connection.nextEvent}: nothing more is read until `startNextCycle`, or ever again
+ * after a protocol switch.
+ */
 export const PAUSED = "PAUSED";
 
 /**

@@ -20,7 +20,7 @@ export interface RequestInit {
   target: string;
   /** The fields, with exactly one Host. */
   headers: HeadersInit;
-  /** Default: "1.1". */
+  /** The HTTP version. Default: "1.1". */
   httpVersion?: string | undefined;
 }
 
@@ -170,7 +170,7 @@ export interface ResponseInit {
   headers?: HeadersInit | undefined;
   /** The reason phrase. Default: empty. */
   reason?: string | undefined;
-  /** Default: "1.1". */
+  /** The HTTP version. Default: "1.1". */
   httpVersion?: string | undefined;
 }
 
@@ -330,7 +330,10 @@ export class Data {
   declare private readonly isChecked: true;
   /** Discriminates the union of events. */
   readonly type = "Data";
-  /** The bytes. Received ones are a view of the array passed to `receiveData`, and have its class. */
+  /**
+   * The bytes. Received ones are a view of the array passed to `receiveData`, and of the same class, unless
+   * they had to be buffered: then they are a view of an array of the engine.
+   */
   readonly data: Uint8Array;
   /**
    * Whether a received chunk begins here. Chunks are the sender's framing and have no meaning of their own.
