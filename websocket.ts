@@ -59,15 +59,16 @@ export interface UpgradeWebSocketOptions {
    */
   maxMessageSize?: number | undefined;
   /**
-   * The maximum number of bytes that wait to be sent; 16 MiB by default, 0 for no limit. If more are waiting
-   * when `send()` is called, the client is too slow, and is disconnected. `bufferedAmount` is the number of
-   * waiting bytes; the callback of `send()` is called when the message has been sent.
+   * The maximum number of bytes that wait to be sent; 16 MiB by default, 0 for no limit. Each waiting message
+   * counts as 600 bytes more, which is the memory that it takes. If more are waiting when `send()` is called,
+   * the client is too slow, and is disconnected after an `"error"` that says so. `bufferedAmount` is the
+   * number of waiting bytes; the callback of `send()` is called when the message has been sent.
    */
   maxBuffered?: number | undefined;
   /**
    * The time in milliseconds between two pings (RFC 6455 5.5.2); 30,000 by default, 0 for none. A client that
-   * has neither answered the last ping nor sent anything else is disconnected, and so is one that takes none
-   * of the bytes that wait for it.
+   * has neither answered the last ping nor sent anything else is disconnected, after an `"error"` that says
+   * so, and so is one that takes none of the bytes that wait for it.
    */
   pingInterval?: number | undefined;
 }
@@ -80,6 +81,8 @@ const LAST_WORD = 1_000;
 const GOING_AWAY = 1001, INTERNAL_ERROR = 1011;
 /** The number of bytes to read at a time. */
 const PART_SIZE = 16 * 1024;
+/** Bytes of memory that a write takes while it waits, besides its own; a message is one or two of them. */
+const WRITE_OVERHEAD = 300;
 /** A token (RFC 9110 5.6.2); subprotocols are tokens. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** An `Origin` whose scheme is not http or https (RFC 6454 6.2): no path, and no upper case. */
@@ -140,7 +143,7 @@ async function upgrade(ctx: HTTPContext, options: UpgradeWebSocketOptions): Prom
   server.handleUpgrade({ method: "GET", headers } as never, stream, head as Buffer, (it) => {
     client = it;
   });
-  client!.maxBuffered = maxBuffered;
+  client!.limit(maxBuffered, stream);
   client!.on("close", onClose);
   // ws ends the connection on an error by itself, and would throw without a listener.
   client!.on("error", () => {});
@@ -255,11 +258,13 @@ function endInTime(client: WebSocket, ctx: HTTPContext): void {
 }
 
 /** Checks periodically whether the client is still there. */
-function ping(client: WebSocket, stream: ConnectionStream, interval: number): void {
+function ping(client: Client, stream: ConnectionStream, interval: number): void {
   let isWaiting = false;
   const timer = setInterval(() => {
     // While the connection is paused, nothing is read, but the client may have stopped taking data.
-    if (!stream.isAlive && (isWaiting || !client.isPaused)) return client.terminate();
+    if (!stream.isAlive && (isWaiting || !client.isPaused)) {
+      return client.cut(`the client has not answered a ping for ${interval} ms`);
+    }
     stream.isAlive = client.isPaused && !isWaiting;
     if (isWaiting) return;
     isWaiting = true;
@@ -270,14 +275,38 @@ function ping(client: WebSocket, stream: ConnectionStream, interval: number): vo
   client.on("close", () => clearInterval(timer));
 }
 
-/** A WebSocket that is terminated if too many bytes wait to be sent. */
+/** A WebSocket that is cut off if too much waits to be sent. */
 class Client extends WebSocket {
-  maxBuffered = 0;
+  #maxBuffered = 0;
+  #stream: ConnectionStream | null = null;
+
+  /** Sets the number of bytes that may wait, 0 for no limit, and the stream on which they do. */
+  limit(maxBuffered: number, stream: ConnectionStream): void {
+    this.#maxBuffered = maxBuffered;
+    this.#stream = stream;
+  }
 
   // deno-lint-ignore no-explicit-any -- covers all overloads
   override send(...args: [any, any?, any?]): void {
-    if (this.maxBuffered > 0 && this.bufferedAmount > this.maxBuffered) this.terminate();
+    if (this.#maxBuffered > 0 && this.#isOpen && this.#buffered > this.#maxBuffered) {
+      this.cut(`more than ${this.#maxBuffered} bytes wait to be sent: the client is too slow`);
+    }
     super.send(...args);
+  }
+
+  /** Ends the connection without a closing handshake, and tells why. */
+  cut(why: string): void {
+    this.emit("error", new Error(`Cannot keep the connection: ${why}`));
+    this.terminate();
+  }
+
+  get #isOpen(): boolean {
+    return this.readyState === WebSocket.OPEN;
+  }
+
+  /** Bytes of memory that what waits to be sent takes. */
+  get #buffered(): number {
+    return this.bufferedAmount + this.#stream!.waitingWrites * WRITE_OVERHEAD;
   }
 }
 
@@ -290,6 +319,8 @@ class ConnectionStream extends Duplex {
   isAlive = true;
   /** Set while a ping waits behind other data: if the client takes that, this shows as much as an answer. */
   countsWrites = false;
+  /** The number of writes that wait, or are under way. */
+  waitingWrites = 0;
   readonly #conn: Deno.Conn;
   readonly #buffer = new Uint8Array(PART_SIZE);
 
@@ -310,12 +341,19 @@ class ConnectionStream extends Duplex {
     );
   }
 
+  // deno-lint-ignore no-explicit-any -- covers all overloads
+  override write(...args: [any, any?, any?]): boolean {
+    this.waitingWrites++;
+    return super.write(...args);
+  }
+
   override _write(bytes: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
-    this.#writeAll(bytes).then(() => done(), done);
+    this.#writeAll(bytes, 1).then(() => done(), done);
   }
 
   override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error) => void): void {
-    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "", done);
+    const bytes = Buffer.concat(chunks.map(({ chunk }) => chunk));
+    this.#writeAll(bytes, chunks.length).then(() => done(), done);
   }
 
   override _final(done: (error?: Error) => void): void {
@@ -331,10 +369,11 @@ class ConnectionStream extends Duplex {
     done(error);
   }
 
-  async #writeAll(bytes: Uint8Array): Promise<void> {
+  async #writeAll(bytes: Uint8Array, writes: number): Promise<void> {
     for (let at = 0; at < bytes.length;) {
       at += await this.#conn.write(bytes.subarray(at));
       this.isAlive ||= this.countsWrites;
     }
+    this.waitingWrites -= writes;
   }
 }

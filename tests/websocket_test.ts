@@ -23,6 +23,8 @@ class Served implements AsyncDisposable {
   readonly app: HTTPListener;
   /** Codes that its connections were closed with. */
   readonly closed: number[] = [];
+  /** What its connections have failed with. */
+  readonly errors: string[] = [];
   #ended = Promise.withResolvers<void>();
 
   private constructor(app: HTTPListener) {
@@ -43,6 +45,7 @@ class Served implements AsyncDisposable {
         app.onEvent("GET:/", async ({ ctx }) => {
           const socket = await upgradeWebSocket(ctx, options);
           socket.on("close", (code) => served.closed.push(code));
+          socket.on("error", ({ message }) => served.errors.push(message));
           await use(socket, ctx);
         });
       }, serverOptions),
@@ -469,6 +472,9 @@ test("a client that answers no ping is cut, and one that does is not", NET, asyn
   }
   assertEquals(await gone, PING);
   assertEquals(served.closed, [1006]);
+  assertEquals(served.errors, [
+    "Cannot keep the connection: the client has not answered a ping for 200 ms",
+  ]);
 });
 
 test("pings cut no client while the connection is paused", NET, async () => {
@@ -531,6 +537,22 @@ test("a client for which more than maxBuffered waits is cut at the next message"
   assertEquals(errors.map((error) => error?.message), [
     "WebSocket is not open: readyState 2 (CLOSING)",
   ]);
+  assertEquals(served.errors, [
+    "Cannot keep the connection: more than 1000 bytes wait to be sent: the client is too slow",
+  ]);
+});
+
+test("a waiting message counts for maxBuffered with the memory it takes", NET, async () => {
+  let sent = 0;
+  await using served = await Served.start({ maxBuffered: 60_000 }, (socket) => {
+    while (socket.readyState === socket.OPEN) {
+      socket.send("");
+      sent++;
+    }
+  });
+  using _client = await served.connect();
+  await served.ended;
+  assert(sent > 90 && sent < 210, `${sent} messages waited`);
 });
 
 test(
