@@ -1,4 +1,4 @@
-// compilePath(): a pattern's text with its converters looked up.
+// compilePath(): splits a pattern and looks up its converters.
 
 import { BUILTIN_CONVERTERS, type Converter, type NamedConverter } from "./converters.ts";
 import { RouteError } from "./errors.ts";
@@ -6,32 +6,32 @@ import { splitPattern } from "./pattern.ts";
 
 /** A param of a {@linkcode CompiledPath}. */
 export interface PathParam {
-  /** Its key in `params`. */
+  /** The key in `params`. */
   readonly name: string;
-  /** What text it takes, and the value made of it. */
+  /** Which text the param matches, and the value made from it. */
   readonly converter: Converter;
 }
 
-/** What {@linkcode compilePath} makes of a pattern. */
+/** What {@linkcode compilePath} returns. */
 export interface CompiledPath {
   /** The pattern as it was given. */
   readonly pattern: string;
   /**
-   * The meaning of the pattern as one expression, anchored at both ends, with a named group for each
-   * param. Flags of own converters are not in it. Routing does not run it.
+   * The pattern as a regular expression, anchored at both ends, with a named group for each param. It defines
+   * what the pattern matches; the router does not run it.
    */
   readonly regex: RegExp;
-  /** Literal text and params, in the order of the pattern. */
+  /** The literal text and the params, in the order of the pattern. */
   readonly parts: readonly (string | PathParam)[];
 }
 
-/** A part of a pattern as the router takes it. */
+/** A part of a pattern as the router uses it. */
 export type CompiledPart = string | { readonly name: string; readonly converter: NamedConverter };
 
 /**
- * Splits a pattern and looks its converters up.
+ * Splits a pattern and looks up its converters.
  *
- * @throws {RouteError} A converter is not known, or a param cannot be.
+ * @throws {RouteError} A converter is unknown, or a param name is used twice or is `__proto__`.
  */
 export function compileParts(
   pattern: string,
@@ -52,10 +52,10 @@ export function compileParts(
 }
 
 /**
- * Compiles a pattern with the built-in converters, as {@linkcode Listener.onEvent} does.
+ * Compiles a pattern as {@linkcode Listener.onEvent} does, but with the built-in converters alone.
  *
- * A path matches as with the expression in `regex`: all of it, and where there is a choice, the
- * params take as much as they can, the first one first.
+ * A path matches if `regex` matches all of it. If the params can be assigned in several ways, each takes as
+ * much text as it can, the first param first.
  *
  * ```ts
  * import { compilePath } from "@tiny/listener/listener";
@@ -66,7 +66,7 @@ export function compileParts(
  * assertEquals(parts.length, 4);
  * ```
  *
- * @throws {RouteError} The converter of a param is not known, or a param name is used twice.
+ * @throws {RouteError} A converter is unknown, or a param name is used twice or is `__proto__`.
  */
 export function compilePath(pattern: string): CompiledPath {
   const parts = compileParts(pattern, BUILTIN_CONVERTERS);

@@ -1,4 +1,4 @@
-// Context: what events have in common, for as long as it is alive.
+// Context: the state that related events share.
 
 import { cidOf, nextSerial } from "./contexts.ts";
 import { type AnyListener, dispatcherOf } from "./dispatcher.ts";
@@ -10,17 +10,20 @@ import type { Route } from "./route.ts";
 
 /** Options of a context. */
 export interface ContextOptions {
-  /** Its id; made up if not given, unique in the process. */
+  /** The id; by default, a generated one that is unique in the process. */
   cid?: string | undefined;
-  /** What the context starts with in `scope`. */
+  /** The initial `scope`. */
   scope?: Record<string, unknown> | undefined;
 }
 
 /** Options of {@linkcode Context.triggerEvent}. */
 export interface TriggerOptions {
-  /** Whatever the event carries. */
+  /** The event's data. */
   data?: unknown;
-  /** Milliseconds its handler and hooks may take, but for error hooks; without it, as long as they take. */
+  /**
+   * The maximum time in milliseconds for the handler and the hooks, other than error hooks; unlimited by
+   * default.
+   */
   timeout?: number | undefined;
 }
 
@@ -30,10 +33,13 @@ export type ContextClass<C extends Context> = new (
   options?: ContextOptions,
 ) => C;
 
-/** What a context is registered by: its id, or the number that is made of; for `listener.ts` alone. */
+/**
+ * The key a context is registered under: its id, or the number its id is generated from. For `listener.ts`
+ * alone.
+ */
 export let idOf: (ctx: Context) => string | number;
 
-/** What few contexts have, so that the others are small. */
+/** The fields that few contexts need, kept apart so that the others stay small. */
 class Extras {
   cid: string | null = null;
   scope: Record<string, unknown> | null = null;
@@ -42,10 +48,10 @@ class Extras {
 }
 
 /**
- * What events have in common: a conversation, a job, a request. Events of one context can wait for each
- * other, and share its `scope` and the dependencies they use.
+ * The state that related events share: a conversation, a job, a request. Events of one context can wait for
+ * each other, and share its `scope` and the dependencies they use.
  *
- * Make one with {@linkcode Listener.newCtx}. It is kept until {@linkcode Context.drop} is called.
+ * Create one with {@linkcode Listener.newCtx}. It is kept until {@linkcode Context.drop} is called.
  *
  * ```ts
  * import { Listener } from "@tiny/listener/listener";
@@ -69,14 +75,14 @@ export class Context {
   readonly #id: string | number;
   #isAlive = true;
   #extras: Extras | null = null;
-  // Most contexts have one event: the map is made for the second, or for who asks.
+  // Most contexts have one event: the map is created for the second, or when `events` is read.
   #onlyEvent: Event | null = null;
 
   static {
     idOf = (ctx) => ctx.#id;
   }
 
-  /** Subclasses take the same arguments and hand them on. */
+  /** Subclasses must accept the same arguments and pass them on. */
   constructor(listener: AnyListener, options?: ContextOptions) {
     this.listener = listener;
     this.#id = options?.cid ?? nextSerial();
@@ -87,17 +93,17 @@ export class Context {
     return this.#extras ??= new Extras();
   }
 
-  /** The context's id, unique among the contexts of the listener. */
+  /** The id, unique among the contexts of the listener. */
   get cid(): string {
     return this.#extra.cid ??= typeof this.#id === "string" ? this.#id : cidOf(this.#id);
   }
 
-  /** Whatever the application keeps with the context. */
+  /** Arbitrary values that the application keeps with the context. */
   get scope(): Record<string, unknown> {
     return this.#extra.scope ??= {};
   }
 
-  /** What dependencies made, by dependency. */
+  /** The values of dependencies, by dependency. */
   get cache(): Map<unknown, unknown> {
     return this.#extra.cache ??= new Map();
   }
@@ -112,26 +118,28 @@ export class Context {
     return extra.events;
   }
 
-  /** Whether the context was not dropped yet. */
+  /** Whether the context has not been dropped yet. */
   get isAlive(): boolean {
     return this.#isAlive;
   }
 
   /**
-   * Ends the context: it is no longer among the listener's, the signals of its running events are aborted,
-   * and whoever waits for one of its events gets a `ContextNotFound`. To drop it again has no effect.
+   * Ends the context: it is removed from the listener's contexts, the signals of its running events are
+   * aborted, and pending waits for its events reject with a `ContextNotFound`. Dropping it again has no
+   * effect.
    *
-   * `scope` and `cache` stay, for the events that still run; what is not in the cache is not made any more:
-   * `event.use()` rejects with a `ContextNotFound`. `events` is empty from then on.
+   * `scope` and `cache` stay available to events that are still running, but dependencies that are not in the
+   * cache are not made any more: `event.use()` rejects with a `ContextNotFound`. `events` is empty from then
+   * on.
    *
-   * @param reason What the signals are aborted with; an `AbortError` if not given.
+   * @param reason The reason of the aborted signals; an `AbortError` by default.
    */
   drop(reason?: unknown): void {
     if (!this.#isAlive) return;
     this.#isAlive = false;
     const dispatcher = dispatcherOf(this.listener);
     dispatcher.release(this);
-    // Who waits is told so before the signals tell that the events are to end.
+    // Waits are rejected before the signals ask the events to end.
     dispatcher.notifyDropped(this);
     const events = this.#extras?.events ?? null;
     if (events === null) abortIfRunning(this.#onlyEvent, reason);
@@ -141,10 +149,10 @@ export class Context {
   }
 
   /**
-   * Makes an event of `route` in this context, without running it.
+   * Creates an event of `route` in this context without running it.
    *
    * @throws {ContextNotFound} The context was dropped.
-   * @throws {RangeError} `timeout` is not a number of milliseconds.
+   * @throws {RangeError} `timeout` is not a valid number of milliseconds.
    */
   newEvent(route: Route, options: EventOptions = {}): Event<this> {
     if (!this.#isAlive) throw contextDropped(this.cid);
@@ -160,24 +168,24 @@ export class Context {
   }
 
   /**
-   * Makes an event of `route` and runs it: before it returns, up to the first step that returns a promise.
+   * Creates an event of `route` and runs it: synchronously up to the first step that returns a promise.
    *
-   * For sources that find the route themselves; others use {@linkcode Context.triggerEvent}.
+   * For sources that find the route themselves; otherwise, use {@linkcode Context.triggerEvent}.
    *
    * @throws {ContextNotFound} The context was dropped.
-   * @throws {RangeError} `timeout` is not a number of milliseconds.
+   * @throws {RangeError} `timeout` is not a valid number of milliseconds.
    */
   trigger(route: Route, options: EventOptions = {}): EventTask {
     return runEvent(this.newEvent(route, options));
   }
 
   /**
-   * Triggers the event that `path` stands for in this context.
+   * Triggers an event in this context, of the route that `path` matches.
    *
    * @throws {EventNotFound} No route matches.
-   * @throws {PathParamsError} A route matches, but a param has no value.
+   * @throws {PathParamsError} A route matches, but a param cannot be converted.
    * @throws {ContextNotFound} The context was dropped.
-   * @throws {RangeError} `timeout` is not a number of milliseconds.
+   * @throws {RangeError} `timeout` is not a valid number of milliseconds.
    */
   triggerEvent(path: string, options: TriggerOptions = {}): EventTask {
     const [route, params] = this.listener.matchRoute(path);

@@ -1,47 +1,50 @@
-// The contexts of a listener by id. Most ids are made up and never looked at, so they are kept as the number
-// they are made of, and the text is made when somebody asks.
+// The contexts of a listener by id. Most ids are generated and never read, so a context is stored under the
+// number that its id is generated from; the text is made on demand.
 
 import type { Context } from "./context.ts";
 
 /**
- * In front of the ids made up in this process, so that those of two processes differ. Made for the first that is
- * asked for: Deno takes 0.4 ms to load `crypto`.
+ * The prefix of the ids generated in this process, which tells them from those of other processes. It is made
+ * on demand: Deno takes 0.4 ms to load `crypto`.
  */
 let prefix: string | null = null;
 
 let lastSerial = 0;
 
-/** Numbers to come whose ids were given to contexts already; null until there is one. */
+/** Future numbers whose ids the application has already given to contexts; null if there are none. */
 let givenSerials: Set<number> | null = null;
 
-/** The next number for an id that is made up. */
+/** Returns the number for the next generated id. */
 export function nextSerial(): number {
   do lastSerial++; while (givenSerials !== null && givenSerials.delete(lastSerial));
   return lastSerial;
 }
 
-/** The id made up of a number. */
+/** The id generated from a number. */
 export function cidOf(serial: number): string {
   prefix ??= `${crypto.randomUUID().slice(0, 8)}-`;
   return prefix + serial.toString(36);
 }
 
-/** The number an id was made up of, or NaN. */
+/** The number that an id was generated from, or NaN. */
 function serialOf(cid: string): number {
   if (prefix === null || !cid.startsWith(prefix)) return NaN;
   const serial = parseInt(cid.slice(prefix.length), 36);
   return cidOf(serial) === cid ? serial : NaN;
 }
 
-/** How many places there are for contexts that live shortly; a power of two. */
+/** The number of slots for short-lived contexts; a power of two. */
 const PLACES = 1024;
 
-/** The contexts that are alive, by id, oldest first within those with ids given and made up. */
+/**
+ * The contexts that are alive, by id: first those with given ids, then those with generated ids, each group
+ * oldest first.
+ */
 export class Contexts<C extends Context> implements ReadonlyMap<string, C> {
   readonly #given = new Map<string, C>();
-  // Most contexts live as long as one event, and a Map that is added to and deleted from all the time makes
-  // itself anew again and again. So a context stands at a place that its number tells, and only one whose
-  // place is taken, by one that lives longer, goes into the map.
+  // Most contexts live as long as one event, and a Map with constant insertions and deletions keeps
+  // rebuilding its table. So a context is stored in a slot selected by its number. If a longer-lived context
+  // occupies the slot, it goes into a map instead.
   readonly #places: (C | null)[] = Array(PLACES).fill(null);
   readonly #numbers = new Float64Array(PLACES);
   readonly #placeless = new Map<number, C>();
@@ -66,7 +69,7 @@ export class Contexts<C extends Context> implements ReadonlyMap<string, C> {
 
   delete(ctx: C, id: string | number): void {
     if (typeof id === "string") {
-      // A context that was not made by newCtx() may have the id of one that was.
+      // A context that was not created by newCtx() may have the same id as one that was.
       if (this.#given.get(id) !== ctx) return;
       this.#given.delete(id);
       givenSerials?.delete(serialOf(id));

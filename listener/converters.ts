@@ -1,32 +1,36 @@
-// Converters: what text a param takes, and the value made of it. The table below is the whole list of
-// the built-in ones. Beside the regular expression, which says what a converter means, stands the
-// scanner that the router runs: it finds the same ends in one pass, and never goes back (see router.ts).
+// Converters: which text a param matches, and the value made from it. The table below lists all built-in
+// ones. Each has a regular expression, which defines what it matches, and a scanner, which the router runs:
+// it finds the same ends in one pass, without backtracking (see router.ts).
 
 import { checkFunction, RouteError, shown } from "./errors.ts";
 import { isWord } from "./pattern.ts";
 
 /**
- * What text a param takes, and the value made of it.
+ * Which text a param matches, and the value made from it.
  *
- * Where a listener decodes params, as HTTP does with `%2F`, a route is found by the text as it stands in the path.
- * What is decoded then has to match `regex` again: so `parse` gets no text that it does not allow.
+ * If the listener decodes params, as HTTP does with `%2F`, routes are matched against the encoded path.
+ * Decoded text must then match `regex` again, so `parse` never gets text that `regex` does not allow.
  */
 export interface Converter<T = unknown> {
   /**
-   * The text must match it as a whole. Of the flags `i`, `s`, `u` and `v` count.
+   * The expression that the whole text must match. Of its flags, only `i`, `s`, `u` and `v` have an effect.
    *
-   * It is run on one candidate after the other, the longest first: a lazy quantifier takes as much as a greedy
-   * one, and an expression that can take exponential time does. What all runs for one path read is bounded, by
-   * 10 million characters and 100 for each of the path's. A path of two hundred characters hardly needs
-   * so much. A long one that does, as it is made to match almost everywhere, is refused with a
-   * {@linkcode PathParamsError}, after some 30 milliseconds where the expressions are simple.
+   * It is run on one candidate after the other, the longest first, so a lazy quantifier takes as much as a
+   * greedy one. An expression that can take exponential time still does. The text that all runs for one path
+   * read is limited to 10 million characters, plus 100 for each character of the path. A path of two hundred
+   * characters hardly needs that much. A long path that does, because it is crafted to match almost
+   * everywhere, is rejected with a {@linkcode PathParamsError}, after some 30 milliseconds if the expressions
+   * are simple.
    */
   readonly regex: RegExp;
-  /** Makes the value; what it throws becomes a {@linkcode PathParamsError}. */
+  /** Returns the value. An error that it throws becomes the cause of a {@linkcode PathParamsError}. */
   parse(text: string): T;
 }
 
-/** The code units of a path: of a string's, each look-up has to ask what kind of string it is. */
+/**
+ * The code units of a path. Reading those of a string is slower: each look-up has to ask what kind of string
+ * it is.
+ */
 export type Codes = Uint16Array;
 
 /** The text of code units `[start, end)`. */
@@ -45,45 +49,49 @@ export function textOf(units: Codes, start: number, end: number): string {
 
 function longTextOf(units: Codes, start: number, end: number): string {
   let text = "";
-  // Fewer arguments than any engine's limit for one call.
+  // Fewer arguments than the limit of any engine for one call.
   for (; start < end; start += 4096) {
     text += String.fromCharCode(...units.subarray(start, Math.min(start + 4096, end)));
   }
   return text;
 }
 
-/** Up to this length a text is made unit by unit, which makes a string of each beginning. */
+/** Up to this length, text is appended unit by unit, which creates a string for each prefix. */
 const TINY_MAX = 6;
-/** Up to this length it is made of an array of as many elements, which are kept here by their lengths. */
+/** Up to this length, text is made from an array of that length; one array per length is kept in `short`. */
 const SHORT_MAX = 64;
 const short: number[][] = [];
 
 /**
- * How the router finds out where a param that starts at `at` may end.
+ * How the router finds the ends of a param that starts at `at`.
  *
- * Those of the built-in converters are regular: whatever a start reaches at or beyond `other + min`, with `other` a
- * start behind it that took text, `other` reaches too. It lets the router try each end only once.
+ * The scanners of the built-in converters are regular: if a start `other` takes text, then every end at or
+ * beyond `other + min` that an earlier start reaches is also reached from `other`. So the router has to try
+ * each end only once.
  */
 export interface Scanner {
-  /** The least length of the text. */
+  /** The minimum length of the text. */
   readonly min: number;
-  /** Whether the text can go on with this code unit: where not, it ends there or never. */
+  /**
+   * Whether the param may continue with this code unit. If not, the code unit can only come after its
+   * farthest end.
+   */
   holds(code: number): boolean;
-  /** The farthest end, at most `stop`; below `at + min` where there is none. */
+  /** The farthest end, at most `stop`; less than `at + min` if there is none. */
   reach(path: Codes, at: number, stop: number): number;
-  /** Whether an end before the farthest one is an end as well, wherever the start; null: each is. */
+  /** Whether an end before the farthest one is valid, whatever the start; null if all of them are. */
   readonly accepts: ((path: Codes, end: number) => boolean) | null;
-  /** What tells the ends instead, where a user has made the converter. */
+  /** The expression of a user-defined converter, which determines the ends instead. */
   readonly expression: Expression | null;
 }
 
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** A user's expression. */
+/** The expression of a user-defined converter. */
 export class Expression {
   readonly #whole: RegExp;
   readonly #beginning: RegExp;
-  /** Whether what stands behind an end may make a difference. */
+  /** Whether the text after an end may affect the match. */
   readonly #looksAhead: boolean;
   readonly #isUnicode: boolean;
 
@@ -91,26 +99,26 @@ export class Expression {
     flags = flags.replace(/[^isuv]/g, "");
     this.#whole = new RegExp(`^(?:${source})$`, flags);
     this.#beginning = new RegExp(`^(?:${source})`, flags);
-    // It takes too many for such: a dollar may stand in a class.
+    // This errs on the side of `true`: a dollar sign may be inside a character class.
     this.#looksAhead = /\$|\\b|\(\?[=!]/i.test(source);
     this.#isUnicode = /[uv]/.test(flags);
   }
 
-  /** Whether it matches `text` as a whole. */
+  /** Whether it matches all of `text`. */
   matches(text: string): boolean {
     return this.#whole.test(text);
   }
 
-  /** `false` where no beginning of `text` matches: one run instead of one for each beginning. */
+  /** Returns `false` if no prefix of `text` matches: one run instead of one for each prefix. */
   mayBegin(text: string): boolean {
     if (this.#looksAhead) return true;
-    // An end between two surrogates cuts a character that is whole here.
+    // An end between two surrogates splits a character that is whole here.
     if (this.#isUnicode && SURROGATE.test(text)) return true;
     return this.#beginning.test(text);
   }
 }
 
-/** A converter as patterns are compiled with it. */
+/** A converter as used in compiled patterns. */
 export interface NamedConverter extends Converter {
   readonly scanner: Scanner;
 }
@@ -191,7 +199,7 @@ const UUID: Scanner = {
 
 function parseInteger(text: string): number {
   const value = Number(text);
-  // The next number up would stand for two texts: someone else's row in a database.
+  // Above that, several texts stand for the same number: someone else's row in a database.
   if (!Number.isSafeInteger(value)) {
     throw new RangeError(`Cannot read int "${text}": must be at most ${Number.MAX_SAFE_INTEGER}`);
   }
@@ -225,10 +233,10 @@ export const BUILTIN_CONVERTERS: ReadonlyMap<string, NamedConverter> = new Map<
 ]);
 
 /**
- * Makes a converter of a user ready for patterns.
+ * Prepares a user-defined converter for use in patterns.
  *
- * @throws {RouteError} The name is no word.
- * @throws {TypeError} What the converter is made of is of another type.
+ * @throws {RouteError} The name is not a word.
+ * @throws {TypeError} `regex` is not a `RegExp`, or `parse` is not a function.
  */
 export function makeConverter(name: string, converter: Converter): NamedConverter {
   if (!isWord(name)) {

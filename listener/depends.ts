@@ -1,4 +1,4 @@
-// Dependencies: what handlers share within a context, made when the first one asks for it.
+// Dependencies: values that handlers share within a context, made on first use.
 
 import type { Context } from "./context.ts";
 import type { AnyEvent } from "./dispatcher.ts";
@@ -8,19 +8,19 @@ import { checkTimeout, handled, wait } from "./time_limit.ts";
 
 /** Options of {@linkcode depends}. */
 export interface DependsOptions {
-  /** Whether it is made once in a context, `true` if not given, or at each use. */
+  /** Whether the value is made once per context (`true`, the default) or at each use. */
   useCache?: boolean | undefined;
-  /** Milliseconds the making may take; without it, as long as it takes. */
+  /** The maximum time in milliseconds to make the value; unlimited by default. */
   timeout?: number | undefined;
 }
 
-/** What {@linkcode depends} makes, for {@linkcode Event.use}. */
+/** What {@linkcode depends} returns, to be passed to {@linkcode Event.use}. */
 export class Dependency<T, E extends AnyEvent = AnyEvent> {
   /** @ignore */
   readonly make: (event: E) => T | PromiseLike<T>;
-  /** Whether it is made once in a context. */
+  /** Whether the value is made once per context. */
   readonly useCache: boolean;
-  /** Milliseconds the making may take. */
+  /** The maximum time in milliseconds to make the value. */
   readonly timeout: number | undefined;
 
   /** @ignore Made by `depends()`. */
@@ -32,14 +32,14 @@ export class Dependency<T, E extends AnyEvent = AnyEvent> {
 }
 
 /**
- * Declares something that handlers need, and how to make it. It is made when an event uses it,
- * by default once per context: uses at the same time share one run, later ones its value. A failure
- * is not kept, so the next use tries again; so do events that shared a run which failed as the event it was
- * for was aborted.
+ * Declares a dependency: a value that handlers need, and the function that makes it. The value is made when
+ * an event uses it, by default once per context: concurrent uses share one run, and later uses get its value.
+ * A failure is not cached, so the next use tries again. If a shared run fails after the event that started it
+ * was aborted, the other events that use it try again too.
  *
- * It may use other dependencies, but not itself, also not through others: such a use rejects with a `TypeError`.
- * After the first `await` of a function nobody can tell who uses what, and two that wait for each other do so
- * for ever, or until a `timeout` is over.
+ * A dependency may use other dependencies, but not itself, directly or through others: such a use rejects
+ * with a `TypeError`. This is detected only up to the first `await` of the functions. After that, two
+ * dependencies that wait for each other wait forever, or until a `timeout` expires.
  *
  * ```ts
  * import { depends, Listener } from "@tiny/listener/listener";
@@ -52,8 +52,8 @@ export class Dependency<T, E extends AnyEvent = AnyEvent> {
  * assertEquals(await app.newCtx({ cid: "bob" }).triggerEvent("greet"), "Hello, bob!");
  * ```
  *
- * @throws {TypeError} `make` is no function.
- * @throws {RangeError} `timeout` is not a number of milliseconds.
+ * @throws {TypeError} `make` is not a function.
+ * @throws {RangeError} `timeout` is not a valid number of milliseconds.
  */
 export function depends<T, E extends AnyEvent = Event>(
   make: (event: E) => T | PromiseLike<T>,
@@ -63,17 +63,17 @@ export function depends<T, E extends AnyEvent = Event>(
   return new Dependency(make, options) as unknown as Dependency<Awaited<T>, E>;
 }
 
-/** A dependency whose function is on the stack, and the one that uses it, if one does. */
+/** A dependency whose function is on the stack, and the dependency that uses it, if any. */
 interface Making {
   readonly event: AnyEvent;
   readonly dependency: Dependency<unknown, AnyEvent>;
   readonly usedBy: Making | null;
 }
 
-/** The innermost one. */
+/** The innermost dependency on the stack. */
 let making: Making | null = null;
 
-/** What `dependency` is for `event`: see `Event.use()`. */
+/** Resolves `dependency` for `event`: see `Event.use()`. */
 export function resolveDependency<T, E extends AnyEvent>(
   event: E,
   dependency: Dependency<T, E>,
@@ -83,7 +83,7 @@ export function resolveDependency<T, E extends AnyEvent>(
       new TypeError("Cannot use the dependency: it must be one that depends(fn) has made"),
     );
   }
-  // Another event is that of a handler which the dependency has triggered.
+  // If `making` is of another event, that event's dependency triggered the handler of this one.
   const usedBy = making?.event === event ? making : null;
   const self = { event, dependency, usedBy } as unknown as Making;
   const cycle = cycleOf(self);
@@ -96,7 +96,7 @@ export function resolveDependency<T, E extends AnyEvent>(
   if (!ctx.isAlive) return rejected(contextDropped(ctx.cid));
   if (!dependency.useCache) return make(self) as Promise<T>;
   const { cache } = ctx;
-  // It is there before it is made: an event that is triggered meanwhile may use it.
+  // Cached before it is made: an event triggered in the meantime may use it.
   let resolve: (value: Promise<T>) => void;
   const made: Made<T> = new Promise<T>((it) => resolve = it);
   made.maker = event;
@@ -108,12 +108,15 @@ export function resolveDependency<T, E extends AnyEvent>(
   return made;
 }
 
-/** What is in the cache: as long as it is under way, with the event whose function makes it. */
+/** An entry of the cache; `maker` is the event that makes it, while that is in progress. */
 interface Made<T> extends Promise<T> {
   maker?: AnyEvent | undefined;
 }
 
-/** What another event has made or begun to make; where that was aborted meanwhile, `event` has it made again. */
+/**
+ * Shares what another event has made or is making. If that fails after the other event was aborted, `event`
+ * has it made again.
+ */
 function share<T, E extends AnyEvent>(
   made: Made<T>,
   event: E,
@@ -127,7 +130,7 @@ function share<T, E extends AnyEvent>(
   }));
 }
 
-/** The names from `self`, where it is on its way to be made already, back to it. */
+/** The names on the cycle that ends at `self`, if its dependency is already being made; else null. */
 function cycleOf(self: Making): string[] | null {
   const chain = [self];
   for (let user = self.usedBy; user !== null; user = user.usedBy) {

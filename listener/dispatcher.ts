@@ -1,24 +1,24 @@
-// What the events of one listener have in common while they run: the hooks, which events are in flight,
-// who waits for an event to be done, and which failures nobody has asked for. Context, Event and
-// Lifecycle meet here, so that none of them needs to know the inside of another.
+// The state that the running events of one listener share: the hooks, the events in flight, the waits for
+// events to be done, and the failures that nothing has awaited yet. Context, Event and Lifecycle meet here,
+// so that none of them depends on the internals of another.
 
 import type { Context } from "./context.ts";
 import type { Event } from "./event.ts";
 import type { EventTask } from "./event_task.ts";
 import type { Listener } from "./listener.ts";
 
-/** An event of whatever context and params. */
+/** An event of any context, params and data. */
 // deno-lint-ignore no-explicit-any
 export type AnyEvent = Event<any, any, any>;
 
-/** A listener of whatever contexts and converters. */
+/** A listener of any contexts and converters. */
 // deno-lint-ignore no-explicit-any
 export type AnyListener = Listener<any, any>;
 
-/** A hook of all events of a listener. */
+/** A hook that runs for every event of a listener. */
 export type EventHook<C extends Context = Context> = (event: Event<C>) => unknown;
 
-/** What runs when an event failed with an error of `type`. */
+/** A hook for events that fail with an error of `type`. */
 export interface ErrorHook {
   // deno-lint-ignore no-explicit-any
   readonly type: abstract new (...args: any[]) => unknown;
@@ -26,7 +26,9 @@ export interface ErrorHook {
   readonly handle: (event: AnyEvent, error: any) => unknown;
 }
 
-/** The hooks of a listener; replaced as a whole, so that a running event keeps those it began with. */
+/**
+ * The hooks of a listener. They are replaced as a whole, so that a running event keeps those it began with.
+ */
 export interface Hooks {
   // deno-lint-ignore no-explicit-any
   readonly before: readonly EventHook<any>[];
@@ -37,17 +39,17 @@ export interface Hooks {
   readonly finally: readonly EventHook<any>[];
 }
 
-/** Who waits for something in a context. */
+/** A wait for something that happens in a context. */
 export interface Watcher {
   done(event: AnyEvent): void;
-  /** It runs no more, done or not. */
+  /** The event has ended, done or not. */
   over?(event: AnyEvent): void;
   dropped(): void;
 }
 
-/** Runs `callback` when the microtasks of now are done; it keeps no process alive longer than that. */
+/** Runs `callback` once the pending microtasks are done; it does not keep the process alive any longer. */
 function afterMicrotasks(callback: () => void): void {
-  // Deno loads its timers, a tenth of the time that a program takes to start, when they are looked up first.
+  // Looked up late: Deno loads its timers on first access, which takes a tenth of a program's startup time.
   const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
   if (setImmediate === undefined) setTimeout(callback, 0);
   else setImmediate(callback);
@@ -55,14 +57,17 @@ function afterMicrotasks(callback: () => void): void {
 
 const resolved = Promise.resolve();
 
-/** No place: the event runs on, and nobody waits for it. */
+/** The place of an event that was given up: it may still run, but nothing waits for it. */
 const GIVEN_UP = -1;
 
-/** The place of an event among those in flight: from the moment it waits for something until it is over and done. */
+/**
+ * An entry among the events in flight: from the moment the event waits for something until it is over and
+ * done.
+ */
 export class InFlight {
   readonly event: AnyEvent;
   place: number;
-  /** The run of the listener in which it began. */
+  /** The run of the listener in which the event began. */
   readonly run: number;
 
   constructor(event: AnyEvent, place: number, run: number) {
@@ -76,18 +81,18 @@ export class Dispatcher {
   hooks: Hooks = { before: [], after: [], onError: [], finally: [] };
   /** The events whose handlers or hooks are on the stack, the innermost last. */
   readonly onStack: AnyEvent[] = [];
-  // Not a Set: that makes itself anew all the time as events come and go, each old table holds on to the
-  // next, and a collector of the young follows that chain to all that has been in them since the last
-  // collection of the old (a parsed JSON body took a quarter more time).
+  // Not a Set: with constant insertions and deletions, it keeps rebuilding its table. Each old table
+  // references the next one, and the minor garbage collector follows that chain to everything that was in
+  // them since the last major collection (parsing JSON bodies took a quarter longer).
   readonly #inFlight: InFlight[] = [];
   readonly #watchers = new Map<Context, Set<Watcher>>();
-  /** Contexts made for a single event, with the number of their events in flight. */
+  /** Contexts created for a single event, with the number of their events in flight. */
   readonly #passing = new Map<Context, number>();
-  /** Takes a context out of those of the listener. */
+  /** Removes a context from those of the listener. */
   readonly release: (ctx: Context) => void;
-  /** Tells of a failure that nobody awaits. */
+  /** Reports a failure that nothing awaits. */
   readonly report: (event: AnyEvent, error: unknown) => void;
-  /** How often the listener has started: tells events of one run from those of the next. */
+  /** How often the listener has started: distinguishes the events of one run from those of the next. */
   run = 0;
   #failures: EventTask[] = [];
   #onLeave: Set<() => void> = new Set();
@@ -100,7 +105,11 @@ export class Dispatcher {
     this.report = report;
   }
 
-  /** Counts `event` as one in flight. @returns What it leaves with. */
+  /**
+   * Adds `event` to those in flight.
+   *
+   * @returns The entry to pass to `leave()`.
+   */
   enter(event: AnyEvent): InFlight {
     const entry = new InFlight(event, this.#inFlight.length, this.run);
     this.#inFlight.push(entry);
@@ -123,7 +132,10 @@ export class Dispatcher {
     }
   }
 
-  /** Aborts the events of `run`, and of those before, that `counts` and are in flight: nobody waits for them any more. */
+  /**
+   * Aborts the in-flight events of `run` and of earlier runs that `counts` accepts. Nothing waits for them
+   * any more.
+   */
   giveUp(counts: (event: AnyEvent) => boolean, run: number, reason: unknown): void {
     const left = this.#inFlight.filter((entry) => entry.run <= run && counts(entry.event));
     for (const entry of left) {
@@ -134,18 +146,18 @@ export class Dispatcher {
     this.checkIdle();
   }
 
-  /** Has whoever waits for events to be over check again. */
+  /** Makes pending `idle()` calls check again. */
   checkIdle(): void {
     if (this.#onLeave.size > 0) { for (const check of this.#onLeave) check(); }
   }
 
-  /** Whether an event of `ctx` is in flight, or about to be. */
+  /** Whether an event of `ctx` is in flight or on the stack. */
   hasEventsIn(ctx: Context): boolean {
     return this.onStack.some((event) => event.ctx === ctx) ||
       this.#inFlight.some(({ event }) => event.ctx === ctx);
   }
 
-  /** Runs `trigger`, whose context is kept only as long as one of its events is in flight. */
+  /** Runs `trigger` with a context that is kept only while one of its events is in flight. */
   passing<T>(ctx: Context, trigger: () => T): T {
     this.#passing.set(ctx, 1);
     try {
@@ -155,18 +167,18 @@ export class Dispatcher {
     }
   }
 
-  /** One thing less keeps `ctx`, if it is a passing one that was not dropped meanwhile. */
+  /** Drops one reference to `ctx`, if it is a passing context that has not been dropped yet. */
   #countDown(ctx: Context): void {
     const count = this.#passing.get(ctx);
     if (count === undefined) return;
     this.#passing.set(ctx, count - 1);
     if (count > 1) return;
     this.release(ctx);
-    // Who still waits in it waits for nothing.
+    // Waits that are left in it could never end.
     this.notifyDropped(ctx);
   }
 
-  /** Resolves when no event is in flight that `counts`, and has begun in `run` or before it. */
+  /** Resolves when none of the events in flight that began in `run` or earlier is accepted by `counts`. */
   async idle(
     counts: (event: AnyEvent) => boolean = () => true,
     run: number = Infinity,
@@ -182,7 +194,7 @@ export class Dispatcher {
     this.#onLeave.delete(check!);
   }
 
-  /** Tells `watcher` of what happens in `ctx` until the function returned is called. */
+  /** Notifies `watcher` of what happens in `ctx` until the returned function is called. */
   watch(ctx: Context, watcher: Watcher): () => void {
     let watchers = this.#watchers.get(ctx);
     if (watchers === undefined) this.#watchers.set(ctx, watchers = new Set());
@@ -208,10 +220,11 @@ export class Dispatcher {
     for (const watcher of this.#watchers.get(ctx) ?? []) watcher.dropped();
   }
 
-  /** Logs the failure of `task` unless somebody asks for it before the microtasks of now are done. */
+  /** Reports the failure of `task` unless it is awaited before the pending microtasks are done. */
   failed(task: EventTask): void {
-    // Handlers that trigger events may have filled the stack. Then this throws, before the task is one of those that
-    // somebody will look at; and Deno must not be called before the stack is empty, or it panics.
+    // Handlers that trigger events may have filled the stack, in which case this throws. So it comes before
+    // the task is added: a list that is not empty has a report scheduled. And Deno must not be called before
+    // the stack is empty, or it panics.
     if (this.#failures.length === 0) {
       resolved.then(() => afterMicrotasks(() => this.#reportFailures()));
     }
@@ -227,14 +240,17 @@ export class Dispatcher {
   }
 }
 
-/** Aborts an event that nobody waits for any more; its timeout keeps no process alive. `event.ts` says how. */
+/**
+ * Aborts an event that nothing waits for any more; its timeout no longer keeps the process alive. Set by
+ * `event.ts`.
+ */
 let giveUp: (event: AnyEvent, reason: unknown) => void;
 
 export function setGiveUp(how: typeof giveUp): void {
   giveUp = how;
 }
 
-/** The dispatcher of a listener: `listener.ts` says how, which alone sees it. */
+/** Returns the dispatcher of a listener. Set by `listener.ts`, which alone can access it. */
 export let dispatcherOf: (listener: AnyListener) => Dispatcher;
 
 export function setDispatcherOf(get: (listener: AnyListener) => Dispatcher): void {

@@ -1,27 +1,27 @@
-// Every error of the event framework, and the one place where the messages used more than once are made.
+// Every error of the event framework, and the one place where messages used more than once are made.
 //
 //   ListenerError
-//   |-- RouteError             a pattern, a converter or a set of options that cannot be registered
-//   |-- EventAlreadyExists     a route of that name is there
+//   |-- RouteError             a pattern, a converter or options that cannot be registered
+//   |-- EventAlreadyExists     a route of that name exists
 //   |-- EventNotFound          no route matches the path, or none has the name
-//   |-- EventAlreadyDone       done() was called before
+//   |-- EventAlreadyDone       done() was called already
 //   |-- ContextNotFound        no context has that id, or it was dropped
-//   |-- ContextAlreadyExists   a context of that id is alive
+//   |-- ContextAlreadyExists   a context with that id is alive
 //   |-- DuplicateListener      another listener is in run()
 //   |-- ListenerNotFound       no listener is in run(), or none could be imported
-//   |-- PathParamsError        the path matches, but a param has no value
-//   `-- EventDataError         a route's `data` refused the event's data
-//   TimeoutError               a DOMException, as the platform's own time limits throw it
+//   |-- PathParamsError        the path matches, but a param cannot be converted
+//   `-- EventDataError         a route's `data` rejected the event's data
+//   TimeoutError               a DOMException, like those of the platform's own timeouts
 
 import type { AnyEvent } from "./dispatcher.ts";
 
-/** What every error of the event framework is an instance of. */
+/** The base class of the errors of the event framework, except {@linkcode TimeoutError}. */
 export class ListenerError extends Error {
   /**
-   * Makes one.
+   * Creates an error.
    *
    * @param message What could not be done, and why.
-   * @param options The `cause`, where there is one.
+   * @param options The `cause`, if there is one.
    */
   constructor(message?: string, options?: ErrorOptions) {
     super(message, options);
@@ -32,7 +32,7 @@ export class ListenerError extends Error {
 /** A pattern, converter or option that cannot be registered. */
 export class RouteError extends ListenerError {}
 
-/** A route of that name is registered already. */
+/** A route of that name already exists. */
 export class EventAlreadyExists extends ListenerError {}
 
 /**
@@ -49,34 +49,34 @@ export class EventAlreadyExists extends ListenerError {}
  */
 export class EventNotFound extends ListenerError {}
 
-/** The event was done before. */
+/** The event is already done. */
 export class EventAlreadyDone extends ListenerError {}
 
 /** No context has that id, or the context was dropped. */
 export class ContextNotFound extends ListenerError {}
 
-/** A context of that id is alive. */
+/** A context with that id is alive. */
 export class ContextAlreadyExists extends ListenerError {}
 
 /** Another listener is in {@linkcode Listener.run} in this process. */
 export class DuplicateListener extends ListenerError {}
 
-/** No listener is running, or none was found where it was looked for. */
+/** No listener is in {@linkcode Listener.run}, or {@linkcode importFromString} found nothing to import. */
 export class ListenerNotFound extends ListenerError {}
 
 /**
- * The path matches a route, but the text of a param has no value: `cause` tells why. Or it can be read in so many
- * ways that none is looked for: see {@linkcode Converter.regex}.
+ * The path matches a route, but the text of a param cannot be converted; `cause` is the reason. Also thrown,
+ * with no `cause`, if there are too many ways to read the params of the path: see
+ * {@linkcode Converter.regex}.
  */
 export class PathParamsError extends ListenerError {}
 
-/** The `data` option of a route refused the data of an event; `cause` tells why. */
+/** The `data` option of a route rejected the data of an event; `cause` is the reason. */
 export class EventDataError extends ListenerError {}
 
 /**
- * A time limit is over. It is a `DOMException` whose `name` is `"TimeoutError"`, as
- * `AbortSignal.timeout()` makes it, with a class of its own for
- * {@linkcode Listener.onError} and `instanceof`.
+ * A time limit has expired. It is a `DOMException` whose `name` is `"TimeoutError"`, like those of
+ * `AbortSignal.timeout()`, with a class of its own for {@linkcode Listener.onError} and `instanceof`.
  *
  * ```ts
  * import { Listener, TimeoutError } from "@tiny/listener/listener";
@@ -89,9 +89,9 @@ export class EventDataError extends ListenerError {}
  */
 export class TimeoutError extends DOMException {
   /**
-   * Makes one.
+   * Creates an error.
    *
-   * @param message What was waited for, and how long.
+   * @param message What was waited for, and for how long.
    */
   constructor(message: string) {
     super(message, "TimeoutError");
@@ -107,17 +107,18 @@ export function quote(text: string): string {
 }
 
 /**
- * Checks what JavaScript lets anybody give.
+ * Checks an argument that callers without type checks may get wrong.
  *
- * @param what What could not be done, and what of it is looked at: `must be a function` follows.
- * @throws {TypeError} `value` is no function.
+ * @param what The start of the message: what could not be done, and which argument is checked; `must be a
+ * function` follows.
+ * @throws {TypeError} `value` is not a function.
  */
 export function checkFunction(value: unknown, what: string): void {
   if (typeof value === "function") return;
   throw new TypeError(`${what} must be a function, not ${shown(value)}`);
 }
 
-/** What a value is, for a message that says what should be in its place. */
+/** Describes a value for a message that says what it should have been. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (typeof value === "function") return "a function";
@@ -130,7 +131,7 @@ export function describe({ route, path }: AnyEvent): string {
   return `event ${quote(route.name)} (${quote(path)})`;
 }
 
-/** What something thrown says: of an object without a prototype no text can be made. */
+/** The message of something thrown. An object without a prototype cannot be converted to text. */
 export function detailOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);
@@ -139,7 +140,7 @@ export function detailOf(thrown: unknown): string {
   }
 }
 
-/** `hint` is the pattern that may be meant; so is that of the next function, a name. */
+/** `hint` is the pattern that may have been meant; in the next function, the name. */
 export function noRouteMatches(path: string, hint: string | null): EventNotFound {
   return new EventNotFound(
     `Cannot find route for ${quote(path)}: no pattern matches${didYouMean(hint)}`,

@@ -1,13 +1,13 @@
-// Event: one run of a route's handler in a context, and the one place where a run goes on or ends.
+// Event: one run of a route's handler in a context, and the one place where a run continues or ends.
 //
 //   NEW -- run --> RUNNING -- before hooks, handler, after hooks --------------> OVER
-//                     `-- a step throws, or the timeout is over --> FAILING --> OVER
+//                     `-- a step throws, or the timeout expires --> FAILING --> OVER
 //                                                                 error hooks
 //
-// On the way to OVER, either way, the finally hooks look on.
+// On either way to OVER, the finally hooks run as observers.
 //
-// A step that returns no promise is followed by the next within the same call: an event that never
-// waits is over when it has been triggered, and no promise or timer was made for it.
+// If a step returns no promise, the next one runs within the same call: an event that never waits is over
+// once it has been triggered, and no promise or timer was created for it.
 
 import type { Context } from "./context.ts";
 import { type Dependency, resolveDependency } from "./depends.ts";
@@ -33,46 +33,52 @@ import type { Listener } from "./listener.ts";
 import type { Route } from "./route.ts";
 import { checkTimeout, handled, wait } from "./time_limit.ts";
 
-/** The step before the first hook: the check of the data, where the route has one. */
+/** The step before the first hook: the check of the data, if the route has one. */
 const CHECK = -1;
 
 type Phase = "new" | "running" | "failing" | "over";
 
-/** What few events have, so that the others are small. */
+/** The fields that few events need, kept apart so that the others stay small. */
 class Extras {
   autoDone = true;
   controller: AbortController | null = null;
-  /** Why it was asked to end, if it was. */
+  /** The reason why the event was asked to end; null if it was not. */
   abort: { reason: unknown } | null = null;
   timeout: number | undefined = undefined;
   timer: ReturnType<typeof setTimeout> | undefined = undefined;
   isTimedOut = false;
-  /** It failed before it was done, and so has no result for those who wait. */
+  /** The event failed before it was done, so it has no result for those who wait for it. */
   hasFailed = false;
-  /** What those get who wait, where `done()` was called while the handler or a hook ran. */
+  /** The result for those who wait, if `done()` was called while the handler or a hook ran. */
   outcome: { result: unknown } | null = null;
 }
 
-/** What an event is made with. */
+/** Options of {@linkcode Context.newEvent} and {@linkcode Context.trigger}. */
 export interface EventOptions {
-  /** The params of the path; none if not given. */
+  /** The params of the path; none by default. */
   params?: Record<string, unknown> | undefined;
-  /** Whatever the event carries. */
+  /** The event's data. */
   data?: unknown;
-  /** Milliseconds its handler and hooks may take, but for error hooks; without it, as long as they take. */
+  /**
+   * The maximum time in milliseconds for the handler and the hooks, other than error hooks; unlimited by
+   * default.
+   */
   timeout?: number | undefined;
   /**
-   * The path that was triggered, for messages; the route's pattern if not given. Its `toString()` is called when
-   * somebody asks for it.
+   * The path that was triggered, for messages; the route's pattern by default. Its `toString()` is called
+   * when the path is first needed.
    */
   path?: { toString(): string } | undefined;
 }
 
 /** Options of {@linkcode Event.waitEventDone}. */
 export interface WaitEventDoneOptions {
-  /** How many events have to be done, 1 if not given. */
+  /** The number of events that have to be done; 1 by default. */
   n?: number | undefined;
-  /** Milliseconds to wait; without it, until the event, if it still runs, is over, or its context dropped. */
+  /**
+   * The maximum time to wait in milliseconds. Without it, the wait ends at the latest when the waiting event
+   * is over (unless it already is) or its context is dropped.
+   */
   timeout?: number | undefined;
 }
 
@@ -80,7 +86,7 @@ export interface WaitEventDoneOptions {
 export let runEvent: (event: AnyEvent) => EventTask;
 
 /**
- * One run of a route's handler: what handlers and hooks get as their argument.
+ * One run of a route's handler; handlers and hooks get it as their argument.
  *
  * ```ts
  * import { Listener } from "@tiny/listener/listener";
@@ -106,11 +112,14 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   readonly route: Route;
   /** The params of the path, converted. */
   readonly params: P;
-  /** Whatever the event was triggered with. */
+  /** The data the event was triggered with, as returned by the route's `data` check if there is one. */
   data: D;
-  /** What the handler returned, or, where that was nothing, what `done()` was called with. */
+  /**
+   * The result: what the handler returned or what `done()` was called with, whichever came last. A handler
+   * that returns `undefined` does not replace the result of an earlier `done()`.
+   */
   result: unknown = undefined;
-  /** What the event failed with; it stays when an error hook takes it. */
+  /** The error that the event failed with, even if an error hook handled it. */
   error: unknown = undefined;
   #path: { toString(): string };
   #phase: Phase = "new";
@@ -154,9 +163,9 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Aborted when the event's timeout is over or its context is dropped, while the event runs and never afterwards;
-   * when its listener stops and the grace is over, while it runs or is not done; or when
-   * {@linkcode Event.abort} is called.
+   * Aborted when {@linkcode Event.abort} is called; when the event's timeout expires or its context is
+   * dropped, if the event is still running; or when its listener stops and the grace period ends, if the
+   * event is still running or not done.
    */
   get signal(): AbortSignal {
     const extra = this.#extra;
@@ -167,40 +176,41 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     return extra.controller.signal;
   }
 
-  /** Whether the handler or a hook runs, or will go on. */
+  /** Whether the handler or a hook is running, or waiting to continue. */
   get running(): boolean {
     return this.#phase === "running" || this.#phase === "failing";
   }
 
-  /** Whether the event is done: those who wait for it have been woken. */
+  /** Whether the event is done, so that those who wait for it have been notified. */
   get isDone(): boolean {
     return this.#isDone;
   }
 
-  /** Whether the event failed as its own `timeout` was over: `error` is a {@linkcode TimeoutError}. */
+  /** Whether the event failed because its own `timeout` expired: `error` is a {@linkcode TimeoutError}. */
   get isTimedOut(): boolean {
     return this.#extras !== null && this.#extras.isTimedOut;
   }
 
-  /** Whether the event is done when its handler and the after hooks are over. */
+  /** Whether the event becomes done when its handler and the after hooks are over. */
   get autoDone(): boolean {
     return this.#extras === null || this.#extras.autoDone;
   }
 
   /**
-   * Leaves it to the application to call `done()`. An event that fails is done all the same. Until it is done the
-   * event is in flight, also where its context was dropped: `stop()` waits for it, as long as the grace is.
+   * Leaves it to the application to call `done()`. An event that fails becomes done all the same. Until it is
+   * done, the event is in flight, even if its context was dropped: `stop()` waits for it until the grace
+   * period ends.
    */
   preventAutoDone(): void {
     this.#extra.autoDone = false;
   }
 
   /**
-   * Says that the event is done, and wakes those who wait for it. What the handler returns after that is for its
-   * task, and no more for them, whenever they come.
+   * Marks the event as done and notifies those who wait for it. A value that the handler returns afterwards
+   * becomes the result of the task; those who wait for the event, even later, get the result of `done()`.
    *
-   * @param result The event's result; what the handler returned if not given.
-   * @throws {EventAlreadyDone} It was done before.
+   * @param result The event's result; by default, what the handler returned.
+   * @throws {EventAlreadyDone} The event is already done.
    */
   done(result: unknown = this.result): void {
     if (this.#isDone) {
@@ -222,7 +232,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     if (this.#phase === "over") this.#leave(dispatcher);
   }
 
-  /** What those get who wait for the event. */
+  /** The result for those who wait for the event. */
   get #outcome(): unknown {
     if (this.#extras === null) return this.result;
     const { outcome, hasFailed } = this.#extras;
@@ -231,9 +241,9 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Asks the event to end, by its `signal`: its handler, or, where that is over, what it has begun.
+   * Aborts the event's `signal`, which asks the handler to end, or if that is over, whatever it has started.
    *
-   * @param reason The signal's reason; an `AbortError` if not given.
+   * @param reason The reason of the signal; an `AbortError` by default.
    */
   abort(reason?: unknown): void {
     const extra = this.#extra;
@@ -246,10 +256,10 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   /**
    * Waits until this event is done.
    *
-   * @param timeout Milliseconds; without it, as long as the context lives.
-   * @returns The event's result; `undefined` where it failed, with the reason in `error`.
-   * @throws {RangeError} `timeout` is not a number of milliseconds.
-   * @throws {TimeoutError} `timeout` is over.
+   * @param timeout The maximum time in milliseconds; by default, as long as the context is alive.
+   * @returns The event's result; `undefined` if it failed, in which case `error` is the reason.
+   * @throws {RangeError} `timeout` is not a valid number of milliseconds.
+   * @throws {TimeoutError} `timeout` has expired.
    * @throws {ContextNotFound} The context was dropped.
    */
   waitUntilDone(timeout?: number): Promise<unknown> {
@@ -268,14 +278,15 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Waits until `n` events of the route called `name` are done in this context, those included that were
-   * done before.
+   * Waits until `n` events of the route called `name` are done in this context, including those that were
+   * done before the call.
    *
-   * @returns The results of the first `n` that are done, oldest first; `undefined` where one failed.
+   * @returns The results of the first `n` that are done, oldest event first; `undefined` for one that failed.
    * @throws {EventNotFound} No route has that name.
-   * @throws {RangeError} `n` is no whole number from 1 up, or `timeout` not a number of milliseconds.
-   * @throws {TimeoutError} `timeout` is over.
-   * @throws {ContextNotFound} The context was dropped, or was made for an event alone, and no event of it is in flight.
+   * @throws {RangeError} `n` is not a positive integer, or `timeout` is not a valid number of milliseconds.
+   * @throws {TimeoutError} `timeout` has expired.
+   * @throws {ContextNotFound} The context was dropped, or it was created for a single event and none of its
+   * events is in flight.
    */
   waitEventDone(name: string, options: WaitEventDoneOptions = {}): Promise<unknown[]> {
     return handled(this.#waitEventDone(name, options));
@@ -294,7 +305,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
       events().filter((event) => done.has(event)).map((event) => event.#outcome);
     if (done.size === n) return results();
     const dispatcher = dispatcherOf(ctx.listener);
-    // A context that was made for an event alone, which is over: nobody comes here any more.
+    // If the context was created for a single event, which is over, no other event can be triggered in it.
     const isKept = this.running || ctx.listener.ctxs.get(ctx.cid) === ctx;
     if (!isKept && !dispatcher.hasEventsIn(ctx)) throw contextDropped(ctx.cid);
     const detail = (): string => `Cannot wait for ${n} events of ${quote(name)}: ${done.size} done`;
@@ -314,11 +325,11 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Gives what a dependency is in this context: see {@linkcode depends}.
+   * Returns the value of a dependency in this context: see {@linkcode depends}.
    *
-   * @throws {TypeError} It is no dependency, or is used to make itself.
-   * @throws {TimeoutError} The dependency's timeout is over.
-   * @throws {ContextNotFound} The context was dropped, and the dependency was not made before.
+   * @throws {TypeError} It is not a dependency, or it uses itself.
+   * @throws {TimeoutError} The dependency's timeout has expired.
+   * @throws {ContextNotFound} The context was dropped, and the dependency is not in its cache.
    */
   use<T>(dependency: Dependency<T, this>): Promise<T> {
     return resolveDependency(this, dependency);
@@ -331,7 +342,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#phase = "running";
     const firstStep = this.route.options.data === undefined ? 0 : CHECK;
     this.#advance(task, dispatcher, hooks, firstStep);
-    // Only what is left to wait for needs a timer and a place among the events in flight.
+    // Only an event that is still waiting needs a timer and an entry among the events in flight.
     if (this.running || !this.#isDone) this.#inFlight = dispatcher.enter(this);
     const timeout = this.#extras?.timeout;
     if ((this.#phase as Phase) === "running" && timeout !== undefined) {
@@ -347,8 +358,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Runs the steps from number `step` on: the check of the data, the before hooks, the handler, the after hooks.
-   * Where a before hook says that the event is done, those that follow and the handler are left out.
+   * Runs the steps from number `step` on: the check of the data, the before hooks, the handler, the after
+   * hooks. If a before hook marks the event as done, the remaining before hooks and the handler are skipped.
    */
   #advance(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, step: number): void {
     const { before, after } = hooks;
@@ -387,12 +398,12 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     settleTask(task, "fulfilled");
   }
 
-  /** A result that `done()` was called with stays where the handler returns none. */
+  /** The result passed to `done()` is kept if the handler returns none. */
   #setResult(value: unknown): void {
     if (value !== undefined || !this.#isDone) this.result = value;
   }
 
-  /** Returns a promise where the check does. */
+  /** Returns a promise if the check does. */
   #checkData(): void | Promise<void> {
     try {
       const checked = this.route.options.data!(this.data);
@@ -426,7 +437,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     this.#runErrorHooks(task, dispatcher, takers.map(({ handle }) => handle), failure);
   }
 
-  /** Runs each of `hooks`, also after one that throws; the first thing thrown is the task's failure. */
+  /** Runs all of `hooks`, even if one throws. The task fails with the first error thrown. */
   #runErrorHooks(
     task: EventTask,
     dispatcher: Dispatcher,
@@ -471,7 +482,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   #clearTimer(): void {
-    // Where there is none, the runtime's timers need not be loaded.
+    // The check avoids loading the runtime's timers for an event without one.
     if (this.#extras !== null && this.#extras.timer !== undefined) clearTimeout(this.#extras.timer);
   }
 
@@ -488,14 +499,14 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
         const value = hook(this as Event);
         if (isPromiseLike(value)) Promise.resolve(value).catch(report);
       } catch (error) {
-        // Later: a hook that triggers events, whose hooks do so too, has filled the stack.
+        // Deferred: if hooks trigger events whose hooks do so in turn, the stack may be full.
         Promise.resolve().then(() => report(error));
       }
     }
   }
 }
 
-/** Lets the process end before `timer`. */
+/** Lets the process exit before `timer` fires. */
 function unref(timer: ReturnType<typeof setTimeout>): void {
   if (typeof timer === "object") (timer as { unref?(): void }).unref?.();
   else globalThis.Deno?.unrefTimer(timer);

@@ -1,5 +1,5 @@
-// EventTask: the outcome of an event that was triggered. It is awaited like a promise, and costs one only
-// when it is: an event that ran through without waiting is over before its task is returned.
+// EventTask: the outcome of a triggered event. It is awaited like a promise, but creates one only when it is:
+// an event that never waits is over before its task is returned.
 
 import type { AnyEvent } from "./dispatcher.ts";
 
@@ -13,10 +13,9 @@ export let settleTask: (
 /**
  * The outcome of a triggered event: `await` it for the event's result.
  *
- * It resolves when the handler and the hooks are over, also where
- * {@linkcode Event.preventAutoDone} keeps the event from being done by then. It rejects with an
- * error that no error hook took. Where nobody awaits it, a failure is logged, once, by
- * {@linkcode Listener.reportFailure}.
+ * It resolves when the handler and the hooks are over, even if {@linkcode Event.preventAutoDone} keeps the
+ * event from being done by then. It rejects with an error that no error hook handled. If nothing awaits it, a
+ * failure is logged once, by {@linkcode Listener.reportFailure}.
  *
  * ```ts
  * import { Listener } from "@tiny/listener/listener";
@@ -33,9 +32,9 @@ export let settleTask: (
 export class EventTask implements Promise<unknown> {
   /** The event that was triggered. */
   readonly event: AnyEvent;
-  /** Whether the event runs, is over, or failed with an error that no error hook took. */
+  /** Whether the event is still running, is over, or failed with an error that no error hook handled. */
   status: "pending" | "fulfilled" | "rejected" = "pending";
-  /** What the task rejects with. */
+  /** The error that the task rejects with. */
   reason: unknown = undefined;
   #isAwaited = false;
   #callbacks: ((task: EventTask) => void)[] | null = null;
@@ -57,7 +56,7 @@ export class EventTask implements Promise<unknown> {
     this.event = event;
   }
 
-  /** Whether somebody has asked for the outcome, by `await` or {@linkcode EventTask.onSettled}. */
+  /** Whether the outcome has been asked for, by `await` or {@linkcode EventTask.onSettled}. */
   get isAwaited(): boolean {
     return this.#isAwaited;
   }
@@ -68,8 +67,8 @@ export class EventTask implements Promise<unknown> {
   }
 
   /**
-   * Calls `callback` when the task is settled: at once where it is. It costs no promise, and counts as
-   * awaiting the task, so `callback` has to look at `status` and deal with a failure. It must not throw.
+   * Calls `callback` when the task settles, or at once if it has. This creates no promise and counts as
+   * awaiting the task, so `callback` has to check `status` and handle a failure. It must not throw.
    */
   onSettled(callback: (task: this) => void): void {
     this.#isAwaited = true;

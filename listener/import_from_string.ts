@@ -1,18 +1,18 @@
-// importFromString(): what the command line names an application by.
+// importFromString(): imports the application that a command line names.
 
 import { ListenerNotFound, quote } from "./errors.ts";
 
 /**
- * Imports what `"file:name"` stands for, `name` being an export of the module `file`; the name may have
- * dots, for what is inside an export. A file is looked for from the current directory; a URL or a
- * specifier such as `jsr:@scope/app` is taken too.
+ * Imports the export `name` of the module `file`, given as `"file:name"`. The name may contain dots, to reach
+ * into an export. A file path is resolved against the current directory; a URL or a specifier such as
+ * `jsr:@scope/app` is accepted too.
  *
  * ```ts ignore
  * const app = await importFromString("examples/http_web.ts:app");
  * ```
  *
- * @throws {ListenerNotFound} The text is not of that form, there is no such file, or it exports no such
- * name. What the module itself throws is thrown on.
+ * @throws {ListenerNotFound} The text does not have that form, the file does not exist, or it has no such
+ * export. Errors thrown by the module itself are passed on.
  */
 export async function importFromString(text: string): Promise<unknown> {
   const cut = text.lastIndexOf(":");
@@ -23,7 +23,7 @@ export async function importFromString(text: string): Promise<unknown> {
       `Cannot import ${quote(text)}: must be "file:name", as in "examples/http_web.ts:app"`,
     );
   }
-  // One letter before a colon is a drive of Windows.
+  // A single letter before a colon is a Windows drive.
   const url = /^[a-z][a-z0-9+.-]+:/i.test(file) ? file : await urlOfPath(file);
   let found: unknown = await importModule(url, text);
   for (const key of name.split(".")) {
@@ -35,7 +35,7 @@ export async function importFromString(text: string): Promise<unknown> {
   return found;
 }
 
-// Loaded for a command line alone: it takes a program that has none longer to start.
+// Imported on demand, so that programs without a command line start faster.
 async function urlOfPath(path: string): Promise<string> {
   const { resolve, toFileUrl } = await import("@std/path");
   return toFileUrl(resolve(path)).href;
@@ -45,7 +45,8 @@ async function importModule(url: string, text: string): Promise<unknown> {
   try {
     return await import(url);
   } catch (error) {
-    // What the module itself imports may be missing too. Deno tells the URL, Node.js and Bun the path.
+    // A module that is imported by the module itself may be missing too. Deno's message has the URL; those of
+    // Node.js and Bun have the path.
     const { fromFileUrl } = await import("@std/path");
     const file = url.startsWith("file:") ? fromFileUrl(url) : url;
     const isMissing = error instanceof Error &&

@@ -1,35 +1,35 @@
 // Lifecycle: how a listener starts, runs and stops.
 //
 //   start    startup callbacks, then listen()
-//   run      start, then until the source has finished and no event is in flight, or stop() is called
-//   stop     the source is closed, and stopSignal aborted; events in flight and the source have the grace to
-//            finish; those that have not are aborted; shutdown callbacks come last
+//   run      start, then wait until the source has finished and no event is in flight, or stop() is called
+//   stop     the source is closed, and stopSignal aborted; events in flight and the source have the grace
+//            period to finish; those that have not are aborted; shutdown callbacks come last
 
 import type { AnyEvent, AnyListener, Dispatcher } from "./dispatcher.ts";
 import { DuplicateListener, ListenerNotFound } from "./errors.ts";
 import { onTermination } from "./signals.ts";
 import { handled } from "./time_limit.ts";
 
-/** A source of events that goes on after {@linkcode Listener.listen} has set it up. */
+/** A source of events that keeps running after {@linkcode Listener.listen} has set it up. */
 export interface Source {
-  /** Resolves when the source has ended; rejects when it failed. After `close()` a failure has no effect. */
+  /** Resolves when the source has ended, and rejects if it failed. A failure after `close()` is ignored. */
   readonly finished: PromiseLike<unknown>;
-  /** Takes no more events in; those under way are finished. Called once, when the listener stops. */
+  /** Stops accepting events; those in progress are finished. Called once, when the listener stops. */
   close?(): unknown;
-  /** Ends what is left at once, and so settles `finished`. Called when the grace is over. */
+  /** Ends what is left at once, so that `finished` settles. Called when the grace period is over. */
   abort?(reason: unknown): void;
 }
 
-/** What {@linkcode Listener.listen} returns: nothing, where events are only triggered within it. */
+/** What {@linkcode Listener.listen} returns: nothing if it triggers all its events itself, else a source. */
 export type Listening = void | Source;
 
-/** A function to run when a listener starts or stops. */
+/** A function that runs when a listener starts or stops. */
 export type LifecycleHook = () => unknown;
 
 let runningListener: AnyListener | null = null;
 
 /**
- * The listener that is in {@linkcode Listener.run} in this process.
+ * Returns the listener that is in {@linkcode Listener.run} in this process.
  *
  * ```ts
  * import { getCurrentRunningListener, Listener } from "@tiny/listener/listener";
@@ -40,7 +40,7 @@ let runningListener: AnyListener | null = null;
  * await app.run();
  * ```
  *
- * @throws {ListenerNotFound} None is.
+ * @throws {ListenerNotFound} No listener is in `run()`.
  */
 export function getCurrentRunningListener(): AnyListener {
   if (runningListener === null) {
@@ -56,33 +56,39 @@ export class Lifecycle {
   readonly shutdown: LifecycleHook[] = [];
   readonly #listener: AnyListener;
   readonly #dispatcher: Dispatcher;
-  /** Tells what nobody may wait for: that the source has failed, or a start() that a shutdown callback called. */
+  /**
+   * Reports errors that may have nothing awaiting them: of the source, or of a start() called by a shutdown
+   * callback.
+   */
   readonly #report: (error: unknown) => void;
-  /** Milliseconds that events in flight have to finish, from the next start on; undefined for no limit. */
+  /** The grace period in milliseconds from the next start on; undefined for no limit. */
   grace: number | undefined;
-  /** That of this run. */
+  /** The grace period of this run. */
   #grace: number | undefined;
   #starting: Promise<void> | null = null;
   /** Settles when the startup callbacks are over, before listen() is called. */
   #startingUp: Promise<void> | null = null;
   #isUp = false;
   #stopping: Promise<void> | null = null;
-  /** The start() that waits for the end of stop(). */
+  /** The start() that waits for stop() to end. */
   #queued: { promise: Promise<void>; isCancelled: boolean } | null = null;
-  /** Events whose handlers may wait for stop(), so that it cannot wait for them. */
+  /** Events whose handlers may await stop(), so that it must not wait for them. */
   #callers = new Set<AnyEvent>();
-  /** Tells stop() that there is one. */
+  /** Notifies stop() of a caller. */
   #onCaller: () => void = () => {};
   #source: Source | null = null;
-  /** What the source has failed with by itself. */
+  /** The errors that the source failed with before it was closed. */
   #failures: unknown[] = [];
-  /** A startup or shutdown callback is on the stack: it is waited for, so it cannot wait. */
+  /**
+   * A startup or shutdown callback is on the stack. start() and stop() wait for it, so it must not wait for
+   * them.
+   */
   #isInCallback = false;
-  /** What stop() leaves behind where a handler called it: the event of that handler. */
+  /** What a stop() called by a handler does not wait for: the event of that handler. */
   #rest: Promise<void> | null = null;
-  /** Tells those who ask for it that stop() has begun. */
+  /** Aborted when stop() begins. */
   #closing = new AbortController();
-  /** Tells run() that stop() was called. */
+  /** Notifies run() that stop() was called. */
   #onStop: (stopped: { done: Promise<void> }) => void = () => {};
 
   constructor(
@@ -109,7 +115,7 @@ export class Lifecycle {
   #startAfter(stopping: Promise<void>): Promise<void> {
     if (this.#queued === null) {
       const promise = succeeds(stopping).then(async () => {
-        // Where start() fails each time, and a shutdown callback calls it, nothing else would ever run.
+        // If a shutdown callback calls a start() that always fails, nothing else would ever run.
         if (!queued.isCancelled) await nextTurn();
         if (queued.isCancelled) return;
         this.#queued = null;
@@ -118,7 +124,7 @@ export class Lifecycle {
       const queued = this.#queued = { promise, isCancelled: false };
     }
     if (!this.#isInCallback) return this.#queued.promise;
-    // Nobody can wait for it there: it comes after the callback.
+    // The callback cannot wait for it: it runs after the callback.
     this.#queued.promise.catch(this.#report);
     return Promise.resolve();
   }
@@ -126,7 +132,7 @@ export class Lifecycle {
   async #start(): Promise<void> {
     this.#dispatcher.run++;
     this.#grace = this.grace;
-    // It is known before the first callback runs, which may call stop().
+    // Set before the first callback runs, which may call stop().
     let settle: (outcome: Promise<void>) => void;
     const startingUp = this.#startingUp = new Promise<void>((resolve) => settle = resolve);
     startingUp.catch(() => {});
@@ -142,12 +148,12 @@ export class Lifecycle {
     }
     if (isStopped()) return;
     this.#isUp = true;
-    // A startup callback may have set it anew, as it may what listen() looks at.
+    // A startup callback may have changed it, like anything else that listen() reads.
     this.#grace = this.grace;
     try {
       const source = await this.#listener.listen() ?? null;
       checkSource(source);
-      // Who waits for its end is run(), or else stop(), which may come late or never.
+      // Only run() waits for its end, or else stop(), which may be called late or never.
       source?.finished.then(undefined, (error) => {
         if (this.#source !== source || this.#stopping !== null) return;
         this.#failures.push(error);
@@ -156,7 +162,7 @@ export class Lifecycle {
       if (!isStopped()) this.#source = source;
       else if (source !== null) void new Ending(source, []).abort(listenerStopped());
     } catch (error) {
-      // Where stop() was called, the end of listen() is what it asked for.
+      // If stop() was called, it has asked listen() to end.
       if (isStopped()) return;
       throw await withThatOf(this.#beginStop(startingUp), error);
     }
@@ -227,7 +233,7 @@ export class Lifecycle {
   }
 
   #beginStop(startingUp: Promise<void>): Promise<void> {
-    // It is known before anybody is told, who may call stop() or start() in turn.
+    // Set before anything is notified, which may call stop() or start() in turn.
     let begin: (stopped: Promise<void>) => void;
     const stopping = this.#stopping = new Promise<void>((resolve) => begin = resolve);
     begin!(this.#stop(startingUp));
@@ -240,20 +246,22 @@ export class Lifecycle {
     this.#rest = null;
     try {
       if (!this.#isUp) {
-        // A startup callback may go on until it is told.
+        // A startup callback may be waiting for this signal.
         this.#closing.abort(listenerStops());
         if (await inTime(succeeds(startingUp), this.#grace) === false) return;
       }
       const errors = this.#failures;
       const source = this.#source === null ? null : new Ending(this.#source, errors);
-      // Who is told may send its peers away, and they must not come back here.
+      // Aborted after the source is closed: listeners of the signal may disconnect their peers, which must
+      // not be able to reconnect.
       this.#closing.abort(listenerStops());
-      // It may wait for the callers, as the answer of a request does.
+      // The end of the source may depend on the callers, as the response to a request does.
       const ended = source && Promise.race([source.isOver, hasCaller.then(() => source.isClosed)]);
       const isInTime = await this.#finish((event) => !callers.has(event), ended);
       if (callers.size > 0) this.#rest = handled(this.#finishCallers(source, isInTime, errors));
       else if (!isInTime) await source?.abort(graceIsOver());
-      // Not among `errors`, which the end of the callers may throw meanwhile, where nobody looks.
+      // Kept apart from `errors`, which the end of the callers may throw in the meantime, where nothing
+      // awaits it.
       const ofCallbacks: unknown[] = [];
       for (const hook of this.shutdown) {
         try {
@@ -269,7 +277,8 @@ export class Lifecycle {
   }
 
   /**
-   * Gives the events in flight that count, and the source, the grace to finish, and gives up the events that are left.
+   * Gives the events in flight that `counts` accepts, and the source, the grace period to finish, then gives
+   * up the events that are left.
    *
    * @returns Whether all have finished in time.
    */
@@ -284,13 +293,13 @@ export class Lifecycle {
     return false;
   }
 
-  /** What is left of a stop() that handlers called: their events, what came later, and the source. */
+  /** Finishes a stop() that handlers called: their events, later ones, and the source. */
   async #finishCallers(
     source: Ending | null,
     wereOthersInTime: boolean,
     errors: unknown[],
   ): Promise<void> {
-    // Where the others were given up, the source has had its grace with them.
+    // If the others were given up, the source has had its grace period along with them.
     const ended = wereOthersInTime && source !== null ? source.isOver : null;
     const isInTime = await this.#finish(() => true, ended) && wereOthersInTime;
     const isOver = source === null || await inTime(source.isOver, 0) !== undefined;
@@ -298,9 +307,10 @@ export class Lifecycle {
     throwAll(errors.splice(0));
   }
 
-  /** Makes the listener ready for another start(). */
+  /** Prepares the listener for another start(). */
   #reset(): void {
-    // Who is told of a start that failed has nothing to stop: the end of that would come in the next run.
+    // Cleared first: if a listener of the signal calls stop() after a failed start, there is nothing to stop,
+    // and that stop() would end during the next run.
     this.#startingUp = null;
     this.#closing.abort(listenerStops());
     this.#closing = new AbortController();
@@ -312,7 +322,7 @@ export class Lifecycle {
   }
 }
 
-/** Throws what has come together. */
+/** Throws the collected errors, if any. */
 function throwAll(errors: unknown[]): void {
   if (errors.length === 1) throw errors[0];
   if (errors.length > 1) {
@@ -320,7 +330,7 @@ function throwAll(errors: unknown[]): void {
   }
 }
 
-/** `error`, or where `stopping` rejects with another one, both. */
+/** Returns `error`, combined with the error that `stopping` rejects with, if any. */
 async function withThatOf(stopping: Promise<unknown>, error: unknown): Promise<unknown> {
   try {
     await stopping;
@@ -332,16 +342,16 @@ async function withThatOf(stopping: Promise<unknown>, error: unknown): Promise<u
   }
 }
 
-/** A source that is closed: it takes no more events in. */
+/** A source that has been closed: it accepts no more events. */
 class Ending {
   /** Resolves when `close()` is over. */
   readonly isClosed: Promise<unknown>;
-  /** Resolves when the source is over, too. */
+  /** Resolves when `close()` and the source are over. */
   readonly isOver: Promise<unknown>;
   readonly #source: Source;
   readonly #errors: unknown[];
 
-  /** Closes `source`; what it throws goes to `errors`. */
+  /** Closes `source`; errors that it throws are added to `errors`. */
   constructor(source: Source, errors: unknown[]) {
     this.#source = source;
     this.#errors = errors;
@@ -360,7 +370,7 @@ class Ending {
       this.#errors.push(error);
       return;
     }
-    // It may take for ever: what is waited for is what it is to bring about.
+    // abort() itself may never end, so wait for its effect instead.
     void this.#collect(() => aborting);
     await succeeds(this.#source.finished);
   }
@@ -386,7 +396,7 @@ function graceIsOver(): DOMException {
   return new DOMException("The listener stops and the grace is over", "AbortError");
 }
 
-/** What {@linkcode Listener.listen} returned may be anything where types are not checked. */
+/** Checks the result of {@linkcode Listener.listen}, which may be anything if types are not checked. */
 function checkSource(source: Source | null): void {
   if (source === null || typeof source.finished?.then === "function") return;
   throw new TypeError(
@@ -394,7 +404,7 @@ function checkSource(source: Source | null): void {
   );
 }
 
-/** Lets the event loop come to what else there is. */
+/** Lets the event loop handle whatever else is pending. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
@@ -404,7 +414,7 @@ function succeeds(promise: PromiseLike<unknown>): Promise<boolean> {
   return Promise.resolve(promise).then(() => true, () => false);
 }
 
-/** What `promise` resolves to within `milliseconds`, else undefined; the timer does not outlive it. */
+/** Returns what `promise` resolves to within `milliseconds`, else undefined. The timer is always cleared. */
 async function inTime<T>(promise: Promise<T>, milliseconds?: number): Promise<T | undefined> {
   if (milliseconds === undefined) return await promise;
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -24,13 +24,16 @@ import { checkTimeout } from "./time_limit.ts";
 
 /** Options of a {@linkcode Listener}. */
 export interface ListenerOptions {
-  /** Milliseconds that events in flight have to finish when the listener stops; 10,000 if not given. */
+  /**
+   * The grace period in milliseconds for events in flight to finish when the listener stops; 10,000 by
+   * default.
+   */
   shutdownGrace?: number | undefined;
 }
 
-/** A route that matches a path, and the params the path has for it. */
+/** A route that matches a path, and the params of the path. */
 export interface FoundRoute {
-  /** The route registered first of those that match. */
+  /** Of the routes that match, the one registered first. */
   route: Route;
   /** The params of the path, converted. */
   params: Record<string, unknown>;
@@ -41,8 +44,8 @@ const DEFAULT_GRACE = 10_000;
 /**
  * Turns whatever it listens to into events; events run handlers.
  *
- * A subclass overrides {@linkcode Listener.listen} to set up its source, and triggers an event for
- * whatever comes from there. `C` is the class of its contexts, `T` the types that converters make.
+ * A subclass overrides {@linkcode Listener.listen} to set up a source, and triggers an event for whatever
+ * that delivers. `C` is the class of the contexts; `T` maps the names of converters to the types they return.
  *
  * ```ts
  * import { Listener } from "@tiny/listener/listener";
@@ -79,10 +82,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Makes a listener; nothing runs before `start()`, `run()` or `triggerEvent()`.
+   * Creates a listener; nothing runs before `start()`, `run()` or `triggerEvent()` is called.
    *
    * @param options See {@linkcode ListenerOptions}.
-   * @throws {RangeError} `shutdownGrace` is not a number of milliseconds.
+   * @throws {RangeError} `shutdownGrace` is not a valid number of milliseconds.
    */
   constructor(options: ListenerOptions = {}) {
     const grace = checkTimeout(options.shutdownGrace ?? DEFAULT_GRACE, "shutdownGrace");
@@ -96,7 +99,11 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     });
   }
 
-  /** Sets {@linkcode ListenerOptions.shutdownGrace} for the next start. @throws {RangeError} It is no number of milliseconds. */
+  /**
+   * Sets {@linkcode ListenerOptions.shutdownGrace} for the next start.
+   *
+   * @throws {RangeError} It is not a valid number of milliseconds.
+   */
   protected setShutdownGrace(milliseconds: number): void {
     this.#lifecycle.grace = checkTimeout(milliseconds, "shutdownGrace");
   }
@@ -104,11 +111,11 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   // --- The source -------------------------------------------------------------------------------
 
   /**
-   * Sets up the source of events; to be overridden. Without that there is no source, and events are
-   * triggered from outside.
+   * Sets up the source of events. Override it if the listener has one; otherwise, events are triggered from
+   * outside.
    *
-   * When it has returned, or its promise has resolved, the listener listens. A source that goes on
-   * from there is returned as a {@linkcode Source}, which says how to end it:
+   * When it has returned, or its promise has resolved, the listener is listening. If the source keeps running
+   * after that, return a {@linkcode Source}, which defines how to end it:
    *
    * ```ts
    * import { Listener, type Source } from "@tiny/listener/listener";
@@ -134,8 +141,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Makes the contexts of this listener instances of `cls`, a subclass of `Context`. Their type is known to what is
-   * registered on the listener returned, which is this one.
+   * Makes the contexts of this listener instances of `cls`, a subclass of `Context`. Handlers and hooks that
+   * are registered on the returned listener, which is this one, know that type.
    *
    * ```ts
    * import { Context, Listener } from "@tiny/listener/listener";
@@ -156,9 +163,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Makes a context; it is kept until its `drop()` is called.
+   * Creates a context, which is kept until its `drop()` is called.
    *
-   * @throws {ContextAlreadyExists} A context of that id is alive.
+   * @throws {ContextAlreadyExists} A context with that id is alive.
    */
   newCtx(options?: ContextOptions): C {
     const cid = options?.cid;
@@ -175,9 +182,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * The context of that id.
+   * Returns the context with that id.
    *
-   * @throws {ContextNotFound} None is alive.
+   * @throws {ContextNotFound} No context with that id is alive.
    */
   getCtx(cid: string): C {
     const ctx = this.#contexts.get(cid);
@@ -199,8 +206,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Adds a converter for params. The type of what it makes is known to patterns that are registered on
-   * the listener returned, which is this one.
+   * Adds a converter for params. Patterns that are registered on the returned listener, which is this one,
+   * know the type of its values.
    *
    * ```ts
    * import { Listener } from "@tiny/listener/listener";
@@ -215,7 +222,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * ```
    *
    * @throws {RouteError} The name is taken, or is not a word.
-   * @throws {TypeError} `regex` is no expression, or `parse` no function.
+   * @throws {TypeError} `regex` is not a `RegExp`, or `parse` is not a function.
    */
   addConverter<N extends string, V>(
     name: N,
@@ -231,8 +238,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Registers the handler of the events whose path matches `pattern`. Of all routes that match a path the
-   * one registered first is taken.
+   * Registers the handler of the events whose path matches `pattern`. If several routes match a path, the one
+   * registered first is used.
    *
    * ```ts
    * import { Listener } from "@tiny/listener/listener";
@@ -243,13 +250,15 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * assertEquals(await app.triggerEvent("1.5 + 2"), 3.5);
    * ```
    *
-   * @throws {RouteError} The converter of a param is not known, a param name is used twice, or
-   * {@linkcode Listener.checkRoute} refuses the pattern.
-   * @throws {EventAlreadyExists} A route of that name is there.
-   * @throws {TypeError} An argument is of another type.
+   * @throws {RouteError} The converter of a param is unknown, a param name is used twice or is `__proto__`,
+   * or {@linkcode Listener.checkRoute} rejects the pattern.
+   * @throws {EventAlreadyExists} A route of that name already exists.
+   * @throws {TypeError} An argument has the wrong type.
    */
   onEvent<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
-  /** Registers a handler with options: a name, a check of the data, and whatever else is to be kept. */
+  /**
+   * Registers a handler with options: a name, a check of the data, and any others to be kept with the route.
+   */
   onEvent<const P extends string, D = unknown>(
     pattern: P,
     options: RouteOptions<D>,
@@ -271,15 +280,15 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Called for each route that is registered; to be overridden by listeners whose paths have a form, to refuse
-   * patterns that none of them can match, or that know options of their own. Throws a
-   * {@linkcode RouteError}, with `Cannot add route "...": ...`.
+   * Called for each route before it is registered. Override it if the paths of the listener have a certain
+   * form, to reject patterns that no path can match, or to check options of its own. It throws a
+   * {@linkcode RouteError} with a message such as `Cannot add route "...": ...`.
    *
    * @param _path The pattern with an `x` in place of each param.
    */
   protected checkRoute(_pattern: string, _path: string, _options: RouteOptions): void {}
 
-  /** The same as {@linkcode Listener.onEvent}. */
+  /** An alias of {@linkcode Listener.onEvent}. */
   addOnEventHook<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
   /** Registers a handler with options. */
   addOnEventHook<const P extends string, D = unknown>(
@@ -294,10 +303,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Removes the route of that name, or all routes of that handler; it costs as much as registering
-   * the routes that stay.
+   * Removes the route of that name, or all routes of that handler. It takes as long as registering the
+   * remaining routes.
    *
-   * @returns Whether there was one.
+   * @returns Whether any route was removed.
    */
   removeOnEventHook(nameOrHandler: string | AnyHandler): boolean {
     const before = this.#routes.size;
@@ -311,9 +320,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * The route of that name.
+   * Returns the route of that name.
    *
-   * @throws {EventNotFound} There is none.
+   * @throws {EventNotFound} No route has that name.
    */
   getRoute(name: string): Route {
     const route = this.#routes.get(name);
@@ -322,9 +331,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * The route that `path` matches, and its params; null where none does.
+   * Returns the route that `path` matches, and its params; null if there is none.
    *
-   * @throws {PathParamsError} A route matches, but a param has no value.
+   * @throws {PathParamsError} A route matches, but a param cannot be converted.
    */
   findRoute(path: string): FoundRoute | null {
     const route = this.#router.find(path);
@@ -332,12 +341,12 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * As {@linkcode Listener.findRoute} for `head` and a path in code units, for sources whose paths come as bytes:
-   * no string is made but of the params.
+   * Like {@linkcode Listener.findRoute}, for `head` followed by a path in code units. It is for sources whose
+   * paths arrive as bytes: only the params become strings.
    *
-   * @param head Text in front of the path, as "GET:" of a request: one of few that many paths begin with.
-   * @param path An array with the path's code units from `start` to `end`.
-   * @throws {PathParamsError} A route matches, but a param has no value.
+   * @param head The text before the path, such as `"GET:"` of a request: one of a few that many paths share.
+   * @param path An array with the code units of the path from `start` to `end`.
+   * @throws {PathParamsError} A route matches, but a param cannot be converted.
    */
   findRouteOf(head: string, path: Uint16Array, start: number, end: number): FoundRoute | null {
     const route = this.#router.findAfter(head, path, start, end);
@@ -355,7 +364,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   ): FoundRoute {
     const params: Record<string, unknown> = {};
     const { ends } = this.#router;
-    // All texts first: a converter may look for a route itself, which overwrites where they stand.
+    // All texts first: a converter may search for a route itself, which overwrites `ends`.
     for (let i = 0; i < route.params.length; i++) {
       const start = ends[2 * i], end = ends[2 * i + 1];
       const text = typeof path === "string" ? path.slice(start, end) : textOf(path, start, end);
@@ -381,10 +390,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * The route that `path` matches, and its params.
+   * Returns the route that `path` matches, and its params.
    *
    * @throws {EventNotFound} No route matches.
-   * @throws {PathParamsError} A route matches, but a param has no value.
+   * @throws {PathParamsError} A route matches, but a param cannot be converted.
    */
   matchRoute(path: string): [route: Route, params: Record<string, unknown>] {
     const found = this.findRoute(path);
@@ -401,8 +410,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Makes the text a converter reads of the text in the path: the same, where it is not overridden. Another one
-   * has to match the expression of a converter of {@linkcode Listener.addConverter} again.
+   * Decodes the text of a param before its converter parses it; unless overridden, returns it unchanged. If
+   * the decoded text differs and the converter was added by {@linkcode Listener.addConverter}, it must match
+   * the converter's expression again.
    */
   protected decodeParam(text: string): string {
     return text;
@@ -411,13 +421,13 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   // --- Events -----------------------------------------------------------------------------------
 
   /**
-   * Triggers the event that `path` stands for: in the context of that id, or else in one of its own, which
-   * is among `ctxs` as long as an event of it is in flight.
+   * Triggers an event of the route that `path` matches, in the context with the id `cid`. Without `cid`, the
+   * event gets a context of its own, which is in `ctxs` as long as one of its events is in flight.
    *
    * @throws {EventNotFound} No route matches.
-   * @throws {PathParamsError} A route matches, but a param has no value.
-   * @throws {ContextNotFound} No context of that id is alive.
-   * @throws {RangeError} `timeout` is not a number of milliseconds.
+   * @throws {PathParamsError} A route matches, but a param cannot be converted.
+   * @throws {ContextNotFound} No context with that id is alive.
+   * @throws {RangeError} `timeout` is not a valid number of milliseconds.
    */
   triggerEvent(
     path: string,
@@ -429,21 +439,22 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Runs `hook` before the handler of each event; what it throws fails the event. Where `event.done()` is called
-   * before the handler, the hooks that follow and the handler are not run.
+   * Runs `hook` before the handler of each event. If it throws, the event fails. If `event.done()` is called
+   * before the handler has run, neither the remaining before hooks nor the handler run.
    */
   beforeEvent(hook: EventHook<C>): void {
     this.#addHook("before", hook, "beforeEvent");
   }
 
-  /** Runs `hook` after the handler of each event that has not failed. */
+  /** Runs `hook` after the handler of each event, unless the event has failed. */
   afterEvent(hook: EventHook<C>): void {
     this.#addHook("after", hook, "afterEvent");
   }
 
   /**
-   * Runs `handle` when an event fails with an error of `ErrorClass`. Every hook whose class fits runs, in
-   * the order of registration; then the failure has been dealt with, and the event's task resolves.
+   * Runs `handle` when an event fails with an error that is an instance of `ErrorClass`. All hooks whose
+   * class matches run, in the order of registration. After that, the failure has been handled, and the
+   * event's task resolves.
    *
    * ```ts
    * import { Listener } from "@tiny/listener/listener";
@@ -461,7 +472,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * assertEquals(problems, ["divide 1 by 0: b is 0"]);
    * ```
    *
-   * @throws {TypeError} An argument is of another type.
+   * @throws {TypeError} An argument has the wrong type.
    */
   onError<E>(
     // deno-lint-ignore no-explicit-any
@@ -481,9 +492,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Runs `hook` when an event is over, however it ended: `event.error` tells what it failed with, also where
-   * an error hook took it. It looks on: it cannot change the outcome, is not waited for, and what it throws
-   * goes to {@linkcode Listener.reportFailure}.
+   * Runs `hook` when an event is over, however it ended; `event.error` is the error that it failed with, even
+   * if an error hook handled it. The hook is an observer: it cannot change the outcome, it is not waited for,
+   * and errors that it throws go to {@linkcode Listener.reportFailure}.
    *
    * ```ts
    * import { Listener } from "@tiny/listener/listener";
@@ -513,14 +524,14 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Called for the failure of an event whose task nobody awaits: it logs it, where not overridden. What an own one
-   * throws, or rejects with, is logged along with the failure.
+   * Called with the failure of an event whose task nothing awaits; unless overridden, logs it. If an override
+   * throws or rejects, its error is logged along with the failure.
    */
   protected reportFailure(event: AnyEvent, error: unknown): void {
     logError(() => `Cannot finish ${errors.describe(event)}:`, error);
   }
 
-  /** Whatever an own reportFailure() does, the event goes on, and its failure is told. */
+  /** Whatever an overridden reportFailure() does, the event continues and its failure is reported. */
   async #report(event: AnyEvent, error: unknown): Promise<void> {
     try {
       await this.reportFailure(event, error);
@@ -537,8 +548,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   // --- Life -------------------------------------------------------------------------------------
 
   /**
-   * Runs `hook` when the listener starts, before it listens: one after the other, in the order of registration. Where
-   * one throws, those that follow are not run, nor are the `shutdown()` callbacks.
+   * Runs `hook` when the listener starts, before it listens. Startup callbacks run one after the other, in
+   * the order of registration. If one throws, neither the remaining ones nor the `shutdown()` callbacks run.
    */
   startup(hook: LifecycleHook): void {
     errors.checkFunction(hook, "Cannot call startup(): the hook");
@@ -546,8 +557,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Runs `hook` when the listener stops, after its events are over: in the order of registration, also where another
-   * one throws, and where `listen()` has failed.
+   * Runs `hook` when the listener stops, after its events are over. Shutdown callbacks run in the order of
+   * registration, even if one throws, and also if `listen()` has failed.
    */
   shutdown(hook: LifecycleHook): void {
     errors.checkFunction(hook, "Cannot call shutdown(): the hook");
@@ -555,21 +566,22 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Runs the startup callbacks and {@linkcode Listener.listen}; resolves when the listener listens.
+   * Runs the startup callbacks and {@linkcode Listener.listen}; resolves when the listener is listening.
    *
-   * It rejects with what a callback or `listen()` threw; with an `AggregateError` where `listen()` has, and then a
-   * shutdown callback. What the source fails with later is logged, and is what `stop()` rejects with.
+   * It rejects with the error that a callback or `listen()` throws, or with an `AggregateError` if a shutdown
+   * callback throws after `listen()` has failed. If the source fails later, the error is logged, and `stop()`
+   * rejects with it.
    */
   start(): Promise<void> {
     return this.#lifecycle.start();
   }
 
   /**
-   * Starts the listener and runs it until its source has ended and no event is in flight, or `stop()` is
-   * called, or SIGINT or SIGTERM comes; then stops it. A second signal ends the process at once.
+   * Starts the listener and runs it until its source has ended and no event is in flight, `stop()` is called,
+   * or SIGINT or SIGTERM arrives; then stops it. A second signal ends the process at once.
    *
-   * It rejects with what a startup callback, `listen()` or the source failed with, or the stop that follows; with an
-   * `AggregateError` where these are several.
+   * It rejects with the error of a startup callback, of `listen()`, of the source, or of the stop that
+   * follows, or with an `AggregateError` if there are several.
    *
    * @throws {DuplicateListener} Another listener is in `run()` in this process.
    */
@@ -578,26 +590,28 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Stops the listener: no more events come in, those in flight have the grace to finish, the signals of
-   * those that have not are aborted, and the shutdown callbacks run. Has no effect on one that was not
-   * started.
+   * Stops the listener: no more events come in, those in flight get the grace period to finish, the signals
+   * of those that have not finished are aborted, and the shutdown callbacks run. It has no effect if the
+   * listener was not started.
    *
-   * It rejects with what the source has failed with by itself, or its `close()` or `abort()` or a shutdown callback;
-   * with an `AggregateError` where these are several.
+   * It rejects if the source has failed by itself, its `close()` or `abort()` fails, or a shutdown callback
+   * throws; with an `AggregateError` if there are several errors.
    *
-   * A handler that calls it before its first `await` is not waited for, so it can await it; one that
-   * calls it later can too, but is waited for as long as the grace. The same is so of startup callbacks. A shutdown
-   * callback may call it, and `start()`, before its first `await`, whose failure is logged then; one that awaits them
-   * later waits for itself.
+   * If a handler calls `stop()` before its first `await`, `stop()` does not wait for that handler, so the
+   * handler may await it. If it calls `stop()` later, it may await it too, but then `stop()` waits for the
+   * handler until the grace period ends. The same applies to startup callbacks. A shutdown callback may call
+   * `stop()` and `start()` before its first `await`; if that `start()` fails, the error is logged. A shutdown
+   * callback that awaits either of them after its first `await` waits for itself, forever.
    */
   stop(): Promise<void> {
     return this.#lifecycle.stop();
   }
 
   /**
-   * Aborted when the listener begins to stop, before its events have their grace: for what has no end of its own, as a
-   * connection that was upgraded, or a job that goes on. The signal of an event is aborted when the grace is over.
-   * Each start has a new one: ask for it in a handler or a startup callback.
+   * Aborted when the listener begins to stop, before the grace period of its events. It is for work that has
+   * no end of its own, such as an upgraded connection or a continuous job. The signal of an event, by
+   * contrast, is aborted when the grace period is over. Each start has a new signal: read it in a handler or
+   * a startup callback.
    *
    * ```ts
    * import { Listener } from "@tiny/listener/listener";
@@ -642,7 +656,7 @@ function logError(message: () => string, ...thrown: unknown[]): void {
   try {
     console.error(message(), ...thrown);
   } catch {
-    // A full disk behind standard error is no reason to end the process.
+    // A full disk behind standard error must not end the process.
   }
 }
 

@@ -1,23 +1,23 @@
-// Patterns: any text with params in it, `<name>`, `<name:converter>` or the same in braces. Names and
-// converters are ASCII words that do not start with a digit; a bracket around anything else is text.
-// The types below and splitPattern() read a pattern by the same rule, one for the compiler, one at run time.
+// Patterns: text with params, `<name>` or `<name:converter>`, or the same in braces. The names of params and
+// converters are ASCII words that do not start with a digit; a bracket around anything else is literal text.
+// The types below and splitPattern() read a pattern by the same rules, at compile time and at run time.
 
 import { RouteError } from "./errors.ts";
 
-/** The converters every listener has, and the type of what they make. */
+/** The converters that every listener has, and the types of their values. */
 export interface BuiltinConverters {
   /**
-   * One or more characters other than `/`; what a param without a converter is. In HTTP a `%2F` is none of the
-   * path's slashes, and comes as the `/` that it stands for.
+   * One or more characters other than `/`; the default converter. In HTTP, a `%2F` does not count as a slash
+   * of the path, and is decoded to `/` in the value.
    */
   str: string;
   /** Decimal digits, as a number. */
   int: number;
-  /** Decimal digits, and a fraction after a dot where there is one, as a number. */
+  /** Decimal digits, optionally with a dot and a fraction, as a number. */
   float: number;
-  /** Any text, also none, `/` included. */
+  /** Any text, including `/` and the empty text. */
   path: string;
-  /** A UUID in its 8-4-4-4-12 form, made lower case. */
+  /** A UUID in its 8-4-4-4-12 form, converted to lower case. */
   uuid: string;
 }
 
@@ -31,7 +31,7 @@ type IsRestOfWord<S extends string> = S extends "" ? true
   : false;
 type IsWord<S extends string> = S extends `${WordStart}${infer Rest}` ? IsRestOfWord<Rest> : false;
 
-/** @internal `true` where the text between two brackets names a param. */
+/** @internal `true` if the text between two brackets names a param. */
 type IsParam<S extends string> = S extends `${infer Name}:${infer Converter}`
   ? [IsWord<Name>, IsWord<Converter>] extends [true, true] ? true : false
   : IsWord<S>;
@@ -56,17 +56,21 @@ type ParamsBetween<
   : Found
   : Found;
 
-/** @internal The params in the literal text of a pattern; made flat by `infer`, so that an editor shows the keys. */
+/**
+ * @internal The params in the literal text of a pattern, flattened by `infer` so that an editor shows the
+ * keys.
+ */
 type LiteralParams<P extends string, T> =
   & ParamsBetween<P, "<", ">", T>
   & ParamsBetween<P, "{", "}", T> extends infer Found ? { [K in keyof Found]: Found[K] } : never;
 
 /**
- * The params of events that match the pattern `P`, read from its literal text; a pattern that is
- * known only at run time gives `Record<string, unknown>`, and one of several the params of one of them. One of
- * which a part is known, as in `` `GET:${prefix}/<id:int>` ``, gives the params of that part, and `unknown` for others.
+ * The params of events that match the pattern `P`, derived from its literal text. A pattern that is known
+ * only at run time gives `Record<string, unknown>`; a union of patterns gives a union of their params. For a
+ * partly known pattern, such as `` `GET:${prefix}/<id:int>` ``, the params in the known part are typed, and
+ * any others are `unknown`.
  *
- * `T` maps the names of converters to what they make. A converter it does not know gives `unknown`.
+ * `T` maps the names of converters to the types of their values. An unknown converter gives `unknown`.
  *
  * ```ts
  * import type { PathParams } from "@tiny/listener/listener";
@@ -75,15 +79,15 @@ type LiteralParams<P extends string, T> =
  * ```
  */
 export type PathParams<P extends string, T = BuiltinConverters> =
-  // For each of several patterns by itself.
+  // Distributes over a union of patterns.
   P extends unknown
-    // Record<P, 1> asks for a key where P is a literal, and for none where it is `string` or a template.
+    // Record<P, 1> requires a key if P is a literal, and none if it is `string` or a template.
     ? Record<never, never> extends Record<P, 1>
       ? Record<string, unknown> & (string extends P ? unknown : LiteralParams<P, T>)
     : LiteralParams<P, T>
     : never;
 
-/** One param of a pattern, as it is written there. */
+/** A param as written in a pattern. */
 export interface ParamSpec {
   readonly name: string;
   readonly converter: string;
@@ -106,7 +110,7 @@ export function splitPattern(pattern: string): (string | ParamSpec)[] {
     if (names.has(name)) {
       throw new RouteError(`Cannot add route "${pattern}": param "${name}" occurs twice`);
     }
-    // An assignment to it would set the prototype of `params` instead.
+    // Assigning to this key would set the prototype of `params` instead.
     if (name === "__proto__") {
       throw new RouteError(`Cannot add route "${pattern}": a param cannot be called "__proto__"`);
     }

@@ -1,4 +1,4 @@
-// A route: a pattern, the handler of events that match it, and its place in the order of registration.
+// Route: a pattern, the handler of the events that match it, and its place in the order of registration.
 
 import type { Context } from "./context.ts";
 import type { CompiledPart } from "./compile_path.ts";
@@ -7,40 +7,40 @@ import { checkFunction, shown } from "./errors.ts";
 import type { Event } from "./event.ts";
 
 /**
- * What runs when an event is triggered. It gets one argument, the event; what it returns, or what its
- * promise resolves with, becomes the event's `result`.
+ * The function that runs when an event is triggered. Its only argument is the event. The value that it
+ * returns, or that its promise resolves to, becomes the event's `result`.
  */
 export type Handler<C extends Context = Context, P = Record<string, unknown>, D = unknown> = (
   event: Event<C, P, D>,
 ) => unknown;
 
-/** A handler of whatever kind of event. */
-// A registry holds handlers of all kinds; each is called only with its own.
+/** A handler of any kind of event. */
+// A registry holds handlers of all kinds; each is called only with its own kind of event.
 // deno-lint-ignore no-explicit-any
 export type AnyHandler = Handler<any, any, any>;
 
-/** Options of a route. Other keys are the application's own and stand in `route.options`. */
+/** Options of a route. Other keys are left to the application, and are available in `route.options`. */
 export interface RouteOptions<D = unknown> {
-  /** The route's name; without it the handler function's name, or else the pattern. */
+  /** The route's name; by default, the name of the handler function, or if it has none, the pattern. */
   readonly name?: string | undefined;
   /**
-   * Checks the data an event is triggered with and returns it typed, as the `parse` of a schema library
-   * does; a promise is waited for, before the first hook. What it throws, or rejects with, fails the event with an
-   * {@linkcode EventDataError}.
+   * Checks the data that an event is triggered with and returns it typed, like the `parse` method of a schema
+   * library. If it returns a promise, that is awaited before the first hook runs. If it throws or rejects,
+   * the event fails with an {@linkcode EventDataError}.
    */
   readonly data?: ((data: unknown) => D | PromiseLike<D>) | undefined;
-  /** Whatever the application keeps with a route. */
+  /** Arbitrary values that the application keeps with the route. */
   readonly [key: string]: unknown;
 }
 
-/** The pattern of a route that catches all. */
+/** The pattern of a catch-all route. */
 const CATCH_ALL = "<_:path>";
 const NO_OPTIONS: RouteOptions = Object.freeze({});
 
 /**
- * Sorts the arguments of `Listener.onEvent()`.
+ * Reads the arguments of the overloads of `Listener.onEvent()`.
  *
- * @throws {TypeError} They are none that it takes.
+ * @throws {TypeError} They fit none of the overloads.
  */
 export function readArguments(
   args: readonly unknown[],
@@ -68,15 +68,15 @@ export function readArguments(
 
 /** A pattern and the handler of the events that match it. */
 export class Route {
-  /** Unique among the routes of a listener. */
+  /** The name, unique among the routes of a listener. */
   readonly name: string;
   /** The pattern as it was registered. */
   readonly pattern: string;
   /** The options it was registered with. */
   readonly options: RouteOptions;
-  /** What runs when an event is triggered. */
+  /** The function that runs when an event is triggered. */
   readonly handler: AnyHandler;
-  /** Rises with each registration: of two routes that match, the one with the lower order wins. */
+  /** Increases with each registration: if two routes match, the one with the lower order wins. */
   readonly order: number;
   /** @ignore The pattern, compiled. */
   readonly parts: readonly CompiledPart[];
@@ -96,7 +96,7 @@ export class Route {
     this.handler = handler;
     this.order = compiled.order;
     this.parts = compiled.parts;
-    // What `filter` returns has room for more.
+    // The array that `filter` returns has spare capacity; a copy has none.
     this.params = compiled.parts.filter((part) => typeof part !== "string").slice();
   }
 }

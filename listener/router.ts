@@ -1,41 +1,44 @@
-// The router: all patterns in one trie, so that finding costs by what the path looks like and not by how
-// many routes there are.
+// The router: all patterns in one trie, so that the cost of a search depends on the path and not on the
+// number of routes.
 //
-// A step down the trie is literal text (a Node's label) or a param (a ParamNode, shared by all patterns
-// that have the same converter in that place). A search tries the ends of a param from the farthest to
-// the nearest, which gives params what a greedy expression gives them. Of the routes that match, the one
-// registered first wins: each node knows the first route below it, and what comes later than the best
-// so far is not entered.
+// A step down the trie is literal text (the label of a Node) or a param (a ParamNode, shared by all patterns
+// that have the same converter in that place). A search tries the ends of a param from the farthest to the
+// nearest, so params match the same text as with a greedy expression. Of the routes that match, the one
+// registered first wins: each node knows the first route below it, and a node whose first route comes after
+// the best so far is not entered.
 //
-// Time. No search tries an end of a param node twice. Ends are tried from high to low, so the starts of
-// the next param come from high to low too, and as scanners are regular (see `Scanner`) all ends above the
-// last start have been tried by then: one number per param node (`untried`) remembers that. So a node costs
-// at most one pass over the path, and a search is linear in the path's length for a given set of routes,
-// hostile or not. Below a converter with the user's own expression starts come in any order; there the ends that are
-// left are remembered one by one. The expression itself is run on each candidate, which nothing can make
-// linear: so what all runs of a search read is bounded (`#read`).
+// Time: no search tries an end of a param node twice. Ends are tried from high to low, so the starts of the
+// next param come from high to low too, and as scanners are regular (see `Scanner`), all ends above the last
+// start have been tried by then. One number per param node, `untried`, records that. So a node costs at most
+// one pass over the path, and for a given set of routes a search is linear in the length of the path, hostile
+// or not. Below a converter with a user-defined expression, starts come in any order; there, the remaining
+// ends are recorded one by one. The expression itself is run on each candidate, which cannot be made linear,
+// so the amount of text that all runs of a search read is limited (`#read`).
 
 import { type Codes, type Expression, type Scanner, textOf } from "./converters.ts";
 import { tooMuchToRead } from "./errors.ts";
 import type { Route } from "./route.ts";
 
-/** A place in the trie: what may come after the text that led here. */
+/** A place in the trie: what may come after the text that leads to it. */
 class Node {
-  /** Where the literal text that leads here from the node above, its label, stands in the router's `#labels`. */
+  /**
+   * The position in the router's `#labels` of this node's label, the literal text that leads here from the
+   * parent.
+   */
   start: number;
   length: number;
-  /** The first code unit of the label; NaN where it is empty. */
+  /** The first code unit of the label; NaN if the label is empty. */
   code: number;
   /** The order of the first route at or below this node. */
   readonly first: number;
   /** The route whose pattern ends here. */
   route: Route | null = null;
-  /** The params that may come next, chained by `nextParam`. */
+  /** The params that may come next, linked by `nextParam`. */
   param: ParamNode | null = null;
-  /** The next in the same bucket. */
+  /** The next node in the same bucket. */
   next: Node | null = null;
-  // The nodes below by the first code unit of their label: in buckets, a power of two of them. A single one
-  // needs no buckets, which is most of what 10,000 routes have.
+  // The children by the first code unit of their label: a hash table whose number of buckets is a power of
+  // two. Most nodes of 10,000 routes have a single child, which needs no table.
   #only: Node | null = null;
   #buckets: (Node | null)[] | null = null;
   #count = 0;
@@ -47,7 +50,7 @@ class Node {
     this.first = first;
   }
 
-  /** The node whose label begins with this code unit. */
+  /** The child whose label begins with this code unit. */
   kid(code: number): Node | null {
     const buckets = this.#buckets;
     let kid = buckets === null ? this.#only : buckets[code & (buckets.length - 1)];
@@ -84,7 +87,10 @@ class Node {
     buckets[bucket] = kid;
   }
 
-  /** Cuts the label of `kid` at `length`, with a new node for what is before; `code` is what comes after. */
+  /**
+   * Splits the label of `kid` at `length`: a new node takes the part before it. `code` is the first code unit
+   * after it.
+   */
   splitKid(kid: Node, length: number, code: number): Node {
     const upper = new Node({ start: kid.start, length, code: kid.code }, kid.first);
     this.#replace(kid, upper);
@@ -116,12 +122,12 @@ class Node {
 const NO_CODES: Codes = new Uint16Array(0);
 const NO_LABEL = { start: 0, length: 0, code: NaN };
 
-/** A set of ends in which the highest one below another is found at once: a disjoint-set forest. */
+/** A set of ends that finds the highest one at or below a given end fast: a disjoint-set forest. */
 class Ends {
-  /** For each end itself, or where to look on for the next one: below it. */
+  /** For each end in the set, itself; for any other, a lower end at which to continue. */
   #next = new Int32Array(0);
 
-  /** Puts all ends from 0 to `last` in. */
+  /** Fills the set with all ends from 0 to `last`. */
   reset(last: number): void {
     if (this.#next.length <= last) this.#next = new Int32Array(2 * (last + 1));
     for (let end = 0; end <= last; end++) this.#next[end] = end;
@@ -131,31 +137,33 @@ class Ends {
     this.#next[end] = end - 1;
   }
 
-  /** The highest one that is not above `end`; -1 for none. */
+  /** Returns the highest end that is not above `end`, or -1 if there is none. */
   highest(end: number): number {
     const next = this.#next;
     let found = end;
     while (found >= 0 && next[found] !== found) found = next[found];
-    // Makes the way short for the next time.
+    // Path compression: shortens the next look-up.
     while (end > found) [next[end], end] = [found, next[end]];
     return found;
   }
 }
 
-/** The place after a param, and what remembers the param's tried ends during a search. */
+/** The place after a param. It also records which ends of the param a search has tried. */
 class ParamNode extends Node {
   readonly scanner: Scanner;
-  /** Whether starts come from high to low: neither here nor above is an expression of a user. */
+  /**
+   * Whether starts come from high to low: neither this param nor one above it has a user-defined expression.
+   */
   readonly regular: boolean;
-  /** Nothing that follows can begin inside the param: only the farthest end can lead on. */
+  /** Whether nothing that follows can begin inside the param, so that only the farthest end can lead on. */
   farthestOnly = true;
-  /** The next param that may stand in the same place. */
+  /** The next param that may come in the same place. */
   nextParam: ParamNode | null;
   /** The search that `untried` and `ends` belong to. */
   search = 0;
-  /** Ends above it have been tried, of those that lower starts reach. */
+  /** The ends above this one that lower starts reach have been tried. */
   untried = 0;
-  /** Where it is not regular: the ends that have not been tried. */
+  /** If the node is not regular, the ends that have not been tried. */
   ends: Ends | null = null;
 
   constructor(above: Node, part: { scanner: Scanner; first: number; regular: boolean }) {
@@ -167,56 +175,64 @@ class ParamNode extends Node {
   }
 }
 
-/** Where a text leads from the root: null for nowhere; and the first route with a param that begins in it. */
+/**
+ * The node that a text leads to from the root, null if none, and the order of the first route with a param
+ * that begins within the text.
+ */
 interface Head {
   readonly text: string | null;
   readonly node: Node | null;
   readonly paramsFirst: number;
 }
 
-/** Above every order; a small integer, which V8 compares without unboxing it (10 ns of a search). */
+/** Above every order; a small integer, which V8 compares without unboxing (10 ns of a search). */
 const NONE = 2 ** 30 - 1;
 
 const NO_HEAD: Head = { text: null, node: null, paramsFirst: NONE };
 
 /**
- * How many code units the expressions of users may be run on in one search (measured: 3 to 35 ms where they are
- * simple). A path of 250 characters that is ambiguous everywhere, for a param that may start and end anywhere, needs
- * half of it.
+ * The maximum number of code units that user-defined expressions may be run on in one search (measured: 3 to
+ * 35 ms if they are simple). A path of 250 characters that is ambiguous everywhere, for a param that may
+ * start and end anywhere, needs half of it.
  */
 const MAX_READ = 10_000_000;
-/** And so many for each of the path's: a long path may well have a hundred places where a param may end. */
+/**
+ * The number added for each code unit of the path: a long path may well have a hundred places where a param
+ * may end.
+ */
 const MAX_READ_PER_UNIT = 100;
-/** What it costs to run an expression at all, in code units. */
+/** The fixed cost of running an expression, in code units. */
 const RUN_COST = 64;
 
 /** Finds the first registered route that matches a path. */
 export class Router {
   readonly #root = new Node(NO_LABEL, 0);
-  /** The code units of all labels: an array for each would take as much memory again as all else. */
+  /** The code units of all labels: one array per label would double the memory of the router. */
   #labels: Codes = new Uint16Array(256);
   #labelsEnd = 0;
   #search = 0;
-  /** The path that is being searched for, from `#start` to `#end`, and what comes before it. */
+  /** The path of the current search, from `#start` to `#end`, and the text before it. */
   #path: Codes = NO_CODES;
   #start = 0;
   #end = 0;
   #head = "";
-  /** The path as text, once an expression needs it, and how much expressions were run on. */
+  /**
+   * The path as text, once an expression needs it, and the number of code units that expressions were run on.
+   */
   #text: string | null = null;
   #hasRead = 0;
   #scratch: Codes = new Uint16Array(256);
   #best: Route | null = null;
   #bestOrder = NONE;
-  /** Where the texts that paths were given apart from lead. */
+  /** The nodes that the known heads lead to. */
   readonly #heads = new Map<string, Head>();
   #lastHead = NO_HEAD;
-  // Starts and ends of the params on the way to the node that is being visited.
+  // Starts and ends of the params on the way to the current node.
   readonly #way: number[] = [];
-  /** Where the params of the route found last start and end in its path, in pairs. */
+  /** The starts and ends, in pairs, of the params of the route found last, as positions in its path. */
   readonly ends: number[] = [];
 
-  /** Adds a route. Routes are to be added in their order. */
+  /** Adds a route. Routes must be added in their order. */
   add(route: Route): void {
     this.#heads.clear();
     this.#lastHead = NO_HEAD;
@@ -241,14 +257,18 @@ export class Router {
     node.route ??= route;
   }
 
-  /** Finds the first registered route that matches `path`; `ends` tells its params until the next search. */
+  /**
+   * Finds the first registered route that matches `path`. Until the next search, `ends` has the positions of
+   * its params.
+   */
   find(path: string): Route | null {
     return this.#find("", this.#root, this.#codesOf(path), 0, path.length);
   }
 
   /**
-   * As `find` of `head` and `path` from `start` to `end` together, without joining the two: `head` is one of few
-   * texts that most paths begin with. Where a param may begin in it, undefined is returned.
+   * Like `find` for `head` followed by `path` from `start` to `end`, without joining the two; `head` is one
+   * of a few texts that most paths begin with. Returns undefined if a param that begins within `head` might
+   * decide the search.
    */
   findAfter(head: string, path: Codes, start: number, end: number): Route | null | undefined {
     if (head !== this.#lastHead.text) this.#lastHead = this.#heads.get(head) ?? this.#headOf(head);
@@ -257,7 +277,7 @@ export class Router {
     return paramsFirst < (route?.order ?? NONE) ? undefined : route;
   }
 
-  /** The code units of `text`, which stay until the next call. */
+  /** Returns the code units of `text`, which are valid until the next call. */
   #codesOf(text: string): Codes {
     const { length } = text;
     if (length > this.#scratch.length) this.#scratch = new Uint16Array(2 * length);
@@ -281,7 +301,7 @@ export class Router {
       node = common < kid.length ? this.#split(node, kid, common) : kid;
       at += node.length;
     }
-    // Of those that lead nowhere there is no end.
+    // Heads that lead nowhere are not cached: there is no limit to their number.
     const found = { text: head, node, paramsFirst };
     this.#heads.set(head, found);
     return found;
@@ -301,7 +321,7 @@ export class Router {
     return this.#best;
   }
 
-  /** Looks for routes from `node` on, with `depth` params behind and the path read up to `at`. */
+  /** Searches for routes from `node` on, after `depth` params, with the path read up to `at`. */
   #visit(node: Node, at: number, depth: number): void {
     const path = this.#path, pathEnd = this.#end, labels = this.#labels;
     for (;;) {
@@ -356,7 +376,7 @@ export class Router {
     }
   }
 
-  /** The same where starts come in any order. */
+  /** Like `#follow`, if starts come in any order. */
   #followInAnyOrder(param: ParamNode, at: number, depth: number): void {
     const path = this.#path;
     const { scanner } = param;
@@ -377,11 +397,11 @@ export class Router {
     }
   }
 
-  /** The same where a user's expression tells the ends. */
+  /** Like `#follow`, if a user-defined expression determines the ends. */
   #followExpression(param: ParamNode, expression: Expression, at: number, depth: number): void {
     const isFirst = param.search !== this.#search;
     const ends = this.#endsOf(param);
-    // Most searches have one start, and one end that can be.
+    // Skipped for the first start: most searches have a single start and a single possible end.
     if (!isFirst && !expression.mayBegin(this.#read(at, this.#end))) return;
     this.#way[2 * depth] = at;
     for (let end = ends.highest(this.#end); end >= at; end = ends.highest(end - 1)) {
@@ -390,7 +410,7 @@ export class Router {
         ends.delete(end);
         continue;
       }
-      // It may be an end of another start all the same.
+      // If it does not match, the end may still be one of another start.
       if (!expression.matches(this.#read(at, end))) continue;
       ends.delete(end);
       this.#way[2 * depth + 1] = end;
@@ -398,7 +418,7 @@ export class Router {
     }
   }
 
-  /** The ends of `param` that are left to be tried. */
+  /** Returns the ends of `param` that have not been tried. */
   #endsOf(param: ParamNode): Ends {
     const ends = param.ends ??= new Ends();
     if (param.search !== this.#search) {
@@ -410,9 +430,9 @@ export class Router {
   }
 
   /**
-   * The text for an expression to run on.
+   * Returns the text that an expression is to be run on.
    *
-   * @throws {PathParamsError} All of them in this search are too long.
+   * @throws {PathParamsError} The texts of this search exceed the limit.
    */
   #read(start: number, end: number): string {
     this.#text ??= textOf(this.#path, this.#start, this.#end);
@@ -423,13 +443,13 @@ export class Router {
     return this.#text.slice(start - this.#start, end - this.#start);
   }
 
-  /** Whether a visit of `node` at `at` can find anything: cheaper than the expression of a user. */
+  /** Whether visiting `node` at `at` can find anything; cheaper than running a user-defined expression. */
   #canGoOn(node: Node, at: number): boolean {
     return node.param !== null ||
       (at === this.#end ? node.route !== null : node.kid(this.#path[at]) !== null);
   }
 
-  /** The place after `text`, which comes after `node`. */
+  /** Adds `text` below `node`, and returns the node it leads to. */
   #addLiteral(node: Node, text: string, order: number): Node {
     for (let at = 0; at < text.length;) {
       const kid = node.kid(text.charCodeAt(at));
@@ -458,7 +478,7 @@ export class Router {
     return { start, length, code: text.charCodeAt(from) };
   }
 
-  /** How many code units `text` from `at` on begins with that the label of `node` begins with. */
+  /** Returns the length of the common prefix of the label of `node` and `text` from `at` on. */
   #commonLength({ start, length }: Node, text: string, at: number): number {
     const most = Math.min(length, text.length - at);
     let common = 0;

@@ -1,10 +1,10 @@
-// Signals that end a program, in Deno and in Node.js and Bun.
+// Signals that end a program, in Deno, Node.js and Bun.
 
 /** The signals that end run(), with their numbers. */
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 type Signal = keyof typeof SIGNALS;
 
-/** What this file needs of the two kinds of runtime. */
+/** The APIs that this file needs from the two kinds of runtime. */
 interface Runtimes {
   Deno?: {
     addSignalListener(signal: Signal, listener: () => void): void;
@@ -19,11 +19,11 @@ interface Runtimes {
 }
 
 /**
- * Calls `onFirst` at the first SIGINT or SIGTERM; the second ends the process with the code a shell
- * gives to that signal. Where signals cannot be had (no runtime for it, a signal the system does not
- * have), it does without.
+ * Calls `onFirst` on the first SIGINT or SIGTERM; a second one ends the process with the exit code that
+ * shells use for that signal. If the runtime or the system does not support a signal, no listener is added
+ * for it.
  *
- * @returns Stops it.
+ * @returns A function that removes the signal listeners.
  */
 export function onTermination(onFirst: () => void): () => void {
   const { Deno, process } = globalThis as Runtimes;

@@ -1,30 +1,32 @@
-// "Did you mean": the pattern or name that is closest to what was asked for, for an error's message.
+// "Did you mean": the pattern or name closest to the requested one, for an error message.
 //
-// The distance is Levenshtein's, with a param standing for any text it may hold at no cost. Whoever chooses
-// paths can make an application throw these errors, so the work is bounded whatever the routes and the
+// The distance is Levenshtein's, with a param matching any text that it may hold at no cost. Whoever chooses
+// the paths can make an application throw these errors, so the work is bounded whatever the routes and the
 // path are: see MAX_STEPS.
 
 import type { CompiledPart } from "./compile_path.ts";
 
-/** Changes at most, and one for so many characters of literal text. */
+/** The maximum number of changes, and the number of literal characters needed for each. */
 const MAX_CHANGES = 3;
 const CHARACTERS_PER_CHANGE = 3;
-/** A longer text is no typo. */
+/** A longer text is not a typo. */
 const MAX_LENGTH = 200;
-/** Cells of the tables worked out at most for one error: 1 ms (measured: 1,500 to 5,000 patterns). */
+/** The maximum number of table cells computed for one error: 1 ms (measured: 1,500 to 5,000 patterns). */
 const MAX_STEPS = 200_000;
 
 const SLASH = 0x2f;
 
-/** What may be meant: a pattern, or a name. */
+/** What may have been meant: a pattern or a name. */
 export interface Candidate {
-  /** How it is shown. */
+  /** The text as shown in the message. */
   readonly text: string;
   /** Literal text and params, in order. */
   readonly parts: readonly CompiledPart[];
 }
 
-/** The text of the candidate that is closest to `text`, the first of several; null where none is close. */
+/**
+ * Returns the text of the candidate closest to `text`, the first if there are several; null if none is close.
+ */
 export function closest(text: string, candidates: Iterable<Candidate>): string | null {
   if (text.length > MAX_LENGTH) return null;
   const search = new Search(text);
@@ -40,7 +42,7 @@ export function closest(text: string, candidates: Iterable<Candidate>): string |
     const changes = search.distance(candidate.parts, allowed);
     if (changes > allowed) continue;
     best = candidate.text;
-    // The next one has to be closer.
+    // The next candidate has to be closer.
     limit = changes - 1;
   }
   return best;
@@ -48,11 +50,11 @@ export function closest(text: string, candidates: Iterable<Candidate>): string |
 
 /** Distances from one text. */
 class Search {
-  /** Cells worked out so far. */
+  /** The number of cells computed so far. */
   steps = 0;
   readonly #text: string;
-  // Row by row: cell j is the distance of what was read of the parts to the first j characters. Only the
-  // cells from #low to #high can be within the limit, and only they are worked out.
+  // Row by row: cell j is the distance between the parts read so far and the first j characters. Only the
+  // cells from #low to #high can be within the limit, and only they are computed.
   #row: Uint8Array;
   #next: Uint8Array;
   #low = 0;
@@ -64,7 +66,7 @@ class Search {
     this.#next = new Uint8Array(text.length + 1);
   }
 
-  /** The distance to `parts`; above `limit` where it is over it. */
+  /** Returns the distance to `parts`, or a number above `limit` if the distance exceeds it. */
   distance(parts: readonly CompiledPart[], limit: number): number {
     const { length } = this.#text;
     const over = limit + 1;
@@ -103,7 +105,10 @@ class Search {
     this.#take(first, last);
   }
 
-  /** A param takes one character or more for nothing; whatever it is to be, a `/` only where it may hold one. */
+  /**
+   * A param matches one or more characters at no cost, whatever its converter, but a `/` only if it may hold
+   * one.
+   */
   #readParam(holdsSlash: boolean, over: number): void {
     const text = this.#text, row = this.#row, next = this.#next;
     let first = -1, last = -1;
@@ -112,7 +117,7 @@ class Search {
       const isHeld = j > this.#low && (holdsSlash || text.charCodeAt(j - 1) !== SLASH);
       const started = j > this.#low && j - 1 <= this.#high ? row[j - 1] : over;
       taken = isHeld ? Math.min(taken, started) : over;
-      // It may be missing, which is one change.
+      // The param may be missing, which counts as one change.
       const missing = j <= this.#high ? row[j] + 1 : over;
       left = Math.min(taken, missing, left + 1, over);
       next[j] = left;

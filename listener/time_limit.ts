@@ -1,12 +1,12 @@
-// Time limits: what a number of milliseconds may be, and waiting that leaves nothing behind.
+// Time limits: the valid range of a timeout, and waits that leave nothing behind.
 
 import { TimeoutError } from "./errors.ts";
 
-/** What setTimeout() takes; above it, timers fire at once. */
+/** The maximum that setTimeout() accepts; timers with a longer delay fire at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /**
- * Returns `timeout` where it limits anything, and `undefined` where it is not given or `Infinity`.
+ * Returns `timeout` if it is a limit, and `undefined` if it is not given or `Infinity`.
  *
  * @throws {RangeError} It is negative, not a number, or above 2^31 - 1.
  */
@@ -19,26 +19,27 @@ export function checkTimeout(timeout: number | undefined, name = "timeout"): num
 }
 
 /**
- * The same promise, which is no unhandled rejection where nobody awaits it yet: what it rejects with comes from
- * outside, as a client that leaves, and must not end the process because a handler looks late, or not at all.
+ * Returns the same promise, marked as handled, so that it is not an unhandled rejection before something
+ * awaits it. Its errors come from outside, such as a client that disconnects, and must not end the process
+ * because a handler awaits the promise late or never.
  */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
-/** The two ways a wait may end by itself. */
+/** The two ways in which the subscription can end a wait. */
 export interface WaitEnds<T> {
   resolve(value: T): void;
   reject(reason: unknown): void;
 }
 
 /**
- * Waits for what `subscribe`, which must not throw, subscribes to; rejects when `signal` is aborted, with
- * its reason, and when `timeout` is over. However it ends, the subscription, the timer and the abort
- * listener are gone.
+ * Waits until the subscription that `subscribe` sets up settles the wait; rejects when `signal` is aborted,
+ * with its reason, and when `timeout` expires. However it ends, the subscription, the timer and the abort
+ * listener are removed. `subscribe` must not throw.
  *
- * @param options.describe What was waited for, and how far it came: the `TimeoutError`'s detail.
+ * @param options.describe What was waited for, and how far it got: the start of the `TimeoutError`'s message.
  */
 export function wait<T>(
   options: { signal?: AbortSignal; timeout: number | undefined; describe: () => string },
@@ -49,7 +50,7 @@ export function wait<T>(
     new Promise<T>((resolve, reject) => {
       const timeout = checkTimeout(options.timeout);
       if (signal?.aborted) return reject(signal.reason);
-      // Before all else: Deno loads its timers when they are looked up first, and runs microtasks meanwhile.
+      // First of all: Deno loads its timers on first access, and runs microtasks meanwhile.
       const timer = timeout === undefined ? undefined : setTimeout(
         () => ends.reject(new TimeoutError(`${options.describe()} after ${timeout} ms`)),
         timeout,
