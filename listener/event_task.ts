@@ -76,7 +76,7 @@ export class EventTask implements Promise<unknown> {
     else (this.#callbacks ??= []).push(callback as (task: EventTask) => void);
   }
 
-  /** As of a promise. */
+  /** Like `Promise.prototype.then()`. */
   then<T = unknown, E = never>(
     onFulfilled?: ((value: unknown) => T | PromiseLike<T>) | null,
     // deno-lint-ignore no-explicit-any
@@ -85,7 +85,7 @@ export class EventTask implements Promise<unknown> {
     return this.#toPromise().then(onFulfilled, onRejected);
   }
 
-  /** As of a promise. */
+  /** Like `Promise.prototype.catch()`. */
   catch<E = never>(
     // deno-lint-ignore no-explicit-any
     onRejected?: ((reason: any) => E | PromiseLike<E>) | null,
@@ -93,7 +93,7 @@ export class EventTask implements Promise<unknown> {
     return this.#toPromise().catch(onRejected);
   }
 
-  /** As of a promise. */
+  /** Like `Promise.prototype.finally()`. */
   finally(onFinally?: (() => void) | null): Promise<unknown> {
     return this.#toPromise().finally(onFinally);
   }
