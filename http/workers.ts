@@ -94,7 +94,10 @@ class Supervisor {
     const [program, ...args] = this.#options.command;
     const env = { [SUPERVISOR]: String(Deno.pid) };
     try {
-      const worker = new Deno.Command(program, { args, env, stdin: "piped" }).spawn();
+      // A terminal sends SIGINT to the whole process group: a worker disregards it, but a watcher would kill
+      // its program, so it gets a group of its own.
+      const detached = this.#options.isWatcher === true;
+      const worker = new Deno.Command(program, { args, env, stdin: "piped", detached }).spawn();
       this.#running.add(worker);
       return worker;
     } catch (cause) {

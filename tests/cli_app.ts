@@ -21,6 +21,15 @@ pid.onEvent("POST:/wait", async ({ ctx }) => {
   ctx.response(200, await ctx.text());
 });
 
+pid.onEvent("POST:/stop", async ({ ctx }) => {
+  const { promise: stopping, resolve } = Promise.withResolvers<unknown>();
+  ctx.listener.stopSignal.addEventListener("abort", resolve);
+  console.log("waits");
+  await stopping;
+  console.log("stops");
+  ctx.response(200, await ctx.text());
+});
+
 class Once extends Listener {
   override listen(): void {
     this.newCtx().triggerEvent("once");

@@ -152,6 +152,29 @@ test("cli --reload starts again when a file changes", {
   }
 });
 
+test("cli --reload ends gracefully when a terminal sends SIGINT to the whole process group", {
+  permissions: ["net", "read", "run"],
+}, async () => {
+  const port = freePort();
+  await using program = new Program(
+    { detached: true },
+    ...MAY_RUN,
+    "tests/cli_app.ts:pid",
+    "--reload",
+    "--port",
+    port,
+  );
+  assertMatch(await program.nextLine(), RUNNING);
+  using client = await RawClient.connect({ hostname: "127.0.0.1", port: Number(port) });
+  await client.send("POST /stop HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
+  assertEquals(await program.nextLine(), "waits");
+  program.signalGroup("SIGINT");
+  assertEquals(await program.nextLine(), "stops");
+  await client.send("a");
+  assertEquals((await client.response()).body, "a");
+  assertEquals((await program.end()).code, 0);
+});
+
 test("cli --reload ends at one SIGTERM, also while the program has failed", {
   permissions: ["net", "read", "run"],
 }, async () => {

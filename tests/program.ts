@@ -22,9 +22,14 @@ export class Program implements AsyncDisposable {
   #printed = "";
 
   /** Starts `deno` with these arguments, in the repository's root. */
-  constructor(...args: string[]) {
+  constructor(...args: string[]);
+  /** Starts it as a terminal does, in a process group of its own. */
+  constructor(terminal: { detached: true }, ...args: string[]);
+  constructor(...given: (string | { detached: true })[]) {
+    const args = given.filter((it) => typeof it === "string");
     this.#child = new Deno.Command(Deno.execPath(), {
       args,
+      detached: args.length < given.length,
       cwd: new URL("..", import.meta.url),
       env: { NO_COLOR: "1" },
       stdin: "null",
@@ -54,6 +59,11 @@ export class Program implements AsyncDisposable {
   /** Sends a signal. */
   signal(signal: Deno.Signal): void {
     this.#child.kill(signal);
+  }
+
+  /** Sends a signal to it and to all of its process group, as Ctrl-C in a terminal does. */
+  signalGroup(signal: Deno.Signal): void {
+    Deno.kill(-this.#child.pid, signal);
   }
 
   /** Waits until the program ends. */
