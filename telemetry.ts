@@ -63,6 +63,7 @@ const SECRETS = /(^|&)(AWSAccessKeyId|Signature|sig|X-Goog-Signature)=[^&]*/g;
  *   are its children, even after an `await`.
  * - `http.server.request.duration` is a histogram in seconds, `http.server.active_requests` counts in-flight
  *   requests.
+ * - For an upgraded connection, such as a WebSocket, all of these last until it is closed.
  *
  * A 5xx response, or one that could not be sent completely, is an error; `error.type` is the class of the
  * thrown error, or else the status.
