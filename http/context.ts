@@ -42,7 +42,7 @@ export let exchangeIn: (ctx: HTTPContext) => Exchange | null;
 export interface UpgradeOptions {
   /** Header fields of the response. `Upgrade` and `Connection` are added if they are missing. */
   headers?: HeadersInit | undefined;
-  /** Sends no response: the handler, or a library that it uses, writes it to the connection itself. */
+  /** Sends no response and ignores `headers`: the handler, or a library that it uses, writes the response. */
   raw?: boolean | undefined;
   /**
    * Settles when whoever took over the connection has closed it. Until then, the request stays in flight even
