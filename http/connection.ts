@@ -1,8 +1,8 @@
-// One connection: reads requests one after the other, has each of them answered, and writes the answers.
+// One connection: reads requests one after another, has each one answered, and writes the responses.
 //
-// It is one loop, which ends where there is something to wait for and goes on when that is there. While an
-// exchange runs, that is its end, and what is read is read for the exchange: its body, and when that is
-// complete one buffer ahead, which tells when the client leaves.
+// It is a single loop that stops whenever it has to wait and resumes when that wait is over. While an
+// exchange runs, the loop waits for it to end. Whatever is read meanwhile belongs to the exchange: first its
+// body, and once that is complete, one buffer ahead, so that a client's disconnect is noticed.
 
 import * as h11 from "../h11.ts";
 import { BodyReader } from "./body_reader.ts";
@@ -20,56 +20,61 @@ import { ClientLeft, ConnectionLost, type Receiver, Socket } from "./socket.ts";
 import { lookIfLong } from "./turn.ts";
 import { UpgradedConn } from "./upgraded_conn.ts";
 
-/** Milliseconds that draining may take, or a client may say nothing before a close that lets it read on. */
+/** Milliseconds that draining a body may take, or that a client may stay silent during a lingering close. */
 const LINGER = 1_000;
-/** Milliseconds in all before that close: a client may send all it has before it reads its last answer. */
+/**
+ * Upper limit for a lingering close in milliseconds: a client may send everything before it reads the
+ * response.
+ */
 const LINGER_MAX = 5_000;
-/** Milliseconds that a stream may give nothing when its client has left, or only sends no more. */
+/** Milliseconds a stream may produce nothing after its client has disconnected or closed its sending half. */
 const QUIET_MAX = 5_000;
 /**
- * Ticks of the server that stops in which a connection may bring a last request. One that is on its way as the
- * connection is closed would be lost, and a client that has just connected has not sent one yet. Ticks that the
- * event loop has come to, and not time, as a busy server may not have read for a while.
+ * Number of idle ticks after which a connection of a stopping server is closed. Until then the client may
+ * send a last request: one in transit would be lost by closing now, and a new client has not sent its first
+ * one yet. Counted in ticks that the event loop has run, not in time, because a busy server may not have read
+ * for a while.
  */
 const LAST_TURNS = 10;
-/** Bytes that are read ahead while a handler works. */
+/** Bytes read ahead while a handler runs. */
 const READ_AHEAD_MAX = 16 * 1024;
-/** So many bytes of a request that is refused are logged. */
+/** Number of bytes of a refused request that are logged. */
 const SHOWN_BYTES = 64;
-/** Answers are held back to be written together up to this many bytes. */
+/** Pipelined responses are held back, to be written together, up to this many bytes. */
 const CORK_MAX = 64 * 1024;
 /**
- * Requests that have come together are answered one after the other. Whether that takes long is looked at after the
- * fourth, and then after twice as many each time: no look is much later than the one before, however long a handler
- * takes, and to ask for the time takes a fiftieth of a request with a quick one.
+ * Pipelined requests are answered one after another. How long that has taken is checked after the fourth, and
+ * then after twice as many each time. Checking the time costs a fiftieth of a request with a fast handler;
+ * this schedule keeps that cost low, and however slow the handlers are, no check comes much later than the
+ * one before it.
  */
 const FIRST_LOOK = 4;
 
-/** What a connection needs of its server. */
+/** What a connection needs from its server. */
 export interface ConnectionHost {
   /** The server is stopping. */
   readonly isClosing: boolean;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly counters: Counters;
-  /** The proxies whose word about the client's address is trusted; null for none. */
+  /** The proxies trusted to report the client's address; null for none. */
   readonly trustedProxies: TrustedProxies | null;
-  /** Has a request answered; returns a promise where that takes time. */
+  /** Answers a request; returns a promise if that takes time. */
   readonly handle: (exchange: Exchange) => void | Promise<void>;
-  /** Logs an answer. */
+  /** Logs a response. */
   readonly logAnswer: (exchange: Exchange) => void;
-  /** A connection waits for a request. */
+  /** Called when a connection starts to wait for a request. */
   becameIdle(): void;
-  /** A connection has ended; its handler may go on, and then it is told again. */
+  /** Called when a connection ends, and again when its handler, if still running then, is done. */
   ended(connection: Connection): void;
-  /** Logs why a client was not served, in one line. */
+  /** Logs in one line why a client was not served. */
   logRefusal(line: string): void;
 }
 
-/** Those that read ahead soon. */
+/** Connections about to read ahead. */
 let soon: Connection[] = [];
 
-/** What of a head is waited for from the client. */
+/** Which part of a request head the connection is waiting for. */
 type Wait = "nothing" | "request" | "head";
 
 /** One connection of a server. */
@@ -81,28 +86,28 @@ export class Connection implements Receiver, Watched {
   #exchange: Exchange | null = null;
   #requests = 0;
   #bodyReader: BodyReader | null = null;
-  /** What is read while an exchange runs that has no more body. */
+  /** The read-ahead of a running exchange; null while there is none. */
   ahead: Promise<void> | null = null;
-  /** The read of the socket that it waits for. */
+  /** The socket read that the read-ahead is waiting for. */
   #reading: Promise<Uint8Array> | null = null;
   #wait: Wait = "nothing";
   #readDeadline = 0;
   #headDeadline = 0;
-  /** The client was too late with a body: the connection ends with the answer. */
+  /** The request body timed out: the connection ends with the response. */
   #bodyTimedOut = false;
-  /** When the connection became idle, by the clock; 0 while it is not. */
+  /** When the connection became idle, by the clock; 0 while it is in use. */
   idleSince = 0;
-  /** Its last answer was given: what comes is read and dropped. */
+  /** The last response was given: whatever arrives is read and dropped. */
   isEnding = false;
-  /** Nothing goes on any more. */
+  /** The connection is over. */
   #isOver = false;
-  /** Whether no request is read after the one that is handled. */
+  /** Whether no request is read after the current one. */
   #isLast = false;
   #readsAheadSoon = false;
   #openedAt = 0;
-  /** Until when a stream has to give something to a client that sends no more; 0 for no limit. */
+  /** The time by which a stream has to produce something after its client's end of stream; 0 for no limit. */
   #quietDeadline = 0;
-  /** The stream that is watched for that, and what it had given then. */
+  /** The stream watched for that, and the number of bytes it had sent at that time. */
   #quietOf: Exchange | null = null;
   #quietBytes = 0;
 
@@ -118,23 +123,23 @@ export class Connection implements Receiver, Watched {
     });
   }
 
-  /** The address of the peer, or the one that the PROXY header gives. */
+  /** The peer's address, or the one given by the PROXY header. */
   get remoteAddr(): Deno.Addr {
     return this.#remoteAddr;
   }
 
-  /** That address as text; asked for when requests come, it stays as it is. */
+  /** That address as text. First asked for when a request arrives; it does not change after that. */
   get peer(): string {
     return this.#peer ??= formatAddr(this.#remoteAddr);
   }
   #peer: string | null = null;
 
-  /** Reads the bodies of the requests; made for the first. */
+  /** Reads the request bodies; created on first use. */
   get bodyReader(): BodyReader {
     return this.#bodyReader ??= new BodyReader(this);
   }
 
-  /** The connection as it is now. */
+  /** A snapshot of the connection. */
   get info(): ConnectionInfo {
     const { ourState, theirState, bufferedSize } = this.protocol;
     const { now } = this.host.clock;
@@ -159,39 +164,40 @@ export class Connection implements Receiver, Watched {
     };
   }
 
-  /** Whether the exchange under way is the last. */
+  /** Whether the current exchange is the last one. */
   get isClosing(): boolean {
     const { maxRequestsPerConnection } = this.host.settings;
     return this.host.isClosing || this.#bodyTimedOut ||
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
-  /** The server stops: a stream of events that is under way is to end. */
+  /** Called when the server stops: ends a stream of events that is being sent. */
   stop(): void {
     if (this.#exchange !== null && this.#exchange.sending !== null) this.#exchange.endStream();
   }
 
   /**
-   * The server stops and has looked for what has come: a connection that stays idle ends.
+   * Called on each tick of a stopping server, once it has emptied its backlog: ends a connection that stays
+   * idle.
    *
-   * @param isBusy Others still bring requests.
+   * @param isBusy Whether other connections still bring requests.
    */
   countTurn(isBusy: boolean): void {
-    // A head that has begun is read to its end, and answered.
+    // A request head that has begun to arrive is read to its end and answered.
     const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.isEnding;
     this.#idleTurns = isIdle && !isBusy ? this.#idleTurns + 1 : 0;
     if (this.#idleTurns > LAST_TURNS) this.#end();
   }
   #idleTurns = 0;
 
-  /** Ends the connection at once, also one whose handler speaks another protocol. */
+  /** Ends the connection at once, even if it was upgraded to another protocol. */
   abort(reason: unknown): void {
     this.#exchange?.event?.abort(reason);
     this.#exchange?.cancel(reason);
     this.socket.cut();
   }
 
-  /** Looks whether the client has kept what is waited for waiting too long. */
+  /** Checks whether the client has exceeded the timeout of what is being waited for. */
   checkDeadlines(now: number): void {
     const { counters, settings } = this.host;
     const { writeDeadline } = this.socket;
@@ -218,8 +224,8 @@ export class Connection implements Receiver, Watched {
   }
 
   /**
-   * A client that has left and one that only closed its sending half look the same until something is written. A
-   * stream that gives nothing for long would keep the connection for ever.
+   * A client that disconnected and one that only closed its sending half look the same until something is
+   * written. Without a limit, a stream that produces nothing would keep the connection open forever.
    */
   #checkQuietStream(): void {
     const exchange = this.#exchange;
@@ -237,7 +243,7 @@ export class Connection implements Receiver, Watched {
     this.#quietBytes = this.#quietOf?.bytes ?? 0;
   }
 
-  /** Serves the connection until it ends, of which its host is told. */
+  /** Serves the connection until it ends, and then notifies the host. */
   serve(): void {
     const { clock, settings } = this.host;
     clock.watch(this);
@@ -246,7 +252,7 @@ export class Connection implements Receiver, Watched {
     this.#readProxyHeader().then((isThere) => isThere ? this.#goOn() : this.#over(), this.#over);
   }
 
-  /** Ends everything. `error` says why, unless this is a normal end. */
+  /** Ends everything. `error` is the reason, unless the connection ended normally. */
   readonly #over = (error?: unknown): void => {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -258,7 +264,7 @@ export class Connection implements Receiver, Watched {
     this.host.ended(this);
   };
 
-  /** Tells why the connection ended, where its client does not know. */
+  /** Logs an internal error or a TLS failure that ended the connection. A plain disconnect is not logged. */
   #reportEnd(error: unknown): void {
     if (!(error instanceof ConnectionLost)) {
       logError(`Cannot go on with the connection of ${this.peer}:`, error);
@@ -267,18 +273,18 @@ export class Connection implements Receiver, Watched {
     }
   }
 
-  /** Reads the PROXY protocol's header. @returns Whether there is one; else the connection is over. */
+  /** Reads the PROXY protocol header. @returns Whether there is one; if not, the connection is over. */
   async #readProxyHeader(): Promise<boolean> {
     const { protocol, socket } = this;
     const { clock, settings } = this.host;
-    // To one who does not send it there is nothing to say: no byte of HTTP has been exchanged.
+    // A peer that does not send the header gets no response: HTTP has not begun.
     this.#wait = "request";
-    // One that is silent ends as it does without the protocol, where a header has no limit of its own.
+    // The header has no timeout of its own, so a silent peer gets the one that applies without the protocol.
     const timeout = settings.headerTimeout || settings.idleTimeout;
     this.#readDeadline = timeout > 0 ? clock.after(timeout) : 0;
     const read = async (): Promise<Uint8Array> => {
       const data = await socket.read();
-      // While the connection ends, what comes is dropped.
+      // While the connection is ending, whatever arrives is dropped.
       return this.isEnding ? new Uint8Array(0) : data;
     };
     try {
@@ -296,7 +302,7 @@ export class Connection implements Receiver, Watched {
     }
   }
 
-  /** Goes on after what was waited for, until there is something to wait for again. */
+  /** Resumes after a wait, until there is something to wait for again. */
   readonly #goOn = (): void => {
     if (this.isEnding) return;
     this.#waitForNothing();
@@ -317,10 +323,10 @@ export class Connection implements Receiver, Watched {
     this.#over(error);
   }
 
-  /** Answers the requests that have come. @returns What has to be waited for, where that is not data. */
+  /** Answers the requests that have arrived. @returns What to wait for, unless that is data. */
   #serve(): Promise<void> | void {
     const { host, protocol } = this;
-    // After a handler that has waited, though maybe for nothing from outside, the time is asked for at once.
+    // After a handler that has waited, check the time at once: it may not have waited for anything external.
     let look = this.#exchange === null ? FIRST_LOOK : 1;
     for (let count = 1;; count++) {
       if (this.#exchange === null) {
@@ -346,14 +352,16 @@ export class Connection implements Receiver, Watched {
     }
   }
 
-  /** Lets others go on, to whom the event loop comes when it looks. */
+  /** Lets the event loop serve other connections. */
   async #giveWay(looking: Promise<void>): Promise<void> {
     await looking;
-    // What it has sent is not handled any more where the connection was cut meanwhile.
+    // If the connection was cut meanwhile, requests it has already sent are not handled any more.
     if (this.socket.isLost) throw new ConnectionLost("Cannot go on: the connection is gone");
   }
 
-  /** Makes the exchange of the next request, where its head has come; null where none comes any more. */
+  /**
+   * Creates the exchange of the next request if its head has arrived; null if there is no further request.
+   */
   #nextRequest(): Exchange | typeof h11.NEED_DATA | null {
     let event: ReturnType<h11.Connection["nextEvent"]>;
     try {
@@ -373,7 +381,7 @@ export class Connection implements Receiver, Watched {
     return this.#exchange = new Exchange(this, event);
   }
 
-  /** Ends the exchange, which is handled. @returns Whether the connection speaks another protocol now. */
+  /** Ends the exchange once it was handled. @returns Whether the connection was upgraded. */
   #finish(): boolean {
     const exchange = this.#exchange!;
     exchange.end();
@@ -382,10 +390,10 @@ export class Connection implements Receiver, Watched {
     return exchange.isUpgraded;
   }
 
-  /** The connection is used again. @returns What has to be waited for before. */
+  /** Reuses the connection for the next request. @returns What to wait for first. */
   #startNext(): Promise<void> | void {
-    // An answer that had begun before the server stops has not told that the connection ends: the client may
-    // have sent another request meanwhile.
+    // A response that began before the server stopped did not announce the close: the client may have sent
+    // another request meanwhile.
     if (this.#isLast || this.#bodyTimedOut) return this.#end();
     this.#bodyReader?.end();
     this.#exchange = null;
@@ -394,7 +402,7 @@ export class Connection implements Receiver, Watched {
     if (socket.queued > CORK_MAX) return socket.drained();
   }
 
-  /** The connection waits for a request, or for the rest of its head. */
+  /** Waits for a request, or for the rest of its head. */
   #waitForData(): Promise<void> | void {
     const { clock, settings } = this.host;
     if (this.protocol.bufferedSize > 0) {
@@ -421,8 +429,8 @@ export class Connection implements Receiver, Watched {
   }
 
   /**
-   * Reads what comes right after a head: the end of a request without a body, or its first part. What is
-   * wrong with it is told to the one who reads the body, as it is where it comes later.
+   * Reads what arrived right behind a request head: the end of a request without a body, or the first part of
+   * the body. An error in it is reported to the reader of the body, just as one that arrives later.
    */
   #readOn(): void {
     this.#headDeadline = 0;
@@ -439,8 +447,8 @@ export class Connection implements Receiver, Watched {
   }
 
   /**
-   * Reads ahead when the event loop has done what it does now, if the exchange still runs then: most handlers
-   * that wait, wait for what is there.
+   * Reads ahead after the current turn of the event loop, if the exchange is still running by then: most
+   * handlers that await something await what is already there.
    */
   readAheadLater(): void {
     if (this.#readsAheadSoon) return;
@@ -457,24 +465,24 @@ export class Connection implements Receiver, Watched {
   }
 
   /**
-   * Reads on while an exchange runs and nobody waits for its body, up to a bound, to notice when the client
-   * leaves. The end of the stream aborts the event's signal, and a client that only closed its sending half
-   * gets its answer all the same; where the connection is gone, nothing more is sent.
+   * Keeps reading, up to a limit, while an exchange runs and is not reading its body, to notice when the
+   * client disconnects. The end of the stream aborts the event's signal; a client that only closed its
+   * sending half still gets its response. If the connection is lost, nothing more is sent.
    */
   #readAhead(): void {
     if (this.ahead !== null || !this.#canReadAhead) return;
-    // What is buffered stands where the next read goes: asked for an event, the protocol keeps it.
-    // After the last request of a connection nothing of it is read any more.
+    // The next read would overwrite the buffered bytes; `nextEvent()` makes the protocol keep a copy of them.
+    // After the last request of a connection nothing more is parsed, so there is nothing to keep.
     const { protocol, socket } = this;
     if (protocol.theirState === h11.SEND_BODY) socket.keepBuffer();
     else if (protocol.bufferedSize > 0 && protocol.theirState === h11.DONE) protocol.nextEvent();
-    // It must not finish before it is stored in `ahead`: whoever waits would never be woken.
+    // The read must not finish before it is stored in `ahead`: a waiting reader would never be resumed.
     if (protocol.bufferedSize < READ_AHEAD_MAX) this.ahead = this.#keepReading();
   }
 
   /**
-   * What comes next is of the request's body, which nobody waits for, or follows the request. A request for another
-   * protocol is followed by bytes of that protocol, which are not ours to read.
+   * Whether what comes next belongs to a body that is not being read, or follows the request. A request to
+   * upgrade is followed by bytes of the other protocol, which are not ours to read.
    */
   get #canReadAhead(): boolean {
     const { theirState } = this.protocol;
@@ -489,24 +497,24 @@ export class Connection implements Receiver, Watched {
     return this.#exchange !== null && !this.#exchange.isOver;
   }
 
-  /** Tells the handler that its client has left. @returns Why its signal is aborted. */
+  /** Tells the handler that its client has disconnected. @returns The reason its signal is aborted with. */
   #clientLeft(): ClientLeft {
     const reason = new ClientLeft();
     if (this.#isHandling) this.#exchange!.event?.abort(reason);
     return reason;
   }
 
-  /** The client has left, or only closed its sending half. */
+  /** Called at the end of the stream: the client has disconnected, or only closed its sending half. */
   tellEnd(): void {
     this.#clientLeft();
     this.#watchQuietStream();
   }
 
-  /** The connection is gone. */
+  /** Called when the connection is lost. */
   tellLoss(): void {
     const reason = this.#clientLeft();
     if (this.#isHandling) this.#exchange!.cancel(reason);
-    // A handler that goes on keeps no descriptor, and no place of another client.
+    // A handler that keeps running must not hold a descriptor, or a place that another client could take.
     this.socket.close();
     this.host.ended(this);
   }
@@ -517,12 +525,12 @@ export class Connection implements Receiver, Watched {
       while (protocol.bufferedSize < READ_AHEAD_MAX) {
         const data = await (this.#reading = socket.read());
         if (socket.isHandedOver) return;
-        // After the last request of a connection nothing keeps it.
+        // After the last request of a connection the protocol does not hold on to the bytes.
         const isNext = protocol.theirState === h11.DONE;
         protocol.receiveData(isNext ? data : data.slice());
         if (data.length === 0) this.tellEnd();
         if (data.length === 0 || !this.#isHandling || !this.#canReadAhead) return;
-        // It stands where the next read goes: asked for an event, the protocol keeps it.
+        // The next read would overwrite it; `nextEvent()` makes the protocol keep a copy.
         if (isNext) protocol.nextEvent();
       }
     } catch {
@@ -532,7 +540,7 @@ export class Connection implements Receiver, Watched {
     }
   }
 
-  /** Leaves the connection to another protocol, and to it what a read brings that is under way. */
+  /** Hands the connection over to another protocol, along with what a pending read brings. */
   handOver(): Deno.Conn {
     const conn = this.socket.handOver();
     return this.#reading === null ? conn : new UpgradedConn(this.socket, this.#reading);
@@ -549,7 +557,7 @@ export class Connection implements Receiver, Watched {
     return ourState === h11.DONE && theirState === h11.DONE && !this.socket.isLost;
   }
 
-  /** Reads and drops what is left of a body; else the connection ends. */
+  /** Reads and drops the rest of a body; if that is not possible, ends the connection. */
   async #drain(): Promise<void> {
     const { protocol, socket } = this;
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
@@ -568,7 +576,7 @@ export class Connection implements Receiver, Watched {
     await this.#startNext();
   }
 
-  /** Ends the connection after its last answer. */
+  /** Ends the connection after its last response. */
   #end(): void {
     if (this.isEnding) return;
     this.isEnding = true;
@@ -578,14 +586,14 @@ export class Connection implements Receiver, Watched {
       .then(() => this.#over(), this.#over);
   }
 
-  /** Answers what is not a request, or not in time, with the status that fits, and ends the connection. */
+  /** Answers a malformed or late request with the matching status, and ends the connection. */
   #refuse(status: number, why: string): void {
     const { protocol, socket } = this;
     this.host.counters.requests++;
     this.countRefusal(status, why);
     if (protocol.ourState === h11.IDLE || protocol.ourState === h11.SEND_RESPONSE) {
       const reason = reasonPhrase(status);
-      // A client of HEAD takes what follows the head for the next answer (RFC 9110 9.3.2).
+      // The client of a HEAD request would take a body for the next response (RFC 9110 9.3.2).
       const body = startsWithHead(protocol.trailingData[0]) ? "" : reason;
       const headers: [string, string][] = [
         ["Content-Type", "text/plain; charset=utf-8"],
@@ -600,7 +608,7 @@ export class Connection implements Receiver, Watched {
     this.#end();
   }
 
-  /** Counts and logs a request that is refused, with the first bytes of what was not read. */
+  /** Counts and logs a refused request, with the first of the bytes that were not read. */
   countRefusal(status: number, why: string): void {
     const { refused } = this.host.counters;
     refused[status] = (refused[status] ?? 0) + 1;
@@ -615,7 +623,7 @@ export class Connection implements Receiver, Watched {
   }
 }
 
-/** Whether a head that cannot be read is that of a HEAD. */
+/** Whether an unreadable request head is that of a HEAD request. */
 function startsWithHead(bytes: Uint8Array): boolean {
   return String.fromCharCode(...bytes.subarray(0, 5)) === "HEAD ";
 }
