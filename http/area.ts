@@ -1,20 +1,20 @@
 // The memory that holds outgoing bytes until they are written: areas, and pools that reuse them.
 
 /**
- * Where pieces are put together to be written. Small ones of all connections stand in one area, one after the
- * other: an array of its own for each answer costs more than writing the answer into it does. When nobody
- * uses what is in it any more, it is filled from its beginning again.
+ * Memory in which pieces are put together to be written. Small pieces of all connections share one area, one
+ * after another: allocating an array for each response costs more than copying the response into the area.
+ * When all its pieces are released, the area is filled from its beginning again.
  */
 export class Area {
   readonly bytes: Uint8Array;
-  /** What it goes back to. */
+  /** The pool it is returned to. */
   readonly pool: AreaPool;
   used = 0;
-  /** Pieces in it that are being collected or written; and one for whoever fills it, where it is shared. */
+  /** Number of pieces that are being collected or written, plus one for whoever fills a shared area. */
   pieces = 0;
 
-  // Views that were made before, and where they begin: one that is made anew takes as long as a tenth of a
-  // small exchange, and many answers are as long as one before.
+  // Views made earlier, and their offsets: making a view takes up to a tenth of the time of a small exchange,
+  // and many responses are as long as an earlier one.
   readonly #views: (Uint8Array | undefined)[];
   readonly #starts: Float64Array;
 
@@ -48,16 +48,16 @@ export class Area {
     if (this.pieces === 0) this.pool.give(this);
   }
 }
-/** One view is kept for so many bytes (as a power of two) of an area in which they begin. */
+/** One view is kept per 2 ** VIEW_SHIFT bytes of an area, by the offset at which it begins. */
 const VIEW_SHIFT = 6;
 
-/** Areas of one size. New ones would have to be cleared and collected. */
+/** Areas of one size for reuse: new ones would have to be zeroed, and collected as garbage. */
 export class AreaPool {
   readonly size: number;
-  /** Each of them is for all connections, and not for one at a time. */
+  /** Whether each area serves all connections, not one at a time. */
   readonly isShared: boolean;
   readonly #unused: Area[] = [];
-  /** How many are used now. */
+  /** Number of areas in use. */
   #used = 0;
 
   constructor(size: number, isShared = false) {
@@ -65,7 +65,7 @@ export class AreaPool {
     this.isShared = isShared;
   }
 
-  /** Whether as many are used as are kept. */
+  /** Whether as many areas are in use as the pool keeps. */
   get isExhausted(): boolean {
     return this.#used >= KEPT_AREAS;
   }
@@ -82,5 +82,5 @@ export class AreaPool {
     if (this.#unused.length < KEPT_AREAS) this.#unused.push(area);
   }
 }
-/** Areas of a pool that nobody uses now and that are kept, at most. */
+/** Maximum number of unused areas a pool keeps. */
 const KEPT_AREAS = 64;

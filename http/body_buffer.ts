@@ -1,13 +1,13 @@
-// What the body of a request is read into for readers that bring no buffer of their own.
+// The buffer that request bodies are read into for readers that bring none of their own.
 
-/** Bytes of a read of a body. */
+/** Size of a read of a body. */
 const SIZE = 64 * 1024;
-/** They grow to this where each read fills its buffer: a read costs more than what it brings. */
+/** Reads grow to this size while each one fills its buffer: a read costs more than the bytes it brings. */
 const SIZE_MAX = 256 * 1024;
-/** A part that fills less than this of its buffer is copied: who keeps it would keep the whole buffer. */
+/** A part that fills less than this share of its buffer is copied: keeping it would keep the whole buffer. */
 const LEAST_FILLED = 1 / 4;
 
-/** The buffer of one connection. */
+/** The read buffer of one connection. */
 export class BodyBuffer {
   #bytes = NO_BYTES;
   #size = SIZE;
@@ -19,23 +19,23 @@ export class BodyBuffer {
     return this.#bytes.subarray(0, size);
   }
 
-  /** A read has brought `count` bytes, where there was `room` for them. */
+  /** Adapts the size of reads after one has brought `count` bytes into `room`. */
   adapt(count: number, room: Uint8Array): void {
     if (room.buffer !== this.#bytes.buffer) return;
     if (count === room.length) this.#size = Math.min(2 * this.#size, SIZE_MAX);
     else if (count < SIZE) this.#size = SIZE;
   }
 
-  /** The buffer from where `part` begins; null where that stands elsewhere. */
+  /** The buffer from the beginning of `part` on; null if the part is in another buffer. */
   from(part: Uint8Array): Uint8Array | null {
     const { buffer } = this.#bytes;
     return part.buffer === buffer ? new Uint8Array(buffer, part.byteOffset) : null;
   }
 
   /**
-   * The bytes of `part` in a buffer that is theirs alone, as a byte stream gives it away.
+   * The bytes of `part` in a buffer of their own, for a byte stream to give away.
    *
-   * @param isAll Nothing else of the same read is left to be read.
+   * @param isAll Whether nothing else of the same read is left to be taken.
    */
   own(part: Uint8Array, isAll: boolean): Uint8Array<ArrayBuffer> {
     const { buffer, length } = this.#bytes;
@@ -45,7 +45,7 @@ export class BodyBuffer {
     return part as Uint8Array<ArrayBuffer>;
   }
 
-  /** Keeps no memory until the next body. */
+  /** Frees the memory until the next body. */
   release(): void {
     this.#bytes = NO_BYTES;
   }

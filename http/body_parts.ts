@@ -1,28 +1,28 @@
-// The parts of a response's body, as its producer gives them.
+// The parts of a response body as its producer yields them.
 
 import { Chunks } from "./response_body.ts";
 import { beginTurn } from "./turn.ts";
 
-/** A part, text or bytes. */
+/** A part of a body: text or bytes. */
 export type Part = Uint8Array | string;
 
 /**
- * Turns of the microtasks in which a producer gives a part that it has at hand: an async generator takes 3, a
- * `ReadableStream` 2, one behind two transformers up to 9.
+ * Microtask turns within which a producer yields a part that it has at hand: an async generator takes 3, a
+ * `ReadableStream` 2, and a stream behind two transformers up to 9.
  */
 const TURNS_AT_HAND = 10;
 
-/** Takes the parts of one body, one after the other. */
+/** Takes the parts of one body, one after another. */
 export class BodyParts {
   readonly #producer: AsyncIterator<Part>;
   /** The part that was asked for. */
   #part: IteratorResult<Part> | null = null;
   #isSettled = false;
   #hasFailed = false;
-  /** Nothing more is taken of its producer. */
+  /** Nothing more is taken from the producer. */
   #isCut = false;
   #error: unknown = undefined;
-  /** Who waits for it is told here that it has come. */
+  /** Notifies whoever waits for the part that it has arrived. */
   #came: () => void = ignore;
 
   constructor(body: ReadableStream<Part> | AsyncIterable<Part>) {
@@ -34,7 +34,7 @@ export class BodyParts {
   /**
    * Asks for the next part.
    *
-   * @returns Whether the producer has it at hand: it need not wait for anything outside.
+   * @returns Whether the producer has it at hand, without waiting for anything external.
    */
   async ask(): Promise<boolean> {
     this.#isSettled = this.#hasFailed || this.#isCut;
@@ -64,13 +64,13 @@ export class BodyParts {
   };
 
   /**
-   * The part that was asked for; null at the end. It rejects with what the producer failed with, and where it gave
-   * what is no part.
+   * The part that was asked for; null at the end. Rejects with the producer's error, or with a TypeError if
+   * the producer yielded something that is not a part.
    */
   async take(): Promise<Part | null> {
     if (!this.#isSettled) await new Promise<void>((resolve) => this.#came = resolve);
     if (this.#hasFailed) throw this.#error;
-    // It was cut before the part came.
+    // The body was cut before the part arrived.
     if (this.#part === null) return null;
     const { done, value } = this.#part;
     this.#part = null;
@@ -80,12 +80,12 @@ export class BodyParts {
     throw new TypeError(`Cannot send a part of type ${type}: must be a string or a Uint8Array`);
   }
 
-  /** Nobody waits for the producer any more; who does gets `error`. */
+  /** Stops waiting for the producer; whoever waits gets `error`. */
   abandon(error: unknown): void {
     this.#failed(error);
   }
 
-  /** The body ends here: what its producer gives after that is left out. @param reason As of `cancel`. */
+  /** Ends the body here: what the producer yields later is dropped. @param reason As for `cancel()`. */
   cut(reason: unknown): void {
     if (this.#hasFailed || this.#isCut) return;
     this.#isCut = this.#isSettled = true;
@@ -94,12 +94,13 @@ export class BodyParts {
   }
 
   /**
-   * Tells the producer that it is given up. One that hangs takes notice when it goes on.
+   * Tells the producer that its body is not wanted any more. A producer that hangs learns of it when it
+   * continues.
    *
-   * @param reason What the source of a stream is told, and who writes to that gets as an error.
+   * @param reason Passed to the source of a stream, and as the error to whoever writes to that stream.
    */
   cancel(reason: unknown): void {
-    // TypeScript has it return a promise, and JavaScript whatever.
+    // TypeScript requires `return()` to return a promise; JavaScript does not.
     Promise.try(() => this.#producer.return?.(reason)).catch(ignore);
   }
 }

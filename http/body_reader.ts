@@ -1,5 +1,5 @@
-// The body of a request as it comes over its connection: read in parts when one is asked for, with a limit
-// to how long each may take, or dropped.
+// Reads the body of a request from its connection: part by part as the handler asks for it, with a timeout
+// for each part, or to be dropped.
 
 import * as h11 from "../h11.ts";
 import { BodyBuffer } from "./body_buffer.ts";
@@ -9,75 +9,77 @@ import { HTTPError } from "./http_error.ts";
 import { BODY_RATE_AFTER, LEAST_BODY_RATE } from "./options.ts";
 import type { ConnectionLost, Receiver } from "./socket.ts";
 
-/** Bytes of an unread body that are read and dropped, so that the connection can be used again. */
+/** Bytes of an unread body that are read and dropped so that the connection can be reused. */
 const DRAIN_MAX = 64 * 1024;
 
 const NO_TRAILERS = new h11.Headers();
 
-/** What is read into, or was read; null for none. */
+/** The view to read into, or that was read; null for none. */
 export type View = Uint8Array<ArrayBuffer> | null;
 
-/** A reader that waits for a part, where it wants it, and whether the socket may read into that. */
+/**
+ * A read that waits for a part: the view it wants filled, and whether the socket may read into that directly.
+ */
 interface Waiting extends PromiseWithResolvers<View> {
   readonly exchange: Exchange;
   readonly view: View;
   readonly isDirect: boolean;
 }
 
-/** Reads the bodies of a connection's requests, one after the other. */
+/** Reads the bodies of a connection's requests, one after another. */
 export class BodyReader implements Receiver {
   readonly #connection: Connection;
   readonly #buffer = new BodyBuffer();
-  /** A part that was read and nobody has got: with the head, or more than a reader had room for. */
+  /** A part that nobody has taken yet: it came with the head, or did not fit into the reader's view. */
   #part: Uint8Array | null = null;
-  /** What is wrong with what follows that part. */
+  /** The protocol error that follows that part. */
   #error: unknown = null;
   /** Why nothing more of the body is read. */
   #failure: HTTPError | ConnectionLost | null = null;
-  /** What came behind the body, for who reads that to its end. */
+  /** The trailer section behind the body, for whoever reads the body to its end. */
   #trailers: h11.Headers | null = null;
-  /** Bytes that events of the body were read from: its own, and the framing of those after the first part. */
+  /** Bytes consumed for body events: the body itself, and the framing of everything after the first part. */
   #received = 0;
-  /** Milliseconds that were spent waiting for them. */
+  /** Milliseconds spent waiting for them. */
   #waited = 0;
   #waitingSince = 0;
-  /** When a part that is waited for must have come; 0 while none is, or where there is no limit. */
+  /** The time by which an awaited part must arrive; 0 while none is awaited, or for no limit. */
   #deadline = 0;
   #waiting: Waiting | null = null;
-  /** Where a read of the socket for a body brings what comes, while one is under way. */
+  /** The buffer of a pending socket read for a body; null while there is none. */
   #room: Uint8Array | null = null;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  /** A body has begun, and its first part is there. */
+  /** The body has begun: its first part arrived with the head. */
   begin(part: Uint8Array): void {
     this.#part = part;
     this.#received = part.length;
   }
 
-  /** The body has ended, and nothing is left to read but its trailers. */
+  /** The body has ended: only its trailers are left to read. */
   finish(trailers: h11.Headers): void {
     this.#trailers = trailers;
   }
 
-  /** What comes next is not as it has to be, which is told to the one who reads it. */
+  /** What comes next is malformed; the error is thrown to whoever reads it. */
   fail(error: unknown): void {
     this.#error = error;
   }
 
-  /** Whether a read of the exchange's body waits for what the client sends. */
+  /** Whether a read of this exchange's body is waiting for the client. */
   isWaitingFor(exchange: Exchange): boolean {
     return this.#waiting?.exchange === exchange;
   }
 
-  /** Whether somebody waits for more of a body, or a read of the socket for one is under way. */
+  /** Whether a reader is waiting, or a socket read for a body is under way. */
   get isReading(): boolean {
     return this.#waiting !== null || this.#room !== null;
   }
 
-  /** The exchange is over: nothing more of its body is read. */
+  /** The exchange is over: no more of its body is read. */
   end(): void {
     this.#leave();
     this.#part = this.#trailers = null;
@@ -86,23 +88,24 @@ export class BodyReader implements Receiver {
     this.#buffer.release();
   }
 
-  /** Whoever waits gets nothing any more, and a read of the socket that is under way is not for a body. */
+  /** Rejects a waiting reader; a pending socket read no longer belongs to a body. */
   #leave(): void {
     this.#room = null;
     this.#rejectWaiting(exchangeOver);
   }
 
   /**
-   * Ends the wait for a part. Bytes that come later go to a buffer that nobody else can see.
+   * Ends the wait for a part. Bytes that arrive later go to a buffer that nobody else can see.
    *
-   * @param reason Makes the error where somebody waits: that takes longer than all else that a body ends with.
+   * @param reason Creates the error, if a reader is waiting: doing so always would take longer than all other
+   * work at the end of a body.
    */
   #rejectWaiting(reason: () => Error): void {
     this.#connection.socket.keepTarget();
     this.#stopWaiting()?.reject(reason());
   }
 
-  /** Whether the client has kept a reader waiting too long, or sends too slowly. */
+  /** Whether the client has kept a reader waiting for too long, or sends too slowly. */
   isLate(now: number): boolean {
     if (this.#deadline === 0) return false;
     const waited = this.#waited + now - this.#waitingSince;
@@ -111,29 +114,29 @@ export class BodyReader implements Receiver {
       (waited > BODY_RATE_AFTER && received < waited / 1000 * LEAST_BODY_RATE);
   }
 
-  /** Ends the wait for a part, which rejects with `error`, as what is read of the body after that does. */
+  /** Rejects the waiting read with `error`, and all later reads of the body as well. */
   giveUp(error: HTTPError | ConnectionLost): void {
     this.#failure = error;
     this.#rejectWaiting(() => error);
   }
 
-  /** Nobody wants what the exchange waits for any more. What comes stays with the protocol. */
+  /** Cancels the exchange's waiting read. What arrives later stays with the protocol. */
   cancel(exchange: Exchange): void {
     if (!this.isWaitingFor(exchange)) return;
     this.#rejectWaiting(() => new DOMException("The body is not wanted any more", "AbortError"));
   }
 
-  /** Whether what is left of the body is too much to be read and dropped, or may never come. */
+  /** Whether the rest of the body is too long to be read and dropped, or may never arrive. */
   cannotDrain(exchange: Exchange): boolean {
     const length = exchange.request.contentLength ?? 0;
     return this.#connection.protocol.theyAreWaitingFor100Continue ||
       length - this.#received > DRAIN_MAX;
   }
 
-  /** Reads and drops what is left, up to a bound, or until the connection ends. */
+  /** Reads and drops the rest of the body, up to a limit, or until the connection ends. */
   async drain(): Promise<void> {
     const connection = this.#connection;
-    // A handler that is over may have left a read under way, which is ours now.
+    // The finished handler may have left a read under way; it now belongs to this loop.
     this.#leave();
     for (let dropped = 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
       const event = connection.protocol.nextEvent();
@@ -143,7 +146,10 @@ export class BodyReader implements Receiver {
     }
   }
 
-  /** All of the body, where it has come whole and nothing was read; bytes that stay until the caller returns. */
+  /**
+   * The whole body, if it arrived complete and none of it was read; the bytes are valid until the caller
+   * returns.
+   */
   takeWhole(exchange: Exchange): Uint8Array<ArrayBuffer> | null {
     const { protocol } = this.#connection;
     const part = this.#part;
@@ -155,16 +161,16 @@ export class BodyReader implements Receiver {
   }
 
   /**
-   * The next part of the body: at the beginning of `view`, where there is one, or else in a buffer of its
-   * own; null at the end. A promise where it has to be waited for.
+   * Reads the next part of the body: into the beginning of `view` if there is one, otherwise into a buffer of
+   * its own; null at the end. Returns a promise if the part has to be waited for.
    *
-   * No other read may wait.
+   * No other read may be waiting.
    *
-   * @param view Its length is not 0.
-   * @param isDirect Whether the socket may read into `view`, whose buffer is taken away where it may still do so
-   * when the promise rejects.
+   * @param view Must not be empty.
+   * @param isDirect Whether the socket may read into `view`. If the promise rejects while such a read is
+   * pending, the buffer of `view` is taken away.
    * @throws {TypeError} The exchange is over.
-   * @throws {HTTPError} What comes is not as it has to be.
+   * @throws {HTTPError} The body is malformed.
    */
   read(exchange: Exchange, view: View, isDirect: boolean): View | Promise<View> {
     const part = this.#next(exchange, view);
@@ -174,7 +180,7 @@ export class BodyReader implements Receiver {
     return waiting.promise;
   }
 
-  /** As `read`; undefined where more has to come. */
+  /** Like `read()`, but returns undefined if more has to arrive first. */
   #next(exchange: Exchange, view: View): View | undefined {
     const connection = this.#connection;
     const { protocol } = connection;
@@ -205,7 +211,7 @@ export class BodyReader implements Receiver {
     return null;
   }
 
-  /** The next event of the body, however what it is read from has come. */
+  /** The next event of the body, with the bytes it consumed counted. */
   #nextEvent(): ReturnType<h11.Connection["nextEvent"]> {
     const { protocol } = this.#connection;
     const { bufferedSize } = protocol;
@@ -214,7 +220,7 @@ export class BodyReader implements Receiver {
     return event;
   }
 
-  /** `first` with the data of the chunks that came with it, moved together where they stand. */
+  /** `first`, joined in place with the data of the chunks that arrived together with it. */
   #gather(first: Uint8Array): Uint8Array {
     const place = this.#buffer.from(first);
     if (place === null) return first;
@@ -237,10 +243,10 @@ export class BodyReader implements Receiver {
     return place.subarray(0, length);
   }
 
-  /** A part as its reader gets it: in `view`, or in a buffer of its own. */
+  /** The part as its reader gets it: in `view`, or in a buffer of its own. */
   #give(part: Uint8Array, view: View): Uint8Array<ArrayBuffer> {
     this.#part = null;
-    // What is buffered may stand beside it.
+    // Buffered bytes may share its buffer.
     if (view === null) {
       return this.#buffer.own(part, this.#connection.protocol.bufferedSize === 0);
     }
@@ -250,7 +256,7 @@ export class BodyReader implements Receiver {
     return given;
   }
 
-  /** Has `waiting` wait for what the client sends next. */
+  /** Makes `waiting` wait for what the client sends next. */
   #wait(waiting: Waiting): void {
     const { ahead, host: { clock, settings }, socket } = this.#connection;
     if (this.#room === null) {
@@ -262,10 +268,10 @@ export class BodyReader implements Receiver {
     this.#deadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
   }
 
-  /** Where the socket reads to: what its reader has brought, as long as that can hold no more than the body. */
+  /** The buffer for a socket read: the reader's own view if that cannot receive more than the body. */
   #makeRoom({ exchange, view, isDirect }: Waiting): Uint8Array {
     const { contentLength } = exchange.request;
-    // Of chunks more may come than the view takes, and framing with them.
+    // A read of a chunked body may bring more than the view holds, and its framing as well.
     if (contentLength === null) return this.#buffer.room(Infinity);
     const left = contentLength - this.#received;
     return view !== null && isDirect ? view.subarray(0, left) : this.#buffer.room(left);
@@ -273,13 +279,14 @@ export class BodyReader implements Receiver {
 
   received(buffer: Uint8Array, count: number): void {
     const room = this.#room;
-    // The exchange is over, and the connection ends.
+    // The exchange is over, and the connection is ending.
     if (room === null) return;
     this.#room = null;
     this.#buffer.adapt(count, room);
     const connection = this.#connection;
     connection.protocol.receiveData(buffer, count);
-    // Told before the read rejects: its error alone does not show a client that has left.
+    // Reported before the read rejects: the read's error alone does not show that the client has
+    // disconnected.
     if (count === 0) connection.tellEnd();
     this.#goOn();
   }
@@ -290,7 +297,7 @@ export class BodyReader implements Receiver {
     this.giveUp(error);
   }
 
-  /** The protocol has more: gives the one who waits his part, or has him wait on. */
+  /** The protocol has more data: gives the waiting reader its part, or makes it wait on. */
   readonly #goOn = (): void => {
     const waiting = this.#stopWaiting();
     if (waiting === null) return;
@@ -303,7 +310,7 @@ export class BodyReader implements Receiver {
     }
   };
 
-  /** @returns Who has waited until now. */
+  /** @returns The reader that was waiting until now. */
   #stopWaiting(): Waiting | null {
     const waiting = this.#waiting;
     if (waiting === null) return null;

@@ -1,4 +1,4 @@
-// One exchange: a request that came and the response that goes out for it.
+// One exchange: a request and the response to it.
 
 import * as h11 from "../h11.ts";
 import type { AnyEvent, Context, Route } from "../listener.ts";
@@ -33,24 +33,24 @@ import { pathOf, type Scheme, schemeOf } from "./target.ts";
 import { isTurnLong, nextTurn } from "./turn.ts";
 import { checkResponse, type FieldsAndType, fieldsOf, takeWhole } from "./web_response.ts";
 
-/** What an upgraded connection is handed over as. */
+/** What `upgrade()` hands over. */
 export interface Upgraded {
-  /** The connection; it is the handler's to read, write and close. */
+  /** The connection; reading, writing and closing it is up to the handler. */
   conn: Deno.Conn;
-  /** Bytes of the new protocol that have come already. */
+  /** Bytes of the new protocol that have already arrived. */
   head: Uint8Array;
 }
 
 /**
- * The same promise, which is no unhandled rejection where nobody awaits it yet: what a client does must not
- * end the process because a handler looks at the outcome late, or not at all.
+ * The same promise, marked as handled: what a client does must not end the process with an unhandled
+ * rejection because a handler awaits the outcome late, or never.
  */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
-/** A handler, or a hook, has ended without a response. */
+/** A handler or hook has ended without a response. */
 export class NoResponse extends TypeError {
   readonly why: string;
 
@@ -65,46 +65,49 @@ const NO_BYTES = new Uint8Array(0);
 /** Milliseconds that a stream of events has to end by itself when the server stops. */
 const LAST_WORD = 500;
 
-/** Room for a head of no more than its type. */
+/** Bytes reserved for a short head; a response with a longer one is not sent in one step. */
 const SHORT_HEAD = 1024;
 
-/** What a handler says of its response. */
+/** The head of a response as the handler gives it. */
 interface GivenHead {
   readonly status: number;
-  /** Empty where it is that of the status. */
+  /** Empty for the default reason of the status. */
   readonly reason: string;
-  /** None where it is known. */
+  /** Empty if `known` was found by its type alone. */
   readonly fields: Fields;
-  /** The type where they have none. */
+  /** The type to use if the fields have none. */
   readonly type: string | null;
-  /** What was made of that before, where it does not end the connection. */
+  /**
+   * The response made earlier from the same head; null if there is none, or the connection ends with this
+   * one.
+   */
   readonly known: h11.Response | null;
 }
 
-/** What few exchanges have, so that the others are small. */
+/** State that few exchanges need, kept apart so that the others stay small. */
 class Extras {
   trailers: h11.EndOfMessage | null = null;
-  /** Fields of the response that were set before it is given. */
+  /** Response fields that were set before the response was given. */
   added: AddedFields | null = null;
-  /** A response was given that is not sent yet. */
+  /** A response was given but is not being sent yet. */
   isTaken = false;
-  /** It, when it has begun; rejects where it cannot be sent. */
+  /** Resolves when that response has begun; rejects if it cannot be sent. */
   begun: Promise<{ rest: void | Promise<void> }> | null = null;
   /** The handler has failed. */
   hasFailed = false;
-  /** What is left of the response is not waited for. */
+  /** The rest of the response is not waited for. */
   isGivenUp = false;
-  /** It has failed, and hooks make the response that tells so. */
+  /** The exchange has failed, and hooks are making the response that reports it. */
   isFailing = false;
   completed: PromiseWithResolvers<void> | null = null;
   parts: BodyParts | null = null;
-  /** They are those of server-sent events. */
+  /** Whether `parts` are those of server-sent events. */
   isEventStream = false;
-  /** Cuts these soon, as the server stops. */
+  /** The timer that cuts such a stream after the server began to stop. */
   lastWord: ReturnType<typeof setTimeout> | undefined = undefined;
-  /** Why nothing can be sent. */
+  /** Why nothing more can be sent. */
   lost: ConnectionLost | null = null;
-  /** The client's address as proxies tell it. */
+  /** The client's address as reported by trusted proxies. */
   remoteAddr: Deno.Addr | null = null;
 }
 
@@ -112,25 +115,25 @@ class Extras {
 export class Exchange {
   readonly connection: Connection;
   readonly request: h11.Request;
-  /** The status that was sent; 0 before. */
+  /** The status that was sent; 0 before that. */
   status = 0;
-  /** Bytes of the response's body that were sent. */
+  /** Number of bytes of the response body that were sent. */
   bytes = 0;
-  /** `performance.now()` when the request came; 0 where there is no log. */
+  /** `performance.now()` when the request arrived; 0 without an access log. */
   startedAt = 0;
-  /** Set when nothing can be sent any more. */
+  /** Set when nothing more can be sent. */
   isOver = false;
-  /** The connection speaks another protocol from here on. */
+  /** The connection was upgraded to another protocol. */
   isUpgraded = false;
-  /** The route that takes the request; null where none was found, or not yet. */
+  /** The matching route; null if none was found, or none yet. */
   route: Route | null = null;
-  /** What failed: the handler, the sending of its response, or the search for a route. */
+  /** What failed: the handler, sending its response, or the search for a route. */
   error: unknown = undefined;
-  /** The context that lives as long as the exchange. */
+  /** The context, which lives as long as the exchange. */
   context: Context | null = null;
-  /** The event that a handler runs for; for its signal. */
+  /** The event that the handler runs for; used for its signal. */
   event: AnyEvent | null = null;
-  /** The end of a response that is sent as its body comes; null where there is none. */
+  /** Settles at the end of a response whose body is streamed; null if there is none. */
   sending: Promise<void> | null = null;
   #body: RequestBody | null = null;
   #extras: Extras | null = null;
@@ -140,7 +143,7 @@ export class Exchange {
     this.request = request;
   }
 
-  /** What routes match: `METHOD:path`. */
+  /** The string that routes match: `METHOD:path`. */
   toString(): string {
     return `${this.request.method}:${pathOf(this.request.target)}`;
   }
@@ -150,14 +153,14 @@ export class Exchange {
     return `"${this.request.method} ${this.request.target}"`;
   }
 
-  /** The address of the client, as far as the proxies that tell it are trusted. */
+  /** The client's address; from trusted proxies, if there are any. */
   get remoteAddr(): Deno.Addr {
     const { remoteAddr, host: { trustedProxies } } = this.connection;
     if (trustedProxies === null) return remoteAddr;
     return this.#extra.remoteAddr ??= trustedProxies.clientAddr(remoteAddr, this.request.headers);
   }
 
-  /** The scheme that the client speaks, as far as the proxies that tell it are trusted. */
+  /** The scheme the client uses; from trusted proxies, if there are any. */
   get scheme(): Scheme {
     const { remoteAddr, socket, host: { trustedProxies } } = this.connection;
     return trustedProxies?.clientScheme(remoteAddr, this.request.headers) ?? schemeOf(socket.conn);
@@ -178,14 +181,14 @@ export class Exchange {
     return this.status !== 0 || (this.#extras !== null && this.#extras.isTaken);
   }
 
-  /** Whether nothing is left to wait for: the response was given whole, or is given up. */
+  /** Whether nothing is left to wait for: the response was given whole, or was given up. */
   get isAnswered(): boolean {
     return this.isResponded && (this.sending === null || this.#extra.isGivenUp);
   }
 
   /**
-   * The handler has failed: nobody waits for what it has begun to send by then. What hooks send after that is
-   * another response.
+   * Marks the handler as failed: a response that it has begun by then is not waited for. A response that
+   * hooks send later is a different one, and is waited for.
    */
   giveUp(): void {
     const extra = this.#extra;
@@ -213,19 +216,19 @@ export class Exchange {
     this.#flush();
   }
 
-  /** Tells a client that waits for it to send its body. */
+  /** Sends 100 (Continue) to a client that waits for it before it sends its body. */
   inviteBody(): void {
     const response = new h11.InformationalResponse({ statusCode: 100, reason: reasonPhrase(100) });
     this.#write(this.connection.protocol.send(response)!);
     this.#flush();
   }
 
-  /** Sends trailer fields after the body, where that is sent in chunks. */
+  /** Sets the trailer section to send after a chunked body. */
   setTrailers(headers: h11.HeadersInit): void {
     this.#extra.trailers = new h11.EndOfMessage({ headers });
   }
 
-  /** Sets, or adds, a field of the response. */
+  /** Sets or adds a field of the response. */
   addField(name: string, value: string, isOnly: boolean): void {
     if (this.isOver && this.#isTooLate()) return;
     if (this.isResponded) {
@@ -234,19 +237,22 @@ export class Exchange {
     (this.#extra.added ??= new AddedFields()).add(name, value, isOnly);
   }
 
-  /** Leaves out the fields that were set for a body that another one takes the place of. */
+  /** Drops the fields that were set for a body which another one replaces. */
   dropFieldsOfBody(): void {
     this.#extras?.added?.dropThoseOfBody();
   }
 
-  /** Hooks make the response to a failure, with `headers`: nothing else answers before `endFailing()`. */
+  /**
+   * Lets hooks make the response to a failure, with `headers`: nothing else can respond before
+   * `endFailing()`.
+   */
   beginFailing(headers: h11.HeadersInit): void {
     const extra = this.#extra;
     (extra.added ??= new AddedFields()).setAll(new h11.Headers(headers).rawItems());
     extra.isFailing = true;
   }
 
-  /** They have made it, or not. */
+  /** Ends that, whether or not the hooks have responded. */
   endFailing(): void {
     this.#extra.isFailing = false;
   }
@@ -258,7 +264,7 @@ export class Exchange {
     return this.#respond(status, body, headers, "", typeOf(body));
   }
 
-  /** Sends a response whose type is `type` where `headers` have none. */
+  /** Sends a response with the content type `type` if `headers` have none. */
   #respond(
     status: number,
     given: ResponseBody,
@@ -278,8 +284,8 @@ export class Exchange {
     if (onlyType !== undefined) {
       known = plainResponse(status, onlyType, now);
     } else {
-      // Before a text is encoded: getters among them may answer another request, and what is encoded stays only until
-      // the next text is.
+      // Read before a text is encoded: a getter among the headers may answer another request, and an encoded
+      // text is valid only until the next one is encoded.
       fields = pairsOf(headers);
       if (isKnowable) known = knownResponse(status, fields, type, now);
     }
@@ -289,7 +295,7 @@ export class Exchange {
     return this.#respondInSteps({ status, reason, fields, type, known }, body, isText);
   }
 
-  /** Sends a response that was made before, where that goes in one step. @returns Whether it did. */
+  /** Sends a cached response, if that is possible in one step. @returns Whether it was. */
   #respondAtOnce(response: h11.Response, body: string | Uint8Array): boolean {
     const status = response.statusCode;
     if (status === 205 || this.#hasTrailers) return false;
@@ -303,7 +309,7 @@ export class Exchange {
     return true;
   }
 
-  /** @param isText `body` is a text, or was. */
+  /** @param isText Whether `body` is a text, or was one before it was encoded. */
   #respondInSteps(
     { status, reason, fields, type, known }: GivenHead,
     body: ResponseBody,
@@ -334,15 +340,17 @@ export class Exchange {
     });
     if (known === null && reason === "" && !closes) keepResponse(response, fields, type, now);
     const isStream = bytes === null;
-    // What has no body may tell the length of GET's, but for 205 (RFC 9110 15.3.6).
+    // Without a body, a response may declare the length of the response to GET, except for 205 (RFC 9110
+    // 15.3.6).
     const canDiffer = isStream || isHead || (hasNoBody && status !== 205);
     if (!canDiffer) checkLength(response, bytes.length);
-    // But for a route of GET, a null body may be that of a HEAD whose GET has one: only what is known is told.
+    // Unless the route is one of GET, a null body in response to HEAD says nothing about the body that GET
+    // has: no length is declared.
     const isUnknown = isHead && body === null && this.route?.pattern.startsWith("GET:") !== true;
     const isWhole = !isStream && (status === 205 || !this.#canHaveTrailers) && !isUnknown;
     if (isWhole) {
       for (const part of protocol.sendWhole(response, bytes)) {
-        // A text was encoded for this response alone.
+        // The text was encoded for this response alone.
         this.#write(part, isText && part === bytes);
       }
       this.status = status;
@@ -351,7 +359,7 @@ export class Exchange {
       return this.#flush();
     }
 
-    // Its producer may throw, and that can still become a 500.
+    // The producer may throw before the head is sent; that can still become a 500.
     const parts = isStream && !isHead && !hasNoBody
       ? new BodyParts(body as AsyncIterable<Uint8Array>)
       : null;
@@ -367,7 +375,7 @@ export class Exchange {
     this.#flush();
   }
 
-  /** Sends a web response: with its length where that is known, and without a `Content-Type` of our own. */
+  /** Sends a web response: with its length if known, and without adding a `Content-Type`. */
   respondWith(response: Response): void | Promise<void> {
     if (this.isOver && this.#isTooLate()) return discardResponse(response);
     this.#checkOpen();
@@ -384,8 +392,8 @@ export class Exchange {
   }
 
   /**
-   * As `respondWith`, for who makes another response where this one cannot be sent: its promise settles when it has
-   * begun. The end of its body is that of `sending`.
+   * Like `respondWith()`, for callers that respond differently if this response cannot be sent: the promise
+   * settles when the response has begun. Its end is that of `sending`.
    */
   beginWith(response: Response): void | Promise<void> {
     if (this.respondWith(response) !== undefined) return this.#untilBegun();
@@ -400,13 +408,13 @@ export class Exchange {
     }
   }
 
-  /** The fields of a web response, with its type where that has to take the place of one that was set. */
+  /** The fields of a web response, with its type if that has to replace one that was set before. */
   #fieldsOf({ fields, type }: FieldsAndType): Fields {
     const isAmongOthers = type !== null && this.#extras !== null;
     return isAmongOthers ? [...fields, ["Content-Type", type]] as Fields : fields as Fields;
   }
 
-  /** Begins a web response whose body may take time. @returns What is left of it. */
+  /** Begins a web response whose body may take time. @returns The rest of the sending. */
   async #begin(response: Response): Promise<{ rest: void | Promise<void> }> {
     const { status, statusText, body } = response;
     const given = fieldsOf(response);
@@ -420,18 +428,18 @@ export class Exchange {
     }
   }
 
-  /** Resolves when the response was written whole; rejects where it could not be. */
+  /** Resolves when the whole response was written; rejects if that failed. */
   get completed(): Promise<void> {
     const { promise } = this.#extra.completed ??= Promise.withResolvers();
     if (this.isOver) this.#complete();
     return handled(promise);
   }
 
-  /** Nothing can be sent any more. */
+  /** Ends the exchange: nothing more can be sent. */
   end(): void {
     this.isOver = true;
     try {
-      // That of an application's own context may take time.
+      // An application's own context may be dropped asynchronously.
       const dropping: unknown = this.context?.drop();
       if (dropping !== undefined) {
         Promise.resolve(dropping).catch((error) => this.#dropFailed(error));
@@ -458,8 +466,8 @@ export class Exchange {
 
   /** Whether the connection ends with this response. */
   #closes(isStream: boolean): boolean {
-    // After a CONNECT that was refused the client may have sent what is not HTTP (RFC 9110 9.3.6). While a
-    // stream is sent, its handler may read on.
+    // After a refused CONNECT the client may have sent something other than HTTP (RFC 9110 9.3.6). While a
+    // stream is sent, its handler may still read the request's body.
     const { connection } = this;
     return connection.isClosing || this.request.method === "CONNECT" ||
       (!isStream && connection.protocol.theirState === h11.SEND_BODY &&
@@ -470,7 +478,7 @@ export class Exchange {
     return this.#extras !== null && this.#extras.trailers !== null;
   }
 
-  /** Trailers were set, and the client knows of chunks. */
+  /** Whether trailers were set and the client understands chunked bodies. */
   get #canHaveTrailers(): boolean {
     return this.#hasTrailers && this.request.httpVersion !== "1.0" &&
       this.request.method !== "HEAD";
@@ -489,17 +497,18 @@ export class Exchange {
     extra.isEventStream = isEventStream(response);
     if (extra.lost !== null) parts.abandon(extra.lost);
     if (this.connection.host.isClosing) {
-      // The event is known here when the first step of the handler is over.
+      // `event` is set here once the first step of the handler is over.
       await undefined;
       this.endStream();
     }
     try {
-      // Parts that the producer has at hand are written together, and with the head; while it waits for one,
-      // or works on it for long, what there is goes out.
+      // Parts that the producer has at hand are written together, and with the head. Before waiting for a
+      // part, and when the turn has become long, what is queued is sent.
       let isAtHand = await parts.ask();
-      // Before its head, a producer that reads the request's body has asked for it, and has the client told to send
-      // it. Who was not told may send it or not: what comes next may be its body, or another request. And of one that
-      // nobody has asked for more may be left than is dropped.
+      // A producer that reads the request's body has asked for it by now, so that the client was told to send
+      // it. A client still waiting for 100 (Continue) may or may not send its body: what comes next may be
+      // the body or another request. And if nobody has asked for the body, more of it may be left than is
+      // dropped.
       const isLast = protocol.theyAreWaitingFor100Continue ||
         (this.#body === null && this.#closes(false));
       this.#write(protocol.send(isLast ? this.#asLast(response) : response)!);
@@ -512,19 +521,19 @@ export class Exchange {
         let data = bytesOf(part);
         if (socket.queued + data.length > GATHERED_MAX) {
           await socket.drained();
-          // Others may have encoded something meanwhile.
+          // Another text may have been encoded meanwhile.
           data = bytesOf(part);
         }
-        // A producer may use its array again when it is asked for more.
+        // A producer may reuse its array when it is asked for more.
         if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
       }
       socket.writeTogether([protocol.send(this.#end(response))!]);
       await socket.drained();
     } catch (error) {
-      // A client must never take a part for the whole: the message stays without its end.
+      // A client must never take a partial message for a complete one: this one is left without its end.
       protocol.sendFailed();
-      // Its handler may go on, and must not take that for the client's doing.
+      // The handler may still be running, and must not take this for a disconnect of the client.
       if (!(error instanceof ConnectionLost)) this.event?.abort(error);
       socket.flush();
       socket.close();
@@ -536,16 +545,17 @@ export class Exchange {
     }
   }
 
-  /** `response`, which says that the connection ends with it. */
+  /** `response`, announcing that the connection ends with it. */
   #asLast({ statusCode, reason, headers }: h11.Response): h11.Response {
     const fields = completeFields(headers, null, true, this.connection.host.clock.now);
     return new h11.Response({ statusCode, reason, headers: fields });
   }
 
   /**
-   * Tells the handler of a stream of events that the server stops: that has no end of its own, and others have. One
-   * that does not listen has its stream ended, and the client of a GET comes again by itself (HTML 9.2.3). What
-   * answers another method may well have an end, and the client must not take a part for the whole.
+   * Tells the handler of a stream of events that the server is stopping. Unlike other responses, such a
+   * stream has no end of its own. If the handler does not react, the stream is ended, and a client that used
+   * GET reconnects by itself (HTML 9.2.3). In response to another method a stream may have an end, and the
+   * client must not take a part for the whole, so it is not cut.
    */
   endStream(): void {
     const extra = this.#extra;
@@ -557,7 +567,7 @@ export class Exchange {
     extra.lastWord ??= setTimeout(() => parts.cut(reason), LAST_WORD);
   }
 
-  /** Ends the sending of a body: there is nobody to send it to. */
+  /** Stops sending a body that has no recipient any more. */
   cancel(cause: unknown): void {
     if (this.isOver && this.sending === null) return;
     const extra = this.#extra;
@@ -566,8 +576,8 @@ export class Exchange {
   }
 
   /**
-   * Hands the connection over to another protocol: 101 to a request with Upgrade (RFC 9110 7.8), 200 to
-   * CONNECT (RFC 9110 9.3.6).
+   * Hands the connection over to another protocol: with 101 for a request with Upgrade (RFC 9110 7.8), with
+   * 200 for CONNECT (RFC 9110 9.3.6).
    */
   async upgrade(
     headers: h11.HeadersInit,
@@ -585,10 +595,10 @@ export class Exchange {
     }
     const given = new h11.Headers(this.#extras?.added?.mergeWith(headers) ?? headers);
     if (isRaw) {
-      // What the handler says by itself; the log takes it for what it mostly is.
+      // The handler writes the response itself; the log records the status that it usually has.
       this.status = this.request.method === "CONNECT" ? 200 : 101;
     } else if (this.request.method === "CONNECT") {
-      // A tunnel's 200 has a Date as any other (RFC 9110 6.6.1).
+      // The 200 of a tunnel has a Date field like any other response (RFC 9110 6.6.1).
       const fields = completeFields(given, null, false, this.connection.host.clock.now);
       const response = new h11.Response({ statusCode: 200, reason: "OK", headers: fields });
       this.#write(protocol.send(response)!);
@@ -607,7 +617,8 @@ export class Exchange {
         );
       }
       if (!given.has("upgrade")) fields.unshift(["Upgrade", named[0]]);
-      // Beside other options that may be set: without this one nothing is switched (RFC 9110 7.8).
+      // Added to other options that may be set: without it the client does not switch protocols (RFC 9110
+      // 7.8).
       const options = membersOf(given, "connection");
       if (!options.some((option) => option.toLowerCase() === "upgrade")) {
         fields.push(["Connection", "Upgrade"]);
@@ -619,7 +630,7 @@ export class Exchange {
     }
     this.isUpgraded = true;
     const drained = socket.drained();
-    // Also where nobody waits for this call. A connection that is lost before is handed over to nobody.
+    // Set even if nobody awaits this call. A connection lost before that point is not handed over.
     if (closed !== undefined) this.sending = drained.then(() => closed).then(() => {}, () => {});
     await drained;
     return { conn: this.connection.handOver(), head: protocol.trailingData[0] };
@@ -637,11 +648,11 @@ export class Exchange {
   }
 
   #flush(): void {
-    // Where the peer is gone there is nobody to tell; the connection notices by itself.
+    // If the connection is lost, there is nobody to tell; it notices by itself.
     this.connection.socket.flushSoon();
   }
 
-  /** Whether the handler did not answer in time, and was answered for, or has nobody to answer any more. */
+  /** Whether a response comes too late: the handler ended without one, timed out, or has lost its client. */
   #isTooLate(): boolean {
     const why = this.error instanceof NoResponse
       ? "its handler ended before, without a response; await or return what leads to ctx.response()"
@@ -673,12 +684,12 @@ export class Exchange {
   }
 }
 
-/** The bytes of a part of a body; those of a text stay until the next one is encoded. */
+/** The bytes of a body part; those of a text are valid until the next text is encoded. */
 function bytesOf(part: string | Uint8Array): Uint8Array {
   return typeof part === "string" ? encode(part) : part;
 }
 
-/** The members of the lists that the fields called `name` have (RFC 9110 5.6.1). */
+/** The members of the lists in the fields called `name` (RFC 9110 5.6.1). */
 function membersOf(headers: h11.Headers, name: string): string[] {
   return headers.getAll(name).join().split(",").map((it) => it.trim()).filter(Boolean);
 }

@@ -1,4 +1,4 @@
-// The socket that is listened on and its connections: how many there may be, and how they end.
+// The listening socket and its connections: how many are allowed, and how they end.
 
 import { TrustedProxies } from "./client_addr.ts";
 import { Clock, TICK } from "./clock.ts";
@@ -9,35 +9,41 @@ import { bind } from "./listen.ts";
 import { formatAddr, log, logError } from "./log.ts";
 import type { Settings } from "./options.ts";
 
-/** Milliseconds to wait at most before accepting again after a failure: twice as long each time, up to a bound. */
+/** Milliseconds to pause after a failure to accept; doubled after each further failure, up to a maximum. */
 const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
-/** Turns of the event loop for accepting those who wait for it when the server stops: more may come. */
+/**
+ * Event-loop turns spent on accepting the backlog when the server stops, at most: clients may keep coming.
+ */
 const BACKLOG_TURNS = 100;
 /**
- * Turns before a connection is closed to make room, and milliseconds in which more may follow: on a busy server
- * each may be late, and those who come are let in one after the other.
+ * Before a connection is closed to make room, the server waits for the event loop to poll: until it certainly
+ * has, or for this many turns and this many milliseconds. On a busy server each turn may be late, and new
+ * connections are let in one by one.
  */
 const ROOM_TURNS = 3;
 const ROOM_TIME = 20;
-/** Turns without one to accept, after which nobody waits. */
+/** Number of turns without a new connection after which the backlog counts as empty. */
 const QUIET = 3;
-/** Milliseconds after which a timer of one is late: Deno rounds up to two. */
+/** Milliseconds after which a 1 ms timer is late: Deno rounds up to two. */
 const LATE = 3;
-/** Milliseconds between two looks at which connections are idle when the server stops. */
+/** Milliseconds between two checks for idle connections when the server stops. */
 const TURN = 10;
-/** So many of these looks wait for more requests at most while some come. */
+/** Maximum number of these checks that spare idle connections because others still bring requests. */
 const BUSY_TURNS = 100;
-/** Milliseconds between two lines about an outage. */
+/** Milliseconds between two log lines about an outage. */
 const OUTAGE_TOLD_EVERY = 10_000;
 
-/** Lines about refused clients in a second at most; the rest are counted and told in one. */
+/**
+ * Maximum number of log lines per second about refused clients; the rest are counted and reported in one
+ * line.
+ */
 const REFUSALS_MAX = 10;
 
-/** What a server needs of the one who answers its requests. */
+/** What a server needs from whoever answers its requests. */
 export type ServerHost = Pick<ConnectionHost, "settings" | "handle" | "logAnswer">;
 
-/** A socket that is listened on, and its connections. */
+/** A listening socket and its connections. */
 export class Server implements ConnectionHost {
   readonly settings: Settings;
   readonly clock: Clock = new Clock();
@@ -48,21 +54,21 @@ export class Server implements ConnectionHost {
   readonly #listener: Deno.Listener;
   readonly #connections = new Set<Connection>();
   readonly #perAddress = new Map<string, number>();
-  /** Resolved when a connection ends or becomes idle, while one waits for room. */
+  /** Resolved when a connection ends or becomes idle, while another one waits for room. */
   #roomMade: PromiseWithResolvers<void> | null = null;
   readonly #acceptFailures = { pause: ACCEPT_PAUSE, last: -Infinity, told: -Infinity };
   #refusals = { second: 0, count: 0 };
   readonly #aborted = Promise.withResolvers<void>();
-  /** No connection is left after the last was accepted. */
+  /** Resolved when no connection is left and no more are accepted. */
   readonly #allEnded = Promise.withResolvers<void>();
   #isRef = true;
   #isListening = true;
   isClosing = false;
   #isAborted = false;
-  /** Settles when no connection is accepted any more; null before `serve()`. */
+  /** Settles when the last connection was accepted; null before `serve()`. */
   #accepting: Promise<void> | null = null;
 
-  /** @throws {ListenError} It cannot listen on its address. */
+  /** @throws {ListenError} The server cannot listen on its address. */
   constructor(host: ServerHost) {
     this.settings = host.settings;
     this.handle = host.handle;
@@ -72,17 +78,17 @@ export class Server implements ConnectionHost {
     this.#listener = bind(host.settings);
   }
 
-  /** The address it listens on. */
+  /** The address the server listens on. */
   get addr(): Deno.Addr {
     return this.#listener.addr;
   }
 
-  /** The connections that are open, oldest first. */
+  /** The open connections, oldest first. */
   *connections(): Generator<ConnectionInfo> {
     for (const connection of this.#connections) yield connection.info;
   }
 
-  /** Keeps the process alive while the server listens and has connections, or does not. */
+  /** Sets whether the listener and the connections keep the process alive. */
   setRef(isRef: boolean): void {
     this.#isRef = isRef;
     if (isRef) this.#listener.ref();
@@ -94,7 +100,7 @@ export class Server implements ConnectionHost {
   async serve(): Promise<void> {
     await (this.#accepting = this.#acceptAll());
     await this.#emptied;
-    // Handlers that go on when they are told to end are not waited for.
+    // After an abort, handlers that keep running are not waited for.
     if (this.#connections.size > 0) {
       await Promise.race([this.#allEnded.promise, this.#aborted.promise]);
     }
@@ -114,7 +120,7 @@ export class Server implements ConnectionHost {
         continue;
       }
       this.counters.accepted++;
-      // One that is not served takes no room, for which another would be closed.
+      // A connection that is not served needs no room, so no other one is closed for it.
       if (this.#isOverAddressLimit(conn)) {
         conn.close();
         continue;
@@ -124,7 +130,9 @@ export class Server implements ConnectionHost {
     }
   }
 
-  /** Whether the address that a connection comes from has as many as it may; that is counted and told. */
+  /**
+   * Whether the connection's address already has as many connections as allowed; if so, counts and logs that.
+   */
   #isOverAddressLimit(conn: Deno.Conn): boolean {
     const { maxConnectionsPerAddress: most } = this.settings;
     const address = addressOf(conn);
@@ -167,10 +175,10 @@ export class Server implements ConnectionHost {
     return maxConnections === 0 || this.#connections.size < maxConnections;
   }
 
-  /** Closes the connection that is idle longest; where none is, waits for one to end or become idle. */
+  /** Closes the connection that was idle longest; if none is idle, waits until one ends or becomes idle. */
   async #makeRoom(): Promise<void> {
-    // What has come is read before: else those that flood the server with connections would have all others shed
-    // before their requests are looked at.
+    // Input that has already arrived is read first. Otherwise a flood of connections would have all others
+    // shed before their requests are seen.
     const end = performance.now() + ROOM_TIME;
     let turns = 1;
     while (!await hasLooked() && (turns < ROOM_TURNS || performance.now() < end)) turns++;
@@ -182,7 +190,7 @@ export class Server implements ConnectionHost {
     this.#roomMade = null;
   }
 
-  /** Closes the connection that is idle longest, of those that became idle before a time. */
+  /** Closes the connection that was idle longest among those that became idle before the given time. */
   #shed(before = Infinity): void {
     let oldest: Connection | null = null;
     for (const connection of this.#connections) {
@@ -194,12 +202,12 @@ export class Server implements ConnectionHost {
     oldest.socket.close();
   }
 
-  /** After a failure to accept, for want of descriptors say: makes room and waits a little. */
+  /** After a failure to accept, for example for lack of file descriptors: makes room and pauses briefly. */
   async #recover(error: unknown): Promise<void> {
     const failures = this.#acceptFailures;
     const now = performance.now();
     this.counters.acceptFailures++;
-    // As long as failures follow each other within a second it is one outage.
+    // Failures that follow one another within a second are one outage.
     if (now - failures.last > ACCEPT_PAUSE_MAX + failures.pause) failures.pause = ACCEPT_PAUSE;
     failures.last = now;
     if (now - failures.told > OUTAGE_TOLD_EVERY) {
@@ -207,9 +215,9 @@ export class Server implements ConnectionHost {
       const why = error instanceof Error ? error.message : String(error);
       logError(`ERROR: Cannot accept connections for now: ${why}`);
     }
-    // One that was just accepted may have sent a request that is not read yet.
+    // A connection that was just accepted may have sent a request that is not read yet.
     this.#shed(this.clock.now - 1.5 * TICK);
-    // Where a connection ends, there is a descriptor again.
+    // The end of a connection frees a descriptor.
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, failures.pause);
       this.#endPause = () => {
@@ -245,9 +253,10 @@ export class Server implements ConnectionHost {
   }
 
   /**
-   * Accepts no more; connections end when they have answered what is under way.
+   * Begins a graceful shutdown: no more connections are accepted, and those that are open end once their
+   * requests in flight are answered.
    *
-   * @returns Resolves when it does not listen any more.
+   * @returns Resolves when the server does not listen any more.
    */
   close(): Promise<void> {
     this.isClosing = true;
@@ -258,11 +267,14 @@ export class Server implements ConnectionHost {
     return this.#emptied.then(() => this.release());
   }
 
-  /** Accepts those who wait for it: for all they know they are connected, and a close would reset them. */
+  /**
+   * Accepts the backlog: its clients consider themselves connected, and closing the listener would reset
+   * them.
+   */
   async #emptyBacklog(): Promise<void> {
     let { accepted } = this.counters;
     for (let turn = 0, quiet = 0; turn < BACKLOG_TURNS && quiet < QUIET; turn++) {
-      // Else it was behind other work, in which somebody may have connected.
+      // In a late turn the loop ran other work, during which a client may have connected.
       const isKnown = await hasLooked();
       quiet = this.counters.accepted > accepted || !isKnown ? 0 : quiet + 1;
       ({ accepted } = this.counters);
@@ -272,13 +284,13 @@ export class Server implements ConnectionHost {
   #emptied: Promise<void> | null = null;
 
   /**
-   * Has connections end that stay idle. It comes after the socket that is listened on is closed: a client that is sent
-   * away and connects again would come back to this server.
+   * Ends connections that stay idle. The listener is closed first: a client that is disconnected and connects
+   * again would otherwise come back to this server.
    */
   #endIdle(): void {
     let turn = 0, { requests } = this.counters;
     this.#turns = setInterval(() => {
-      // While others bring requests, an idle connection is likely to bring one, too.
+      // While other connections bring requests, an idle one is likely to bring one, too.
       const isBusy = this.counters.requests > requests && turn++ < BUSY_TURNS;
       ({ requests } = this.counters);
       for (const connection of this.#connections) connection.countTurn(isBusy);
@@ -293,10 +305,14 @@ export class Server implements ConnectionHost {
     this.#endPause();
   }
 
-  /** Listens no more, whoever may still wait to be accepted. @returns Resolves when the address is free. */
+  /**
+   * Stops listening, even if clients still wait to be accepted.
+   *
+   * @returns Resolves when the address is free.
+   */
   async release(): Promise<void> {
     this.#stopListening();
-    // The system has the address back when the last `accept()` has ended.
+    // The system frees the address when the last `accept()` has ended.
     await this.#accepting;
   }
 
@@ -310,8 +326,8 @@ export class Server implements ConnectionHost {
 }
 
 /**
- * Whether accepting failed because the client had left by then. The next one is accepted at once: to pause
- * would let clients that connect and reset keep all others out.
+ * Whether accepting failed because the client had already disconnected. The server then accepts the next one
+ * at once: if it paused, clients that connect and reset could keep all others out.
  */
 function hasLeft(error: unknown): boolean {
   const { NotConnected, ConnectionAborted, ConnectionReset } = Deno.errors;
@@ -320,8 +336,10 @@ function hasLeft(error: unknown): boolean {
 }
 
 /**
- * Waits a turn of the event loop. @returns Whether it has looked at its sockets for certain: it does when it waits for a
- * timer, not before each immediate, and one that comes late it need not have waited for.
+ * Waits for a turn of the event loop. The loop polls its sockets when it waits for a timer, but not before
+ * each immediate, and before a timer that is late it need not have waited.
+ *
+ * @returns Whether it has certainly polled.
  */
 async function hasLooked(): Promise<boolean> {
   const start = performance.now();
@@ -329,16 +347,16 @@ async function hasLooked(): Promise<boolean> {
   return performance.now() - start <= LATE;
 }
 
-/** What is written is complete, so there is nothing to wait for before it is sent. */
+/** Disables Nagle's algorithm: each write is complete, so there is nothing to wait for before it is sent. */
 function noDelay(conn: Deno.Conn): void {
   try {
     if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay();
   } catch {
-    // macOS says EINVAL where the client has left; that is told by the first read.
+    // macOS reports EINVAL if the client has disconnected; the first read will tell.
   }
 }
 
-/** Where a connection comes from, for counting; null for a client of a Unix socket, which has no address. */
+/** The address a connection is counted under; null for a client of a Unix socket, which has none. */
 function addressOf({ remoteAddr }: Deno.Conn): string | null {
   return "hostname" in remoteAddr ? remoteAddr.hostname : null;
 }

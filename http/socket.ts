@@ -1,8 +1,8 @@
-// A socket as a connection uses it: reads into as little memory as it can, and writes what has been
-// queued in as few writes as it can.
+// A socket as a connection uses it: reads into as little memory as possible, and writes what is queued in as
+// few writes as possible.
 //
-// A read of the system cannot be taken back. So at most one is under way, and whoever wants more while it
-// is gets what it brings.
+// A system read cannot be canceled. So at most one is under way, and whoever asks for data meanwhile gets the
+// result of that one.
 
 import { type Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
@@ -10,34 +10,35 @@ import { logError } from "./log.ts";
 import { hasEnded, operations, ridOf } from "./operations.ts";
 import { haveLooked, lookIfLong } from "./turn.ts";
 
-/** An idle connection keeps a buffer of this size, which most heads fit in. */
+/** Size of the buffer an idle connection keeps; most heads fit. */
 const IDLE_BUFFER = 1024;
-/** One whose client sends more at a time keeps a buffer of this size. */
+/** The same for a connection whose client sends more at a time. */
 const LARGE_IDLE_BUFFER = 4 * 1024;
-/** What did not fit in is read on into a buffer of this size. */
+/** Size of the buffer for reading the rest of what did not fit. */
 const HEAD_BUFFER = 16 * 1024;
-/** Pieces up to this size are copied, to be written together with what comes before and after. */
+/** Pieces up to this size are copied, to be written together with their neighbors. */
 export const COPY_MAX: number = 16 * 1024;
-/** As `COPY_MAX`, for pieces whose memory can be used again when they are copied. */
+/** Like `COPY_MAX`, for pieces whose memory can be reused once they are copied. */
 export const OWN_COPY_MAX: number = 128 * 1024;
 /**
- * So much of a larger one is copied behind what comes before it, a head mostly: who gets a head alone is woken
- * for that, and waits for the rest (1 MiB from memory: a quarter more responses per second).
+ * This much of a larger piece is copied behind what precedes it, usually a head: a client that receives a
+ * head on its own is woken for it, and then waits for the rest (1 MiB from memory: a quarter more responses
+ * per second).
  */
 const COPIED_BEGINNING = 64 * 1024;
 
-/** Bytes of the area for the small pieces of all connections. */
+/** Size of the area shared by small pieces of all connections. */
 const AREA = 64 * 1024;
 const areas = new AreaPool(AREA, true);
 let area = areas.take();
 
 /**
- * Bytes that are put together for one write at most: four parts of 64 KiB, and what frames them. More parts
- * in one write cost less, and are held for a client that reads nothing.
+ * Upper limit of what is gathered for one write: four parts of 64 KiB and their framing. More parts per write
+ * cost less, but are held in memory for a client that reads nothing.
  */
 export const GATHERED_MAX: number = 256 * 1024 + 512;
 
-/** For what is put together. */
+/** For parts gathered into one write. */
 const gathered = new AreaPool(GATHERED_MAX);
 /** For heads and the beginnings of their bodies. */
 const beginnings = new AreaPool(COPIED_BEGINNING + 4 * 1024);
@@ -47,31 +48,34 @@ export class ConnectionLost extends Error {
   override name = "ConnectionLost";
 }
 
-/** Why the signal of an event is aborted whose client has left. */
+/** The reason an event's signal is aborted with if its client disconnects. */
 export class ClientLeft extends DOMException {
   constructor() {
     super("The client has left", "AbortError");
   }
 }
 
-/** Who is told what comes, without a promise for each read. Its methods must not throw. */
+/** Receives the results of reads, without a promise for each of them. Its methods must not throw. */
 export interface Receiver {
-  /** So many bytes have come, at the beginning of `buffer`, until the next read; 0 at the end of the stream. */
+  /**
+   * `count` bytes at the beginning of `buffer` were read, valid until the next read; 0 is the end of the
+   * stream.
+   */
   received(buffer: Uint8Array, count: number): void;
-  /** Nothing can be read any more. */
+  /** Nothing more can be read. */
   lost(error: ConnectionLost): void;
 }
 
 /**
- * Those that write, and then read, at the end of this turn of the event loop. Its beginning brings what has
- * come over many connections; one after the other is answered, then all is written, then all are read. Code
- * that runs again at once is still in the caches of the processor, which each call of the system empties.
+ * Sockets that write, and then read, at the end of the current turn of the event loop. A turn begins with
+ * data from many connections: all of them are answered, then all write, then all read. Code that runs again
+ * at once is still in the processor's caches, which each system call evicts.
  */
 let waiting: Socket[] = [];
 let waitingSince = 0;
 /**
- * Milliseconds that they wait for each other: handlers may take long. The clock is checked for the first few
- * sockets, which are all of them where handlers are slow, and then for every fourth.
+ * Milliseconds that these sockets wait for one another at most: handlers may be slow. The clock is checked
+ * for the first few sockets, which are all of them if handlers are slow, and then for every fourth.
  */
 const WAIT_MAX = 2;
 const LOOK_EVERY = 4;
@@ -79,46 +83,48 @@ const LOOK_EVERY = 4;
 /** Reads from and writes to a connection. */
 export class Socket {
   readonly conn: Deno.Conn;
-  /** What operations know the connection by; -1 where it has to be read by its own method. */
+  /** The resource ID that operations use; -1 if the connection has to use its own methods. */
   readonly #rid: number;
   readonly #clock: Clock;
   readonly #writeTimeout: number;
-  /** When the peer must have taken some of what was written; 0 while nothing waits for it. */
+  /**
+   * The time by which the peer must have accepted some of the queued bytes; 0 while nothing is being written.
+   */
   writeDeadline = 0;
   #buffer = new Uint8Array(IDLE_BUFFER);
   #idleSize = IDLE_BUFFER;
-  /** Whether a read of the system is under way. */
+  /** Whether a system read is under way. */
   #isReading = false;
-  /** The last read, or the one under way, has ended at once: the next one may, too. */
+  /** The last read, or the current one, completed at once: the next one may do so, too. */
   #isAtOnce = false;
-  /** The last read has taken all that it had room for: the next one may end at once. */
+  /** The last read filled its buffer: the next one may complete at once. */
   #isFilled = false;
-  /** What it reads into. */
+  /** The buffer of the current read, or of the next one. */
   #into: Uint8Array = this.#buffer;
-  /** Its operation, or that of the last read; null before it begins. */
+  /** The operation of the current or last read; null before the operation begins. */
   #operation: Promise<number | null> | null = null;
-  /** Who is told what it brings, where that was not promised. */
+  /** Gets the result of the current read, unless that was promised. */
   #receiver: Receiver | null = null;
   #promised: PromiseWithResolvers<Uint8Array> | null = null;
-  /** Whether it is among those that wait for the end of the turn. */
+  /** Whether this socket is among those that wait for the end of the turn. */
   #isWaiting = false;
   #isRef = true;
-  /** Bytes that wait to be written. */
+  /** Number of bytes waiting to be written. */
   queued = 0;
   readonly #queue: Piece[] = [];
-  // The piece that is being collected, after those of the queue: where it stands in its area.
+  // The piece that is being collected, to follow those in the queue, and its place in its area.
   #area: Area | null = null;
   #start = 0;
   #end = 0;
-  /** What is being written, and the memory it stands in, if that is ours. */
+  /** The bytes being written, and their memory if that is ours. */
   #writing: Uint8Array | null = null;
   #writingMemory: Memory | null = null;
   #drained: PromiseWithResolvers<void> | null = null;
   #isClosed = false;
-  /** Somebody else has the connection, and what a read brings that is under way. */
+  /** The connection was handed over, along with the result of a pending read. */
   isHandedOver = false;
 
-  /** @param writeTimeout Milliseconds that a write may make no progress, 0 for no limit. */
+  /** @param writeTimeout Milliseconds a write may go without progress; 0 for no limit. */
   constructor(conn: Deno.Conn, clock: Clock, writeTimeout: number) {
     this.conn = conn;
     this.#rid = ridOf(conn);
@@ -126,15 +132,15 @@ export class Socket {
     this.#writeTimeout = writeTimeout;
   }
 
-  /** Whether nothing can be written any more. */
+  /** Whether nothing more can be written. */
   get isLost(): boolean {
     return this.#isClosed;
   }
 
-  /** Sets whether reading the connection keeps the process alive; it does if nothing was set. */
+  /** Sets whether reading from the connection keeps the process alive; it does by default. */
   setRef(isRef: boolean): void {
     this.#isRef = isRef;
-    // Those of TLS have none.
+    // TLS connections have neither method.
     const conn = this.conn as Partial<Pick<Deno.TcpConn, "ref" | "unref">>;
     if (isRef) conn.ref?.();
     else conn.unref?.();
@@ -178,7 +184,7 @@ export class Socket {
     }
     const buffer = this.#buffer;
     if (into === buffer) {
-      // Where a read fills the buffer more is waiting. An idle connection goes back to a small one.
+      // A filled buffer means that more is waiting. An idle connection goes back to a small one.
       const isFilled = count === buffer.length;
       if (isFilled) this.#idleSize = LARGE_IDLE_BUFFER;
       const size = isFilled ? HEAD_BUFFER : this.#idleSize;
@@ -209,29 +215,32 @@ export class Socket {
     promised.reject(error);
   };
 
-  /** Has `receiver` told of what comes next, unless it is read otherwise before. */
+  /** Delivers the next read to `receiver`, unless `read()` is called first. */
   receive(receiver: Receiver): void {
     this.#receiver = receiver;
     this.#waitForEndOfTurn();
   }
 
-  /** As `receive`, at once and into `view`, where no read is under way. */
+  /** Like `receive()`, but reads at once, and into `view` if no read is under way. */
   receiveInto(view: Uint8Array, receiver: Receiver): void {
     this.#receiver = receiver;
     if (!this.#isReading) this.#read(view);
   }
 
-  /** Leaves what was read as it is, for as long as somebody holds it: the next read goes to another buffer. */
+  /** Leaves the bytes of the last read intact for whoever holds them: the next read uses another buffer. */
   keepBuffer(): void {
     if (!this.#isReading) this.#into = this.#buffer = new Uint8Array(this.#idleSize);
   }
 
-  /** Whether a buffer that is read into can be taken away: reads are the system's, and not of a connection in memory. */
+  /**
+   * Whether the buffer of a pending read can be taken away: that of a system read can, an in-memory one's
+   * cannot.
+   */
   get canKeepTarget(): boolean {
     return this.#rid >= 0;
   }
 
-  /** Takes what the read that is under way reads into away from who has it: the buffer is transferred. */
+  /** Takes the buffer of a pending read away from its owner by transferring it. */
   keepTarget(): void {
     const into = this.#into;
     if (!this.#isReading || into === this.#buffer || !this.canKeepTarget) return;
@@ -239,15 +248,15 @@ export class Socket {
     try {
       this.#into = new Uint8Array((into.buffer as ArrayBuffer).transfer(), byteOffset, length);
     } catch {
-      // That of a WebAssembly.Memory stays.
+      // The buffer of a WebAssembly.Memory cannot be transferred.
     }
   }
 
   /**
-   * Reads what there is, at least one byte; empty at the end of the stream. The bytes are overwritten by
-   * the next read. Where a receiver waits, it is told no more.
+   * Reads what is available, at least one byte; empty at the end of the stream. The next read overwrites the
+   * bytes. A waiting receiver is no longer notified.
    *
-   * It rejects with {@linkcode ConnectionLost}.
+   * Rejects with {@linkcode ConnectionLost}.
    */
   read(): Promise<Uint8Array> {
     if (this.#promised === null) {
@@ -258,7 +267,9 @@ export class Socket {
     return this.#promised.promise;
   }
 
-  /** When the first of those that wait for the end of this turn was answered, or of the last turn. */
+  /**
+   * When the first of the sockets waiting for the end of this turn, or else of the last one, began to wait.
+   */
   static get waitingSince(): number {
     return waitingSince;
   }
@@ -294,10 +305,10 @@ export class Socket {
   }
 
   /**
-   * Queues bytes to be written. Of large ones no more than the beginning is copied.
+   * Queues bytes to be written. Of large arrays, only the beginning is copied.
    *
-   * @param isOurs Nobody else has their buffer. Up to {@linkcode OWN_COPY_MAX} they are copied; the memory of more
-   * is free when they are written, and does not wait to be collected as garbage.
+   * @param isOurs Whether nobody else holds the buffer. Up to {@linkcode OWN_COPY_MAX} bytes are copied; a
+   * larger buffer is freed as soon as it is written, without waiting for garbage collection.
    */
   write(bytes: Uint8Array, isOurs = false): void {
     const { length } = bytes;
@@ -314,7 +325,7 @@ export class Socket {
 
   #writeLarge(bytes: Uint8Array, memory: Memory | null): void {
     let rest = bytes;
-    // For clients that take nothing, no more is held than the pool keeps areas.
+    // Clients that read nothing must not make this hold more areas than the pool keeps.
     if (this.#area !== null && !beginnings.isExhausted) {
       const beginning = bytes.subarray(0, COPIED_BEGINNING);
       this.#gather([beginning], beginning.length, beginnings);
@@ -327,9 +338,9 @@ export class Socket {
   }
 
   /**
-   * Finds room for `size` bytes in an array that is to be written to, which is `target` until then.
+   * Reserves room for `size` bytes in an array to be written to directly: `target`, until the next call.
    *
-   * @returns Where they begin.
+   * @returns The offset of the first byte.
    */
   reserve(size: number): number {
     if (area.used + size > AREA) {
@@ -339,17 +350,17 @@ export class Socket {
     return area.used;
   }
 
-  /** What `reserve` found room in. */
+  /** The array in which `reserve()` found room. */
   get target(): Uint8Array {
     return area.bytes;
   }
 
-  /** Queues what was written where `reserve` said, up to `end`. */
+  /** Queues the bytes written from where `reserve()` said up to `end`. */
   append(end: number): void {
     if (this.#isClosed) return;
     const start = area.used;
     this.queued += end - start;
-    // Pieces of other connections may stand behind ours.
+    // Pieces of other connections may follow ours in the area.
     if (this.#area !== area || this.#end !== start) {
       this.#closePiece();
       area.pieces++;
@@ -360,10 +371,10 @@ export class Socket {
   }
 
   /**
-   * Queues parts that belong together, and with what was queued before: in one write, as far as that has
-   * {@linkcode GATHERED_MAX} bytes at most.
+   * Queues parts that belong together. They are written at once, together with what was queued before, up to
+   * {@linkcode GATHERED_MAX} bytes.
    *
-   * @returns Whether they were copied: else their arrays must stay as they are until all is written.
+   * @returns Whether the parts were copied; if not, their arrays must not change until everything is written.
    */
   writeTogether(parts: Uint8Array[]): boolean {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
@@ -373,12 +384,15 @@ export class Socket {
       return !isTooLong;
     }
     if (this.#isClosed) return true;
-    // To copy them costs less than more writes.
+    // Copying them costs less than more writes.
     this.#gather(parts, length, gathered);
     return true;
   }
 
-  /** An area of ours alone with room for `length` bytes after what is being collected: that, or one of `pool`. */
+  /**
+   * An unshared area with room for `length` bytes behind the piece being collected: the current one, or one
+   * of `pool`.
+   */
   #ownArea(pool: AreaPool, length: number): Area {
     const before = this.#area;
     if (before !== null && !before.pool.isShared && this.#end + length <= before.bytes.length) {
@@ -396,7 +410,7 @@ export class Socket {
     return own;
   }
 
-  /** Appends `parts`, of `length` bytes together, to what is being collected, in an area of `pool`. */
+  /** Appends `parts`, `length` bytes in all, to the piece being collected, in an area of `pool`. */
   #gather(parts: Uint8Array[], length: number, pool: AreaPool): void {
     const own = this.#ownArea(pool, length);
     for (const part of parts) own.append(part);
@@ -404,7 +418,7 @@ export class Socket {
     this.queued += length;
   }
 
-  /** Moves the piece that is being collected, if there is one, into the queue. */
+  /** Moves the piece being collected, if any, to the queue. */
   #closePiece(): void {
     const area = this.#area;
     if (area === null) return;
@@ -412,12 +426,12 @@ export class Socket {
     this.#area = null;
   }
 
-  /** As `flush`, at the end of this turn of the event loop. */
+  /** Like `flush()`, but at the end of the current turn of the event loop. */
   flushSoon(): void {
     if (this.#writing === null) this.#waitForEndOfTurn();
   }
 
-  /** Begins to write what is queued, and goes on until all is written, also what is queued meanwhile. */
+  /** Begins to write what is queued, and continues until the queue is empty. */
   flush(): void {
     if (this.#writing === null && !this.#isClosed) this.#writeNext();
   }
@@ -441,7 +455,7 @@ export class Socket {
   }
 
   #write(bytes: Uint8Array): void {
-    // Nothing is queued that is empty: it was, or is, an array of the caller's whose buffer was given away.
+    // Empty arrays are never queued: this one belongs to the caller, who has transferred its buffer.
     if (bytes.length === 0) return this.#failed(transferred(TRANSFERRED_SEND));
     this.#writing = bytes;
     if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
@@ -470,9 +484,9 @@ export class Socket {
   #cause: unknown = undefined;
 
   /**
-   * Resolves when all that is queued is written, also what is queued meanwhile.
+   * Resolves when the queue is empty, including what is queued meanwhile.
    *
-   * It rejects with {@linkcode ConnectionLost} where that cannot be.
+   * Rejects with {@linkcode ConnectionLost} if it cannot be written.
    */
   drained(): Promise<void> {
     if (this.#isClosed) return Promise.reject(this.#lost());
@@ -486,11 +500,12 @@ export class Socket {
   }
 
   /**
-   * Ends the connection so that the peer can read what was sent: a close with unread bytes would reset
-   * it and take the last answer along (RFC 9112 9.6). Reads and drops as long as something comes.
+   * Ends the connection with a lingering close, so that the peer can read what was sent: closing with unread
+   * bytes would reset the connection and lose the last response (RFC 9112 9.6). Until the peer stops sending,
+   * what arrives is read and dropped.
    *
-   * @param quiet Milliseconds without a byte at most.
-   * @param most Milliseconds in all at most.
+   * @param quiet Maximum number of milliseconds without a byte.
+   * @param most Maximum number of milliseconds in all.
    */
   async linger(quiet: number, most: number): Promise<void> {
     if (this.#isClosed) return;
@@ -499,20 +514,20 @@ export class Socket {
     let timer = setTimeout(close, quiet);
     try {
       await this.conn.closeWrite();
-      // One that always sends at once would have the timer put off again and again, also as that is due.
+      // A client that keeps sending would postpone the timer again and again, even when it is due.
       while ((await this.read()).length > 0 && performance.now() < end) {
         clearTimeout(timer);
         timer = setTimeout(close, Math.max(0, Math.min(quiet, end - performance.now())));
       }
     } catch {
-      // The peer is gone, or the time is over.
+      // The connection is lost, or the time is up.
     } finally {
       clearTimeout(timer);
       this.close();
     }
   }
 
-  /** Leaves the connection to somebody else: nothing here touches it any more. */
+  /** Hands the connection over: it is not touched here any more. */
   handOver(): Deno.Conn {
     this.isHandedOver = true;
     return this.conn;
@@ -522,7 +537,7 @@ export class Socket {
   close(): void {
     if (this.#isClosed || this.isHandedOver) return;
     this.#isClosed = true;
-    // An area that a write under way still stands in is left to it.
+    // The area of a write under way is released when that ends.
     this.#area?.release();
     for (const { memory } of this.#queue) memory?.release();
     this.#area = null;
@@ -532,7 +547,7 @@ export class Socket {
     this.#drained?.reject(this.#lost());
   }
 
-  /** Closes the connection at once, also where somebody else has it. */
+  /** Closes the connection at once, even if it was handed over. */
   cut(): void {
     if (this.isHandedOver) this.#closeConn();
     else this.close();
@@ -542,17 +557,17 @@ export class Socket {
     try {
       this.conn.close();
     } catch {
-      // It was closed from outside.
+      // It was already closed from outside.
     }
   }
 }
 
-/** Memory that can be used again when what stands in it is written. */
+/** Memory that can be reused when the bytes in it have been written. */
 interface Memory {
   release(): void;
 }
 
-/** A buffer that nobody else has. */
+/** A buffer that nobody else holds. */
 class GivenBuffer implements Memory {
   readonly #buffer: ArrayBufferLike;
 
@@ -565,13 +580,13 @@ class GivenBuffer implements Memory {
   }
 }
 
-/** Bytes to be written, and the memory they stand in, if that is ours. */
+/** Bytes to be written, and their memory if that is ours. */
 interface Piece {
   readonly bytes: Uint8Array;
   readonly memory: Memory | null;
 }
 
-/** What the handler did wrong that gave the array. */
+/** Logs the handler's mistake: it transferred the buffer of an array that it gave. */
 function transferred(message: string): TypeError {
   const error = new TypeError(message);
   logError("Cannot finish with a body:", error);

@@ -1,23 +1,23 @@
-// How long the event loop has not looked at what has come over other connections. A read of what is there already
-// ends at once, and so does a write that the client takes: neither ends the turn, and a client that sends or takes
-// fast enough would keep all others waiting.
+// How long the event loop has not polled the other connections. A read of data that is already there
+// completes at once, and so does a write that the client accepts. Neither ends the turn, so a client that
+// sends or receives fast enough would keep all others waiting.
 
-/** Milliseconds that connections are served before the event loop looks for what else has come. */
+/** Milliseconds for which connections are served before the event loop polls for other input. */
 const TURN_MAX = 20;
 
-/** Resolves when the event loop has looked. */
+/** Resolves when the event loop has polled. */
 function look(): Promise<void> {
-  // With a callback of `setImmediate()` to run the event loop has something to do, and looks only now and then.
+  // With a callback of `setImmediate()` pending, the loop has work to do and polls only now and then.
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-// --- Streams that are sent: each part may be at hand, and taken at once ------------------------------
+// --- Streams being sent: a part may be at hand, and be accepted at once ------------------------------
 
-/** Resolves after a stream went on first in this turn; null before. */
+/** Resolves at the end of a turn in which a stream has continued; null before one has. */
 let turn: Promise<void> | null = null;
 let turnBegan = 0;
 
-/** A stream goes on. */
+/** Called when a stream continues. */
 export function beginTurn(): void {
   if (turn !== null) return;
   turnBegan = performance.now();
@@ -25,17 +25,17 @@ export function beginTurn(): void {
   turn.then(() => turn = null);
 }
 
-/** Whether streams have gone on for so long that they must let others go on. */
+/** Whether streams have run for so long that they must give way to others. */
 export function isTurnLong(): boolean {
   return turn !== null && performance.now() - turnBegan > TURN_MAX;
 }
 
-/** Streams that have gone on for so long wait for this; null for none. */
+/** What streams that have run for so long wait for; null for none. */
 let next: Promise<void> | null = null;
 
 /**
- * Waits until the event loop has looked. The timer that tells the end of a turn is due long before a long one is over:
- * the loop would call it at once, and look only every 61st time.
+ * Waits until the event loop has polled. After a long turn, the timer that marks its end is overdue: the loop
+ * would run it at once, and poll only every 61st time.
  */
 export function nextTurn(): Promise<void> {
   if (next === null) {
@@ -45,25 +45,25 @@ export function nextTurn(): Promise<void> {
   return next;
 }
 
-// --- Reads and requests: what they bring may be there already ----------------------------------------
+// --- Reads and requests: what they bring may already be there ----------------------------------------
 //
-// A read likely ends at once where the one before has, and a request may stand behind another one. Others wait, and
-// the loop looks meanwhile.
+// A read is likely to complete at once if the one before it did, and a request may follow another one in the
+// buffer. If a read has to wait, the loop polls meanwhile.
 
-/** When the loop looked, or one first went on after it with what may be there; 0 for none. */
+/** When the loop last polled, or when work on data at hand first continued after that; 0 for neither. */
 let since = 0;
 let looking: Promise<void> | null = null;
 
-/** A read had to wait for what it has brought. */
+/** Called when a read has had to wait. */
 export function haveLooked(): void {
   since = 0;
 }
 
 /**
- * Somebody goes on with what may be there.
+ * Called before continuing with data that may be at hand.
  *
- * @param began When it began to, where it is not now for the first time.
- * @returns What it has to wait for, where nobody has looked for long.
+ * @param began When that work began, if not now.
+ * @returns What to wait for first if the loop has not polled for long; otherwise null.
  */
 export function lookIfLong(began?: number): Promise<void> | null {
   if (looking !== null) return looking;
@@ -78,7 +78,7 @@ export function lookIfLong(began?: number): Promise<void> | null {
   return looking;
 }
 
-/** Whether somebody waits here, for what comes without anything from outside. */
+/** Whether anything waits here: it will continue without any input from outside. */
 export function isLookAwaited(): boolean {
   return next !== null || looking !== null;
 }
