@@ -1,4 +1,4 @@
-// A proxy that tunnels to this machine, and to the hosts that are named to it:
+// A proxy that tunnels to this machine, and to the hosts given as arguments:
 //
 //   deno run --allow-net examples/connect_proxy.ts [host ...]
 //
@@ -6,7 +6,7 @@
 
 import { HTTPError, HTTPListener } from "../mod.ts";
 
-/** This machine: a proxy that goes anywhere for anybody soon has visitors. */
+/** This machine: an open proxy would soon be abused. */
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/i;
 
 export const app = new HTTPListener({ port: 8000 });
@@ -18,10 +18,10 @@ app.onEvent("CONNECT:<host>:<port:int>", async ({ ctx, params: { host, port }, s
   using target = await connect(host.replace(/[[\]]/g, ""), port);
   const { conn, head } = await ctx.upgrade();
   using client = conn;
-  // Tunnels that are still there when the server has to be gone are cut.
+  // Tunnels that are still open when the grace period ends are closed.
   signal.addEventListener("abort", () => [client, target].forEach((end) => end.close()));
   await writeAll(target, head);
-  // Where one direction fails, both are closed.
+  // If one direction fails, both are closed.
   await Promise.all([copy(client, target), copy(target, client)]).catch(() => {});
 });
 
@@ -33,7 +33,7 @@ async function connect(hostname: string, port: number): Promise<Deno.Conn> {
   }
 }
 
-/** Copies to the end of the stream, and ends the other one there: it may still have something to say. */
+/** Copies to the end of the stream, then ends the other one. The opposite direction may still be in use. */
 async function copy(from: Deno.Conn, to: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(64 * 1024);
   for (let n; (n = await from.read(buffer)) !== null;) await writeAll(to, buffer.subarray(0, n));

@@ -1,5 +1,5 @@
-// Prints the temperatures of a home, which come from an MQTT broker. Where that has another address
-// than the usual one, give it as the argument:
+// Prints the temperatures of a home, which an MQTT broker sends. Give the broker's address as the argument
+// if it is not the default:
 //
 //   deno run --allow-net --allow-env examples/mqtt_client.ts [mqtt://127.0.0.1:1883]
 //
@@ -7,9 +7,9 @@
 // A message: apt-get install mosquitto-clients &&
 //            mosquitto_pub -q 1 -t /iot/home/kitchen/temperature -m 21.5
 //
-// A message of QoS 1 is acknowledged when its event is over: none is lost while this program is away,
-// nor while a broker that keeps its data ("persistence true") is. One that was being handled then comes
-// again. Ctrl-C stops it.
+// A message of QoS 1 is acknowledged when its event is over. So none is lost while this program is down, or
+// while the broker is, if it keeps its data ("persistence true"). A message that was being handled at that
+// time is delivered again. Ctrl-C stops the program.
 
 import { connect, type IPublishPacket } from "mqtt";
 import { Listener, type Source } from "../listener.ts";
@@ -25,7 +25,7 @@ export class MQTTListener extends Listener {
   override async listen(): Promise<Source> {
     const { host } = new URL(this.#url);
     const client = connect(this.#url, {
-      // The broker keeps the messages of a client that comes back by the same id.
+      // The broker keeps messages for a client that reconnects with the same id.
       clientId: "tiny-listener",
       clean: false,
       connectTimeout: 5_000,
@@ -33,7 +33,7 @@ export class MQTTListener extends Listener {
     });
     let handling = Promise.resolve();
     let isClosing = false;
-    // Messages come one at a time. `next()` acknowledges one; after `next(error)` it will come again.
+    // Messages arrive one at a time. `next()` acknowledges one; after `next(error)`, it is delivered again.
     client.handleMessage = (packet, next) => {
       if (isClosing) return next(new Error("the listener stops"));
       const { stream } = client;
@@ -64,7 +64,7 @@ export class MQTTListener extends Listener {
       finished: ended.promise,
       close: () => {
         isClosing = true;
-        // To end by force is to end at once, where there is no broker to take leave of.
+        // Without a connection, there is no broker to disconnect from gracefully: end by force.
         void handling.then(() => client.end(!client.connected, () => ended.resolve()));
       },
       abort: () => {
@@ -76,10 +76,10 @@ export class MQTTListener extends Listener {
 
   async #handle({ topic, payload }: IPublishPacket): Promise<void> {
     try {
-      // Nothing else of the broker is read meanwhile, not even that it is alive: hence the limit.
+      // Until it is handled, nothing else is read from the broker, not even keep-alives: hence the limit.
       await this.triggerEvent(topic, { data: String(payload), timeout: 30_000 });
     } catch (error) {
-      // MQTT has no way to give a message back: one that fails is logged, and over.
+      // MQTT cannot return a message to the broker: one that fails is logged and dropped.
       console.error(`Cannot handle message of topic ${JSON.stringify(topic)}:`, error);
     }
   }

@@ -1,5 +1,5 @@
-// Ships the orders of a shop, which come from a RabbitMQ broker. Where that has another address than
-// the usual one, give it as the argument:
+// Ships the orders of a shop, which come from a RabbitMQ broker. Give the broker's address as the argument
+// if it is not the default:
 //
 //   deno run --allow-net examples/rabbitmq_consumer.ts [amqp://guest:guest@127.0.0.1:5672]
 //
@@ -7,8 +7,8 @@
 // A message: apt-get install amqp-tools &&
 //            amqp-publish -e shop -r order.7.paid -p -C application/json -b '{"to":"Alice"}'
 //
-// Programs that run at the same time share the queue. A message is acknowledged when its event is over;
-// it goes back into the queue when that fails, or when the program ends before. Ctrl-C stops it.
+// Several running programs share the queue. A message is acknowledged when its event is over. If the event
+// fails, or the program ends first, the message returns to the queue. Ctrl-C stops the program.
 
 import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
@@ -39,14 +39,14 @@ export class RabbitMQListener extends Listener {
     rabbit.on("error", ({ message }) => console.error(`Lost ${host}: ${message}`));
     const consumer = rabbit.createConsumer({
       queue: "shipping",
-      // A message that has failed so often goes to the dead letters, where the queue has such.
+      // After so many failures, a message goes to the dead-letter queue, if there is one.
       queueOptions: {
         durable: true,
         arguments: { "x-queue-type": "quorum", "x-delivery-limit": 10 },
       },
       exchanges: [{ exchange: "shop", type: "topic", durable: true }],
       queueBindings: [{ exchange: "shop", routingKey: "order.*.paid" }],
-      // Messages that are handled at the same time.
+      // The number of messages handled at the same time.
       qos: { prefetchCount: 10 },
     }, (message) => this.#handle(message));
     consumer.on("ready", () => console.log(`Listening to ${host}`));
@@ -54,7 +54,7 @@ export class RabbitMQListener extends Listener {
     const ended = Promise.withResolvers<void>();
     return {
       finished: ended.promise,
-      // The consumer finishes its messages; the connection waits for that, or gives up reconnecting.
+      // The consumer finishes its messages. The connection waits for that, or stops reconnecting.
       close: () => {
         void Promise.allSettled([consumer.close(), rabbit.close()]).then(() => ended.resolve());
       },
@@ -71,7 +71,7 @@ export class RabbitMQListener extends Listener {
       return ConsumerStatus.ACK;
     } catch (error) {
       console.error(`Cannot handle message ${JSON.stringify(routingKey)}:`, error);
-      // What no handler takes now none will take the next time.
+      // If no handler matches now, none will match next time.
       return error instanceof ListenerError ? ConsumerStatus.DROP : ConsumerStatus.REQUEUE;
     }
   }
@@ -88,7 +88,7 @@ export const app = new RabbitMQListener(import.meta.main ? Deno.args[0] : undefi
 
 app.onEvent("order.<id:int>.paid", { data: toParcel }, async ({ params, data, signal }) => {
   console.log(`Shipping order ${params.id} to ${data.to}`);
-  await setTimeout(500, undefined, { signal }); // stands for the work
+  await setTimeout(500, undefined, { signal }); // in place of real work
   console.log(`Shipped order ${params.id}`);
 });
 

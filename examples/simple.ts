@@ -1,4 +1,4 @@
-// Two steps, the second of which waits for the first:
+// Two steps; the second waits for the first:
 //
 //     deno run examples/simple.ts
 
@@ -12,7 +12,7 @@ class App extends Listener {
   }
 }
 
-/** Says what the data of step 1 has to look like: `event.data` is what this returns. */
+/** Checks the data of step 1: `event.data` is what this returns. */
 function toUser(data: unknown): { age: number } {
   const { age } = Object(data);
   if (typeof age !== "number") throw new TypeError("age must be a number");

@@ -1,4 +1,4 @@
-// A clock in the browser, by server-sent events:
+// A clock in the browser, with server-sent events:
 //
 //   deno run --allow-net examples/sse_clock.ts
 //
@@ -11,7 +11,7 @@ const PAGE = `<!doctype html>
 <title>Clock</title>
 <time id="now"></time>
 <script>
-  // It connects again by itself when the server was away.
+  // It reconnects by itself after the server was down.
   new EventSource("/time").onmessage = ({ data }) => now.textContent = data;
 </script>
 `;
@@ -29,7 +29,7 @@ app.onEvent("GET:/time", ({ ctx, signal }) => {
   });
 });
 
-/** An event now and each second from now on, until the client leaves or the server stops. */
+/** An event now and every second, until the client disconnects or the server stops. */
 async function* ticks(signal: AbortSignal): AsyncGenerator<string> {
   const event = (): string => `data: ${new Date().toISOString()}\n\n`;
   yield event();

@@ -1,4 +1,4 @@
-// A chat bot on TCP that answers a line with a line. For a port other than 8001, give it as the argument:
+// A chat bot on TCP that answers each line with a line. The argument is the port, by default 8001:
 //
 //   deno run --allow-net examples/tcp_chat_bot.ts [port]
 //
@@ -6,16 +6,16 @@
 
 import { Listener, type Source } from "../listener.ts";
 
-/** Characters that may wait for the end of their line: one that never comes must not fill the memory. */
+/** The maximum length of an unfinished line: a client that never ends one must not fill the memory. */
 const MAX_WAITING = 1024;
 const { BadResource, BrokenPipe, ConnectionReset, Interrupted } = Deno.errors;
-/** What a read or write fails with when the client is gone, or the bot has closed the connection. */
+/** The errors of a read or write if the client has disconnected, or the bot has closed the connection. */
 const GONE = [BadResource, BrokenPipe, ConnectionReset, Interrupted];
 
 export class ChatBot extends Listener {
   readonly #port: number;
   readonly #talks = new Map<Deno.Conn, Promise<void>>();
-  /** The clients that have got their answers. */
+  /** The connections whose lines have all been answered. */
   readonly #idle = new Set<Deno.Conn>();
   #isClosing = false;
 
@@ -63,7 +63,7 @@ export class ChatBot extends Listener {
     }
   }
 
-  /** Answers a line in a context of its own: one for all lines would keep the events of all of them. */
+  /** Answers a line in its own context: a context for all lines would keep all of their events. */
   async #answer(line: string, scope: Record<string, unknown>): Promise<unknown> {
     const ctx = this.newCtx({ scope });
     try {
@@ -73,7 +73,7 @@ export class ChatBot extends Listener {
     }
   }
 
-  /** The lines that have an end: what a client leaves half said is none. */
+  /** The complete lines: an unfinished one is dropped when the client disconnects. */
   async *#lines(conn: Deno.Conn): AsyncGenerator<string> {
     const chunk = new Uint8Array(4096);
     const decoder = new TextDecoder();

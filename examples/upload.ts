@@ -1,4 +1,4 @@
-// Files from a page with a progress bar; what came is told, and nothing is kept:
+// Uploads from a page with a progress bar. The answer describes what arrived; nothing is kept:
 //
 //   deno run --allow-net examples/upload.ts
 //
@@ -6,7 +6,7 @@
 
 import { HTTPError, HTTPListener } from "../mod.ts";
 
-/** Bytes of an upload at most; a larger one is refused with 413. */
+/** The maximum size of an upload in bytes; a larger one is answered with 413. */
 const MAX_UPLOAD = 64 * 1024 * 1024;
 
 const PAGE = `<!doctype html>
@@ -20,7 +20,7 @@ const PAGE = `<!doctype html>
 <script>
   form.onsubmit = (event) => {
     event.preventDefault();
-    // fetch() does not tell how much it has sent.
+    // fetch() does not report upload progress.
     const request = new XMLHttpRequest();
     request.upload.onprogress = ({ loaded, total }) => {
       bar.max = total;

@@ -36,7 +36,7 @@ app.onEvent("GET:/", ({ ctx }) => {
 });
 
 app.onEvent("GET:/chat", async ({ ctx }) => {
-  // Only our own page may talk here. A client that is too slow to take what the others say is cut.
+  // Only our own page may connect. A client that is too slow for the messages of the others is disconnected.
   const client = await upgradeWebSocket(ctx, {
     maxMessageSize: 4 * 1024,
     maxBuffered: 1024 * 1024,

@@ -1,13 +1,13 @@
-// The service: its routes, hooks and dependencies, with whatever users it is given.
+// The service: its routes, hooks and dependencies, for the users that it is given.
 
 import { depends, type Event, type HTTPContext, HTTPError, HTTPListener } from "../../mod.ts";
 import page from "./page.html" with { type: "text" };
 import { EmailTaken, InvalidUser, toNewUser, type Users } from "./users.ts";
 
-/** What the service is made of. */
+/** What the service works with. */
 export interface Parts {
   users: Users;
-  /** Whoever sends it may remove users. */
+  /** Whoever sends this token may remove users. */
   adminToken: string;
 }
 

@@ -1,4 +1,4 @@
-// The users of the service: what one is, and where they are kept.
+// The users of the service: their type, and where they are stored.
 
 import { DatabaseSync } from "node:sqlite";
 
@@ -12,13 +12,13 @@ export interface User {
 /** What a client sends to add a user. */
 export type NewUser = Omit<User, "id">;
 
-/** What a client sent is no user; the message says why. */
+/** The data that a client sent is not a valid user; the message says why. */
 export class InvalidUser extends Error {}
 
-/** Another user has that address. */
+/** Another user has the same address. */
 export class EmailTaken extends Error {}
 
-/** Checks what a client sent. */
+/** Validates the data that a client sent. */
 export function toNewUser(body: unknown): NewUser {
   const { name, email } = Object(body);
   if (typeof name !== "string" || name.trim() === "") {
@@ -34,7 +34,7 @@ export function toNewUser(body: unknown): NewUser {
 export class Users {
   readonly #db: DatabaseSync;
 
-  /** Opens the database, or makes it; without a path it is in memory, and gone with the program. */
+  /** Opens or creates the database. Without a path, it is in memory and lost when the program ends. */
   constructor(path = ":memory:") {
     this.#db = new DatabaseSync(path);
     this.#db.exec(`
@@ -63,7 +63,7 @@ export class Users {
     return toUser(row);
   }
 
-  /** Whether there was one. */
+  /** Returns whether there was such a user. */
   remove(id: number): boolean {
     return this.#db.prepare("DELETE FROM users WHERE id = ?").run(id).changes > 0;
   }

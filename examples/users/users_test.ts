@@ -1,4 +1,4 @@
-// Tests of the service: the most of them without a socket.
+// Tests of the service, most of them without a socket.
 //
 //   deno test --allow-net examples/users/users_test.ts
 
@@ -9,7 +9,7 @@ import { Users } from "./users.ts";
 
 const ADA = { name: "Ada", email: "ada@example.org" };
 
-/** A service with no users yet. */
+/** A service without users. */
 const newApp = () => createApp({ users: new Users(), adminToken: "secret" });
 
 const post = (body: unknown) => ({ method: "POST", body: JSON.stringify(body) });
