@@ -274,7 +274,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   /**
    * Lets `hook` create the error responses, in place of the server's plain text: for every
    * {@linkcode HTTPError} that is thrown, including those of the server itself (404 and 405 if no route
-   * matches, 400 for a param without a value, 413 ...), and for a 500, whose `cause` is the original error.
+   * matches, 400 for a param without a value, 413 ...), and for a 500, or the 499 of a client that disconnected,
+   * whose `cause` is the original error.
    * The first hook that returns a `Response` answers. The `headers` of the error, such as `Allow`, are added
    * to it; fields that were set for the failed body, such as `Content-Type` or `Cache-Control`, are left out.
    *
