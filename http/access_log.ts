@@ -19,7 +19,7 @@ export interface AccessLogEntry {
   readonly target: string;
   /** The HTTP version of the request: `"1.1"` or `"1.0"`. */
   readonly httpVersion: string;
-  /** The response's status. */
+  /** The response status; 499 if the handler stopped because the client had disconnected. */
   readonly status: number;
   /**
    * The number of bytes of the response body that were sent, without framing. A body that was available as a
@@ -209,7 +209,7 @@ export interface Logged {
   readonly remoteAddr: Deno.Addr;
   /** The same as text. */
   readonly peer: string;
-  /** The response's status. */
+  /** The response status; 499 if the handler stopped because the client had disconnected. */
   readonly status: number;
   /** The number of bytes of the response body that were sent. */
   readonly bytes: number;

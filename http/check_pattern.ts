@@ -1,5 +1,5 @@
-// Patterns that no request can match, as they are written for another framework. Events that are no requests
-// are registered on an HTTP application as well, so what is not plainly meant for METHOD:/path is let through.
+// Patterns written for another framework, which no request can match. Events other than requests are also
+// registered on an HTTP application, so whatever is not clearly meant as METHOD:/path is accepted.
 
 import { RouteError } from "../listener.ts";
 
@@ -7,20 +7,20 @@ import { RouteError } from "../listener.ts";
 const METHOD = "(?:CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT|TRACE)";
 const FORM = 'must be "METHOD:/path", as in "GET:/foo"';
 
-/** A mistake in a pattern, and what should be; the first one is told. */
+/** Mistakes in a pattern, and what to write instead; the first match is reported. */
 const IN_PATTERN: readonly [mistake: RegExp, what: string][] = [
   [/^\//, FORM],
   [/^(?:\*|ALL|ANY):\//i, 'for all methods it begins with a param, as in "<method>:/foo"'],
   [RegExp(`^${METHOD}(?:\\s*[|,]\\s*${METHOD})+\\s*[:/]`, "i"), "register a route for each method"],
   [RegExp(`^${METHOD}\\s+:`), FORM],
-  // It may be a word of another event, "get <what>" or "post:sent", but for the slash.
+  // Without the slash it may be a pattern of another event, such as "get <what>" or "post:sent".
   [RegExp(`^${METHOD}\\s+/`, "i"), FORM],
   [RegExp(`^(?!${METHOD})(?i:${METHOD}):\\s*/`), 'methods are in upper case, as in "GET:/"'],
-  // A request for a proxy has other targets: CONNECT a host and a port.
+  // Requests to a proxy have other targets: that of CONNECT is a host and a port.
   [RegExp(`^(?!CONNECT)${METHOD}:(?![/<{*])`), FORM],
 ];
 
-/** As above, in the path of METHOD:/path, with a letter in place of each param. */
+/** The same for the path of METHOD:/path, with a letter in place of each param. */
 const IN_PATH: readonly [mistake: RegExp, what: string][] = [
   [/\/(?:\.|%2e){1,2}(?:\/|$)/i, 'it has no segments "." and "..": they are taken out of requests'],
   [/\/:/, 'a param is written "<id>", not ":id"'],

@@ -1,26 +1,26 @@
-// What a server tells of a connection.
+// What a server reports about a connection.
 
 import type * as h11 from "../h11.ts";
 
-/** A connection as it is now. Times are in milliseconds, to a quarter of a second. */
+/** The current state of a connection. Times are in milliseconds, accurate to a quarter of a second. */
 export interface ConnectionInfo {
-  /** The address of the one who connected, or the one a PROXY header told. */
+  /** The address of the peer, or the one from its PROXY header. */
   readonly remoteAddr: Deno.Addr;
   /**
    * `"idle"` between two requests, `"receiving"` a head, `"handling"` while a handler works on an answer,
    * `"sending"` a stream, `"upgraded"` to another protocol, `"closing"` after the last answer.
    */
   readonly state: "idle" | "receiving" | "handling" | "sending" | "upgraded" | "closing";
-  /** The protocol's own states, of the server and of the client: see {@linkcode h11.Connection.states}. */
+  /** The protocol's states for the server and the client: see {@linkcode h11.Connection.states}. */
   readonly protocol: readonly [server: h11.State, client: h11.State];
-  /** Requests so far, with the one under way. */
+  /** The number of requests so far, including the current one. */
   readonly requests: number;
-  /** Since it was accepted. */
+  /** The time since it was accepted. */
   readonly age: number;
-  /** Since it became idle; 0 where it is not. */
+  /** The time since it became idle; 0 if it is not. */
   readonly idle: number;
-  /** The method of the request under way; null for none. */
+  /** The method of the current request; null for none. */
   readonly method: string | null;
-  /** The target of the request under way; null for none. */
+  /** The target of the current request; null for none. */
   readonly target: string | null;
 }

@@ -10,19 +10,19 @@ export interface Counters {
   shed: number;
   /** Connections closed because their address had too many. */
   overAddressLimit: number;
-  /** Failures to accept a connection, for want of descriptors say. */
+  /** Failures to accept a connection, for example for lack of descriptors. */
   acceptFailures: number;
-  /** Requests answered, also those refused. */
+  /** Requests answered, including those refused. */
   requests: number;
   /** Requests refused because they break HTTP/1.1 or a limit on the head, by status. */
   refused: Record<number, number>;
   /** Connections closed because no request came in time. */
   idleTimeouts: number;
-  /** Heads that did not come in time. */
+  /** Heads that did not arrive in time. */
   headerTimeouts: number;
-  /** Bodies that did not come in time. */
+  /** Bodies that did not arrive in time. */
   bodyTimeouts: number;
-  /** Connections cut because their client took nothing in time. */
+  /** Connections cut because their client did not take any data in time. */
   writeTimeouts: number;
   /** Handlers that took too long. */
   handlerTimeouts: number;
@@ -30,7 +30,7 @@ export interface Counters {
   bodiesTooLarge: number;
 }
 
-/** Counts that begin at zero. */
+/** Counts that start at zero. */
 export function newCounters(): Counters {
   return {
     accepted: 0,

@@ -1,28 +1,29 @@
-// IP addresses as text: one spelling for each, whoever wrote it.
+// IP addresses as text: the same spelling for equal addresses, whatever their source.
 
 /** A parsed address. */
 export interface IPAddress {
   /** Its 4 or 16 bytes. */
   readonly bytes: Uint8Array;
-  /** Its spelling: that of RFC 5952 for IPv6. */
+  /** Its canonical spelling: that of RFC 5952 for IPv6. */
   readonly text: string;
 }
 
 /**
- * Parses an address; null where it is none. IPv4 is four decimal numbers and nothing else: to some programs
- * `010.1` is 8.0.0.1 and to others 10.0.0.1. IPv4 in IPv6 (`::ffff:10.0.0.1`) becomes IPv4 (RFC 4291 2.5.5.2).
+ * Parses an address; null if it is not valid. IPv4 is four decimal numbers without leading zeros and nothing
+ * else: to some programs `010.1` is 8.0.0.1 and to others 10.0.0.1. An IPv4-mapped IPv6 address
+ * (`::ffff:10.0.0.1`) becomes IPv4 (RFC 4291 2.5.5.2).
  */
 export function parseIP(text: string): IPAddress | null {
   if (IPV4.test(text)) return { bytes: Uint8Array.from(text.split("."), Number), text };
   if (!/^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text)) return null;
-  // The platform's own parser (URL 3.5); its serializer compresses as RFC 5952 has it.
+  // The platform's own parser (URL 3.5); its serializer compresses as RFC 5952 requires.
   const parsed = URL.parse(`http://[${text}]`);
   return parsed && fromBytes(bytesOfIPv6(parsed.hostname.slice(1, -1)));
 }
 const BYTE = "(?:0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])";
 const IPV4 = new RegExp(`^${BYTE}(?:\\.${BYTE}){3}$`);
 
-/** The bytes of an address as a URL spells it. */
+/** The bytes of an IPv6 address in the spelling of a URL. */
 function bytesOfIPv6(text: string): Uint8Array {
   const [before, after] = text.split("::").map((half) => half === "" ? [] : half.split(":"));
   const zeros = Array<string>(8 - before.length - (after?.length ?? 0)).fill("0");
@@ -30,7 +31,7 @@ function bytesOfIPv6(text: string): Uint8Array {
   return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-/** The address of 4 or 16 bytes. */
+/** The address that consists of these 4 or 16 bytes. */
 export function fromBytes(bytes: Uint8Array): IPAddress {
   const isIPv4 = bytes.length === 4 || IPV4_IN_IPV6.every((byte, at) => bytes[at] === byte);
   if (isIPv4) return { bytes: bytes.slice(-4), text: bytes.slice(-4).join(".") };
@@ -41,7 +42,7 @@ export function fromBytes(bytes: Uint8Array): IPAddress {
 }
 const IPV4_IN_IPV6 = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/** Whether the first `bits` bits of two addresses are the same. */
+/** Whether two addresses have the same first `bits` bits. */
 export function isInRange(ip: IPAddress, network: IPAddress, bits: number): boolean {
   if (ip.bytes.length !== network.bytes.length) return false;
   return ip.bytes.every((byte, at) => {

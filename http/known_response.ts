@@ -1,29 +1,32 @@
-// Responses whose head is that of one before: most applications give all of theirs the same few fields. What is sent
-// again was checked before, and has its head encoded.
+// Responses whose head equals an earlier one: most applications give all of their responses the same few
+// fields. A response that is sent again has already been checked, and its head is already encoded.
 
 import * as h11 from "../h11.ts";
 import { reasonPhrase } from "./http_error.ts";
 import { type Fields, httpDate } from "./response_head.ts";
 
-/** More fields than these are not compared. */
+/** Responses with more fields than this are not compared. */
 const FIELDS_MAX = 16;
-/** So many responses are kept, each in the place that its status and the lengths of its fields tell. */
+/**
+ * The number of responses that are kept, each at a place derived from its status and the lengths of its
+ * fields.
+ */
 const PLACES = 64;
 const responses: (KeptResponse | undefined)[] = new Array(PLACES).fill(undefined);
 
 interface KeptResponse {
   readonly response: h11.Response;
-  /** Names and values, in turn. */
+  /** Names and values, alternating. */
   readonly fields: readonly string[];
-  /** The type that it has where the fields have none. */
+  /** The type that was used if the fields have none. */
   readonly type: string | null;
   readonly date: string;
 }
 
 /**
- * The response with such a status and fields that was kept, as long as its date is right; null for none.
+ * The kept response with this status and these fields, as long as its date is current; null for none.
  *
- * @param type The type where `fields` have none.
+ * @param type The type to use if `fields` have none.
  * @param now The clock's time.
  */
 export function knownResponse(
@@ -38,7 +41,7 @@ export function knownResponse(
   return isKept ? kept.response : null;
 }
 
-/** Keeps a response that was made with `fields`, and has the `type` where these have none. */
+/** Keeps a response that was made with `fields`, and with `type` if these have none. */
 export function keepResponse(
   response: h11.Response,
   fields: Fields,
@@ -47,7 +50,7 @@ export function keepResponse(
 ): void {
   if (fields.length > FIELDS_MAX) return;
   const place = placeOf(response.statusCode, fields);
-  // As they are read everywhere: more than a pair has no effect, and whatever can be iterated may be one.
+  // Read as everywhere else: any iterable may be a pair, and its elements after the second have no effect.
   const inTurn = fields.flatMap(([name, value]) => [name, value]);
   responses[place] = { response, fields: inTurn, type, date: httpDate(now) };
 }
@@ -63,12 +66,12 @@ function areSame(kept: readonly string[], fields: Fields): boolean {
 
 function placeOf(status: number, fields: Fields): number {
   let sum = status;
-  // Who does without types may give what is no text, which is refused or made text later.
+  // Untyped programs may give values that are not strings, which are refused or converted later.
   for (const [name, value] of fields) sum = (31 * sum + name?.length + 31 * value?.length) | 0;
   return sum & (PLACES - 1);
 }
 
-/** The type of a response where `headers` say nothing else; undefined where they do. */
+/** The type of a response if `headers` give nothing else; undefined if they do. */
 export function typeAlone(
   headers: h11.HeadersInit,
   type: string | null,
@@ -85,17 +88,17 @@ export function typeAlone(
   return Symbol.iterator in headers ? undefined : only;
 }
 
-// The responses that say nothing but their type, by status and type, as long as their date is right: what is
-// sent again has its head encoded already.
+// Responses that have no field but their type, by type and status, as long as their date is current. One that
+// is sent again has its head already encoded.
 const plainResponses = new Map<string | null, h11.Response[]>();
-/** So many types are kept: they may have a part that is made up anew each time. */
+/** Types that are kept: a program may use types with a part that differs each time. */
 const PLAIN_TYPES_MAX = 100;
 let plainDate = "";
-/** The last one, and its type. */
+/** The last response, and its type. */
 let lastPlain: h11.Response | null = null;
 let lastType: string | null = null;
 
-/** A response that says no more than a type, if that, and its date; `now` is the clock's time. */
+/** A response with no field but a type, if any, and its date; `now` is the clock's time. */
 export function plainResponse(statusCode: number, type: string | null, now: number): h11.Response {
   const Date = httpDate(now);
   if (lastPlain?.statusCode === statusCode && type === lastType && Date === plainDate) {

@@ -1,4 +1,4 @@
-// Binding an address, and what is told where that cannot be.
+// Binding an address, and the error message if that fails.
 
 import type { Settings } from "./options.ts";
 
@@ -9,15 +9,15 @@ export class ListenError extends Error {
 }
 
 /**
- * Listens on the address that the settings give: a Unix socket, TLS or plain TCP.
+ * Listens on the address in the settings: a Unix socket, TLS or plain TCP.
  *
- * @throws {ListenError} Its message says why it cannot, and what to do.
+ * @throws {ListenError} Its message says why listening failed, and what to do.
  */
 export function bind(settings: Settings): Deno.Listener {
   const { hostname, port, path, cert, key, reusePort, backlog: tcpBacklog } = settings;
   try {
     if (path !== undefined) return Deno.listen({ transport: "unix", path });
-    // Deno has `reusePort` behind a flag, and says so where it is used without.
+    // Deno hides `reusePort` behind a flag, and says so if it is used without.
     const address = { hostname, port, tcpBacklog, ...(reusePort ? { reusePort } : {}) };
     return cert !== undefined && key !== undefined
       ? Deno.listenTls({ ...address, cert, key, alpnProtocols: ["http/1.1"] })
@@ -28,19 +28,19 @@ export function bind(settings: Settings): Deno.Listener {
   }
 }
 
-/** `host:port` as flags have it: an IPv6 address in brackets, with which it may have been given. */
+/** `host:port` as flags expect it: an IPv6 address is in brackets, which it may already have. */
 export function hostAndPort({ hostname, port }: Pick<Settings, "hostname" | "port">): string {
   const isBare = hostname.includes(":") && !hostname.startsWith("[");
   return `${isBare ? `[${hostname}]` : hostname}:${port}`;
 }
 
 /**
- * Removes the Unix socket of a program that ended without doing so, as one that was killed: nobody answers there. What
- * else is in the way stays, and is told by who listens.
+ * Removes the Unix socket of a program that ended without removing it, for example because it was killed:
+ * nobody answers there. Anything else in the way stays, and makes listening fail.
  */
 export async function removeLeftBehind(path: string): Promise<void> {
   try {
-    // A file refuses connections too.
+    // A regular file refuses connections, too.
     if (!(await Deno.lstat(path)).isSocket) return;
     (await Deno.connect({ transport: "unix", path })).close();
   } catch (error) {

@@ -1,38 +1,38 @@
-// The server's log: the access log and what the server tells about itself, on standard output.
+// The server's log on standard output: the access log, and messages about the server itself.
 //
-// Lines are put together and go out in one write, the first of them at once and what comes after it some
-// milliseconds later: a write in the background costs as much as serving several requests (measured: 0.05 ms).
-// So no answer waits for the log, and a log that nobody reads costs bounded memory.
+// Lines are collected and written together: the first at once, the following ones some milliseconds later, as
+// a write in the background costs as much as serving several requests (measured: 0.05 ms). So no answer waits
+// for the log, and a log that nobody reads takes a limited amount of memory.
 
 const encoder = new TextEncoder();
 
 /** Milliseconds between two writes at least. */
 const PAUSE = 10;
-/** Bytes of ASCII that are queued at most; lines over that are dropped, and their number is told. */
+/** Bytes that are queued at most, for ASCII; further lines are dropped, and their number is reported. */
 const MAX_QUEUED = 4 * 1024 * 1024;
-/** Bytes of a queue that is kept when it is empty. */
+/** Bytes of the queue that is kept for reuse. */
 const USUAL_QUEUE = 64 * 1024;
-/** Up to this length text is put in a loop: it takes less time than the call of the encoder. */
+/** Text up to this length is copied in a loop, which is faster than calling the encoder. */
 const SHORT_MAX = 64;
 const LF = 0x0a;
 const NOTHING = new Uint8Array(0);
 
-/** Somewhere to write to: a file, standard output, a pipe. */
+/** A destination: a file, standard output, a pipe. */
 export interface LogSink {
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** Writes lines to a sink, in order, without keeping anybody waiting. */
+/** Writes lines to a sink, in order, without making anybody wait. */
 export class Log {
   readonly #sink: LogSink;
-  /** Bytes of lines up to `#end`, and of the line that is begun up to `#at`. */
+  /** Whole lines up to `#end`, and the line that was begun up to `#at`. */
   #queue = new Uint8Array(USUAL_QUEUE);
   #end = 0;
   #at = 0;
-  /** The queue that was taken last, for the lines after those that are queued now. */
+  /** The queue that was taken last, to be reused for the lines after those that are queued now. */
   #other: Uint8Array<ArrayBuffer> | null = null;
   #dropped = 0;
-  /** What was taken from the queue and is not written yet. */
+  /** What was taken from the queue but is not written yet. */
   #unwritten: Uint8Array = NOTHING;
   #writing: Promise<void> | null = null;
   #lastWrite = -Infinity;
@@ -44,8 +44,8 @@ export class Log {
   }
 
   /**
-   * Adds a line. Control characters in it are escaped, so that it stays one line whatever a client sent,
-   * and shows as it is; but HTAB, which does no harm.
+   * Adds a line. Control characters other than HTAB are escaped, so that it remains a single line that shows
+   * what a client sent.
    */
   line(text: string): void {
     this.plainLine(oneLine(text));
@@ -59,10 +59,10 @@ export class Log {
   }
 
   /**
-   * Begins a line that is put together part by part, without a string for it.
+   * Begins a line that is assembled from parts, without creating a string for it.
    *
-   * @param size Its code units.
-   * @returns Whether there is room for it: else it is left out.
+   * @param size Its length in code units.
+   * @returns Whether there is room for it; if not, it is left out.
    */
   begin(size: number): boolean {
     if (this.#end + size > MAX_QUEUED) {
@@ -73,7 +73,7 @@ export class Log {
     return true;
   }
 
-  /** Puts text without control characters behind what there is of the line. */
+  /** Appends text without control characters to the line. */
   put(text: string): void {
     const { length } = text;
     if (length > SHORT_MAX) return this.#putEncoded(text);
@@ -92,7 +92,7 @@ export class Log {
     this.#at += encoder.encodeInto(text, queue.subarray(this.#at)).written;
   }
 
-  /** Puts the first `length` of `units`, of ASCII, behind what there is of the line. */
+  /** Appends the first `length` of `units`, which are ASCII, to the line. */
   putUnits(units: Uint16Array, length: number): void {
     const queue = this.#roomFor(length), at = this.#at;
     for (let i = 0; i < length; i++) queue[at + i] = units[i];
@@ -110,7 +110,7 @@ export class Log {
     this.#end = this.#at;
   }
 
-  /** The queue, with room for `size` bytes more of the line. */
+  /** The queue, with room for `size` more bytes of the line. */
   #roomFor(size: number): Uint8Array {
     const needed = this.#at + size;
     if (needed > this.#queue.length) {
@@ -123,10 +123,10 @@ export class Log {
   }
 
   /**
-   * Waits until all lines are written, or cannot be; not longer than `timeout`, as a pipe that nobody
-   * reads from may take for ever.
+   * Waits until all lines are written, or cannot be. It waits for `timeout` at most: a pipe that nobody reads
+   * from may take forever.
    *
-   * @param timeout Milliseconds; 1,000 if not given.
+   * @param timeout Milliseconds; the default is 1,000.
    * @returns Whether all lines are written.
    */
   async flush(timeout = 1_000): Promise<boolean> {
@@ -158,15 +158,15 @@ export class Log {
         this.#lastWrite = performance.now();
       }
     } catch {
-      // A closed pipe or a full disk behind the log is no reason to stop serving. What could not be
-      // written is tried again before the next line, after a pause.
+      // A closed pipe or a full disk is no reason to stop serving. What could not be written is retried
+      // before the next line, after a pause.
       this.#lastWrite = performance.now();
     } finally {
       this.#writing = null;
     }
   }
 
-  /** Takes what is queued to be written, unless a failure left something to be written first. */
+  /** Takes the queued lines to be written, unless a failure has left something to write first. */
   #take(): void {
     if (this.#unwritten.length > 0) return;
     if (this.#dropped > 0) {
@@ -182,7 +182,7 @@ export class Log {
     this.#end = 0;
   }
 
-  /** Lets lines come together; not while somebody waits for them. */
+  /** Lets lines accumulate, unless somebody waits for them. */
   async #pause(milliseconds: number): Promise<void> {
     if (this.#flushes > 0) return;
     await new Promise<void>((resolve) => {
@@ -199,7 +199,7 @@ export class Log {
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/;
 const EVERY_CONTROL = new RegExp(CONTROL, "g");
 
-/** `text` with its control characters escaped, but HTAB, so that it stays in one line. */
+/** `text` with its control characters escaped, except for HTAB, so that it remains a single line. */
 export function oneLine(text: string): string {
   if (!CONTROL.test(text)) return text;
   return text.replace(EVERY_CONTROL, (c) => {
@@ -210,12 +210,12 @@ export function oneLine(text: string): string {
 /** The server's log. */
 export const log: Log = new Log();
 
-/** Tells on standard error what went wrong, and the error. A full disk behind that is no reason to stop serving. */
+/** Reports a failure on standard error, with its error. A full disk is no reason to stop serving. */
 export function logError(message: string, error?: unknown): void {
   try {
     console.error(arguments.length === 1 ? message : `${message} ${shown(error)}`);
   } catch {
-    // There is nobody left to tell.
+    // There is nowhere left to report to.
   }
 }
 
@@ -227,7 +227,9 @@ function inspected(value: unknown): string {
   }
 }
 
-/** An error as text. It may quote a client: no line but the first begins as those of a log do. */
+/**
+ * An error as text. It may quote a client: only its first line may look like the beginning of a log entry.
+ */
 function shown(error: unknown): string {
   const text = typeof error === "string" ? error : inspected(error);
   const [first, ...others] = text.split("\n").map(oneLine);
@@ -235,8 +237,8 @@ function shown(error: unknown): string {
 }
 
 /**
- * An address as the log shows it: `host:port` over TCP, an IPv6 address in brackets, or the path of a Unix socket, in
- * one line. A client's port that is not known, as that of one behind a proxy, is 0 and left out.
+ * An address as the log shows it, on a single line: `host:port` for TCP, with an IPv6 address in brackets, or
+ * the path of a Unix socket. An unknown port, as that of a client behind a proxy may be, is 0 and left out.
  */
 export function formatAddr(addr: Deno.Addr): string {
   if (!("hostname" in addr)) return "path" in addr ? oneLine(addr.path || "unix") : "unknown";

@@ -1,10 +1,10 @@
-// A connection in memory: what a request needs that goes to an application of this process, or a test that
-// must not wait for the system.
+// A connection in memory, for requests to an application in the same process, and for tests that must not
+// wait for the system.
 //
-// Its two ends do what those of TCP do: bytes wait in a buffer of limited size, an end may close its
-// sending half alone, and one that closes with bytes unread resets the other.
+// Its two ends behave like those of TCP: bytes wait in a buffer of limited size, an end can close only its
+// sending half, and an end that closes with unread bytes resets the other.
 
-/** Bytes on their way that the other end has not read, at most. */
+/** Bytes in transit, which the other end has not read, at most. */
 const CAPACITY = 64 * 1024;
 
 /** One direction. */
@@ -20,7 +20,7 @@ class Pipe {
     return this.#size;
   }
 
-  /** Takes what there is room for, at least one byte. */
+  /** Takes as many bytes as there is room for, at least one. */
   async write(bytes: Uint8Array): Promise<number> {
     while (this.#size === CAPACITY && this.#writeFailure === null) await this.#change.promise;
     if (this.#writeFailure !== null) throw this.#writeFailure;
@@ -47,14 +47,14 @@ class Pipe {
     return count;
   }
 
-  /** The writer is done: `failure` is what it gets from now on. */
+  /** The writer is done: its writes fail with `failure` from now on. */
   end(failure: Error): void {
     this.#isEnded = true;
     this.#writeFailure ??= failure;
     this.#changed();
   }
 
-  /** What was not read is lost, and each end gets what it is given. */
+  /** What was not read is lost; reads and writes fail with the errors given. */
   break(readFailure: Error, writeFailure: Error): void {
     this.#parts = [];
     this.#size = 0;
@@ -73,7 +73,7 @@ class Pipe {
 export class MemoryConn implements Deno.Conn {
   readonly localAddr: Deno.NetAddr;
   readonly remoteAddr: Deno.NetAddr;
-  /** How often `write()` was called. */
+  /** The number of calls of `write()`. */
   writes = 0;
   readonly #incoming: Pipe;
   readonly #outgoing: Pipe;
@@ -86,13 +86,13 @@ export class MemoryConn implements Deno.Conn {
     this.remoteAddr = { transport: "tcp", hostname: "127.0.0.1", port: remotePort };
   }
 
-  /** Makes the two ends of a connection. */
+  /** Creates the two ends of a connection. */
   static pair(): [server: MemoryConn, client: MemoryConn] {
     const up = new Pipe(), down = new Pipe();
     return [new MemoryConn(up, down, 80, 50_000), new MemoryConn(down, up, 50_000, 80)];
   }
 
-  /** Bytes that have come and were not read. */
+  /** Bytes that have arrived but were not read. */
   get available(): number {
     return this.#incoming.size;
   }
@@ -120,7 +120,7 @@ export class MemoryConn implements Deno.Conn {
     this.#incoming.break(canceled, new Deno.errors.BrokenPipe("Broken pipe"));
   }
 
-  /** Closes so that the other end is told of a reset. */
+  /** Closes in such a way that the other end sees a reset. */
   reset(): void {
     this.#reset(new Deno.errors.Interrupted("operation canceled"));
     this.close();

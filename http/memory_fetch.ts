@@ -1,8 +1,8 @@
-// fetch() without a socket: a request to an application of this process.
+// fetch() without a socket: a request to an application in the same process.
 //
-// It goes over a connection in memory and through the same code as one from the network, so an answer
-// cannot differ from what a client on the wire gets. Two things are left out there: no time limit on the
-// client, which is this process, and no access log.
+// It goes over a connection in memory and through the same code as a request from the network, so the answer
+// cannot differ from what a client on the network gets. Two things are left out: time limits on the client,
+// which is this process, and the access log.
 
 import * as h11 from "../h11.ts";
 import { TrustedProxies } from "./client_addr.ts";
@@ -27,14 +27,14 @@ export async function memoryFetch(host: Answering, request: Request): Promise<Re
   const client = new MemoryClient(ours);
   const onAbort = (): void => client.close(signal.reason);
   signal.addEventListener("abort", onAbort);
-  // It ends when the client closes.
+  // The connection ends when the client closes.
   new Connection(new MemoryHost(host), conn).serve();
   client.ended.then(() => signal.removeEventListener("abort", onAbort));
   void client.send(request);
   return await client.response(request.method);
 }
 
-/** The server's side: what a server is to its connections. */
+/** The server's side: the host of the connection. */
 class MemoryHost implements ConnectionHost {
   readonly isClosing = false;
   readonly settings: Settings;
@@ -69,7 +69,7 @@ class MemoryClient {
   /** Resolves when nothing more will be read. */
   readonly ended: Promise<void>;
   readonly #conn: MemoryConn;
-  // What the application sends is not ours to limit.
+  // There is no limit on what the application sends.
   readonly #protocol = new h11.Connection(h11.CLIENT, {
     maxIncompleteEventSize: Number.MAX_SAFE_INTEGER,
     maxFields: 0,
@@ -77,7 +77,7 @@ class MemoryClient {
   readonly #area = new Uint8Array(READ_SIZE);
   readonly #end = Promise.withResolvers<void>();
   #isClosed = false;
-  /** Why the exchange was ended before its time. */
+  /** Why the exchange was ended early. */
   #failure: { reason: unknown } | null = null;
 
   constructor(conn: MemoryConn) {
@@ -85,13 +85,13 @@ class MemoryClient {
     this.ended = this.#end.promise;
   }
 
-  /** Ends the connection; with a reason, that is what reading fails with. */
+  /** Ends the connection. If there is a reason, reads fail with it. */
   close(reason?: unknown): void {
     if (!this.#isClosed && reason !== undefined) this.#failure = { reason };
     this.#shut("close");
   }
 
-  /** @param how After a reset the server knows at once that nobody reads. */
+  /** @param how After a reset, the server knows at once that nobody reads. */
   #shut(how: "close" | "reset"): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -99,7 +99,7 @@ class MemoryClient {
     this.#end.resolve();
   }
 
-  /** Sends the request; what it fails with is told by the response, which comes as far as it can. */
+  /** Sends the request. A failure is reported by the response, as far as that arrives. */
   async send(request: Request): Promise<void> {
     let body: Uint8Array | Chunks<Uint8Array> | null = null;
     try {
@@ -113,7 +113,7 @@ class MemoryClient {
       }
       await this.#write(new h11.EndOfMessage());
     } catch (error) {
-      // The server may answer, and close, before it has read everything.
+      // The server may answer and close before it has read everything.
       if (error instanceof Deno.errors.BrokenPipe || this.#isClosed) {
         if (body instanceof Chunks) void body.return(error).catch(() => {});
       } else this.close(error);
@@ -126,7 +126,7 @@ class MemoryClient {
     }
   }
 
-  /** Reads the response up to its body, and that when it is asked for. */
+  /** Reads the head of the response; its body is read on demand. */
   async response(method: string): Promise<Response> {
     const head = await this.#readHead();
     const { statusCode: status, reason: statusText } = head;
@@ -173,7 +173,7 @@ class MemoryClient {
         const event = this.#protocol.nextEvent();
         if (typeof event === "object") return event;
         const count = await this.#conn.read(this.#area);
-        // Data events are views, and are the reader's to keep.
+        // Data events are views of this array, which readers may keep.
         this.#protocol.receiveData(this.#area.slice(0, count ?? 0));
       }
     } catch (cause) {
@@ -186,7 +186,7 @@ class MemoryClient {
   }
 }
 
-/** The head that is sent for a web request, framed as `fetch()` does it. */
+/** The head for a web request, framed as `fetch()` does it. */
 function headOf(
   request: Request,
   body: Uint8Array | Chunks<Uint8Array> | null,

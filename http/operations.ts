@@ -1,23 +1,23 @@
-// The operations that Deno.Conn is made of.
+// The operations that Deno.Conn is built on.
 //
-// `read()` keeps each read that is under way in a Set of the connection. V8 makes the table of a Set anew when
-// the last element is taken out, and the old table holds on to the new one. The tables that a full collection
-// of garbage meets become old ones, which are looked at in full collections alone, and hold on to all that
-// follow, one for each read, until the next of them: 20 MiB under load. Both methods are async functions around
-// their operations, which take a little more time, and garbage.
+// `read()` keeps each read under way in a Set of the connection. V8 replaces the table of a Set when its last
+// element is removed, and the old table refers to the new one. Tables that are present during a full garbage
+// collection are promoted to the old generation, which only full collections clear. Until the next one, they
+// keep alive all the tables that follow, one for each read: 20 MiB under load. In addition, both methods are
+// async functions around their operations, which costs a little time and garbage.
 //
-// Nothing promises that the operations stay where they are. Where they are not, the methods are called.
+// Nothing guarantees that the operations stay where they are. If they are not found, the methods are called.
 
 interface Operations {
-  /** Resolves to how many bytes were read, 0 at the end of the stream. */
+  /** Resolves to the number of bytes read, 0 at the end of the stream. */
   read(rid: number, buffer: Uint8Array): Promise<number>;
-  /** Resolves to how many bytes were written. */
+  /** Resolves to the number of bytes written. */
   write(rid: number, bytes: Uint8Array): Promise<number>;
-  /** An operation under way keeps the process alive. */
+  /** Lets an operation under way keep the process alive. */
   refOpPromise(operation: Promise<unknown>): void;
-  /** It does not. */
+  /** Stops an operation under way from keeping the process alive. */
   unrefOpPromise(operation: Promise<unknown>): void;
-  /** Under what symbol an operation has its number that did not end at once. */
+  /** The symbol of the property with the number of an operation, which it has unless it ended at once. */
   promiseIdSymbol: symbol;
   /** Whether an object is a Proxy. */
   isProxy(object: object): boolean;
@@ -36,20 +36,20 @@ export const operations: Operations | null =
     ? core as Operations
     : null;
 
-/** Whether `object` is a Proxy; null where Deno does not tell. */
+/** Whether `object` is a Proxy; null if Deno does not provide the test. */
 export const isProxy: ((object: object) => boolean) | null = typeof core?.isProxy === "function"
   ? core.isProxy
   : null;
 
-/** Whether an operation has ended at once: nothing else was looked at since it began. */
+/** Whether an operation has ended at once: the event loop has not polled since it began. */
 export function hasEnded(operation: Promise<unknown>): boolean {
   return !(operations!.promiseIdSymbol in operation);
 }
 
-/** Under what symbol a connection has its number. */
+/** The symbol of the property with a connection's resource ID. */
 let ridSymbol: symbol | undefined;
 
-/** The number that operations know a connection by; -1 where it is none of Deno's. */
+/** The resource ID of a connection, for operations; -1 if the connection is not one of Deno's. */
 export function ridOf(conn: Deno.Conn): number {
   if (operations === null) return -1;
   ridSymbol ??= Object.getOwnPropertySymbols(conn).find(({ description }) =>

@@ -1,5 +1,5 @@
-// The PROXY protocol, versions 1 and 2: the header that a load balancer for TCP sends before the first byte
-// of a connection, to say from where and to where it was made.
+// The PROXY protocol, versions 1 and 2: a header that a TCP load balancer sends before the first byte of a
+// connection, to tell the connection's original source and destination.
 //
 // Source: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
 
@@ -7,15 +7,15 @@ import { fromBytes, netAddr, parseIP } from "./ip_address.ts";
 
 /** A PROXY header that has been read. */
 export interface ProxyHeader {
-  /** How many bytes it takes; the client's own begin after them. */
+  /** The header's length in bytes; the client's own bytes follow it. */
   length: number;
-  /** The client's address; null where the header does not tell: the socket's addresses hold. */
+  /** The client's address; null if the header does not tell: then the socket's addresses apply. */
   source: Deno.NetAddr | null;
-  /** The address that the client connected to; null where the header does not tell. */
+  /** The address that the client connected to; null if the header does not tell. */
   destination: Deno.NetAddr | null;
 }
 
-/** A connection does not begin with a PROXY header: whoever made it is not to be trusted. */
+/** A connection does not begin with a PROXY header: its peer is not to be trusted. */
 export class ProxyProtocolError extends Error {
   /** The class's name. */
   override name = "ProxyProtocolError";
@@ -24,14 +24,16 @@ export class ProxyProtocolError extends Error {
 const V1_SIGNATURE = bytesOf("PROXY ");
 const V2_SIGNATURE = bytesOf("\r\n\r\n\0\r\nQUIT\n");
 
-/** Bytes of a header of version 1 at most, with its CRLF (section 2.1). */
+/** Bytes of a version 1 header at most, including its CRLF (section 2.1). */
 const V1_MAX = 107;
-/** Bytes of a header of version 2 that are always there: signature, command, family, length (2.2). */
+/** Bytes that every version 2 header has: signature, command, family, length (2.2). */
 const V2_FIXED = 16;
 
-/** The byte of version and command (2.2). */
+/** Values of the byte with version and command (2.2). */
 const LOCAL = 0x20, PROXY = 0x21;
-/** The byte of address family and transport: what it stands for, and the bytes that its addresses take (2.2). */
+/**
+ * Values of the byte with address family and transport: what it means, and the bytes of the addresses (2.2).
+ */
 const FAMILIES: Record<number, { name: string; ipLength: number; length: number }> = {
   0x00: { name: "UNSPEC", ipLength: 0, length: 0 },
   0x11: { name: "TCP over IPv4", ipLength: 4, length: 12 },
@@ -43,10 +45,10 @@ const FAMILIES: Record<number, { name: string; ipLength: number; length: number 
 };
 
 /**
- * Reads the PROXY header that `bytes`, all that has come of a connection, begin with.
+ * Reads the PROXY header at the beginning of `bytes`, which are all that has arrived over a connection.
  *
- * @returns The header, or null where more bytes are needed: at most 107 in version 1, 65,551 in version 2.
- * @throws {ProxyProtocolError} They cannot become a header, whatever follows.
+ * @returns The header, or null if more bytes are needed: at most 107 in version 1, 65,551 in version 2.
+ * @throws {ProxyProtocolError} The bytes cannot become a header, whatever follows.
  */
 export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   if (beginsAs(bytes, V1_SIGNATURE)) return parseV1(bytes);
@@ -57,10 +59,10 @@ export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | null {
 /**
  * Reads the PROXY header that a connection begins with.
  *
- * @param read Brings what comes next; empty at the end.
+ * @param read Returns what arrives next; empty at the end.
  * @param maxSize Bytes that the header may have.
- * @returns The header, and what came after it; null where the connection ends before.
- * @throws {ProxyProtocolError} There is none, or a longer one.
+ * @returns The header, and what came after it; null if the connection ends first.
+ * @throws {ProxyProtocolError} There is no header, or it is too long.
  */
 export async function readProxyHeader(
   read: () => Promise<Uint8Array>,
@@ -119,7 +121,7 @@ function parseV2(bytes: Uint8Array): ProxyHeader | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const rest = view.getUint16(14);
   const length = V2_FIXED + rest;
-  // What the balancer asks for itself, to see that we live; the rest of the header says nothing then.
+  // The balancer itself connects, as a health check; the rest of the header means nothing then.
   const isLocal = bytes[12] === LOCAL;
   const family = FAMILIES[bytes[13]];
   if (!isLocal) {
@@ -145,7 +147,7 @@ function parseV2(bytes: Uint8Array): ProxyHeader | null {
 
 const NO_ADDRESSES = { source: null, destination: null };
 
-/** Whether `bytes` are the beginning of something that begins with `signature`. */
+/** Whether `bytes` begin with `signature`, or with as much of it as they have room for. */
 function beginsAs(bytes: Uint8Array, signature: Uint8Array): boolean {
   return signature.every((byte, at) => at >= bytes.length || bytes[at] === byte);
 }

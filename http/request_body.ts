@@ -1,4 +1,4 @@
-// The body of a request: read from the socket when the handler asks for it, and only then.
+// The body of a request, which is only read from the socket when the handler asks for it.
 
 import type { Headers } from "../h11.ts";
 import type { BodyReader, View } from "./body_reader.ts";
@@ -6,7 +6,7 @@ import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
 import { limitOf } from "./options.ts";
 
-/** Bytes at first of what a body is collected in: a client may say that it sends more, and not send it. */
+/** Initial size in bytes of the array for a body: a client may announce more than it sends. */
 const COLLECTED = 64 * 1024;
 
 /** The body of one request. */
@@ -14,9 +14,9 @@ export class RequestBody {
   readonly #exchange: Exchange;
   #stream: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   #isTaken = false;
-  /** Something of the stream was read. */
+  /** Some of the stream was read. */
   #isDisturbed = false;
-  /** The trailer fields, when the body was read to its end. */
+  /** The trailer fields, once the body was read to its end. */
   trailers: Headers | null = null;
 
   constructor(exchange: Exchange) {
@@ -27,11 +27,11 @@ export class RequestBody {
     return this.#exchange.connection.bodyReader;
   }
 
-  /** The body as a stream, the same one at each call. */
+  /** The body as a stream, which is the same one for each call. */
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     if (this.#stream === null) {
       this.#take();
-      // One part is read when one is asked for, so an idle handler leaves the client waiting.
+      // A part is only read when one is asked for, so a slow handler exerts backpressure on the client.
       this.#stream = new ReadableStream({
         type: "bytes",
         pull: (controller): void | Promise<void> => {
@@ -59,7 +59,7 @@ export class RequestBody {
   /**
    * Reads the next part to the beginning of `buffer`.
    *
-   * @returns How many bytes it has; null at the end of the body.
+   * @returns The number of bytes read; null at the end of the body.
    */
   async readInto(buffer: Uint8Array): Promise<number | null> {
     this.#checkFree();
@@ -77,10 +77,10 @@ export class RequestBody {
   }
 
   /**
-   * All of the body, where it has come already, as most small ones have: bytes that stay until the caller
-   * returns. Null where it has to be waited for.
+   * The whole body if it has already arrived, as most small ones have; the bytes are valid until the caller
+   * returns. Null if it has to be waited for.
    *
-   * @throws {TypeError} It was read before.
+   * @throws {TypeError} It was already read.
    */
   takeWhole(): Uint8Array<ArrayBuffer> | null {
     if (this.#stream !== null) return null;
@@ -98,17 +98,17 @@ export class RequestBody {
       this.checkSize(there.length);
       return there.slice();
     }
-    // A web Request made before reads from the stream; what it has not read, this may.
+    // A web Request made earlier reads from the stream; what it has not read is read here.
     if (this.#stream !== null) return await this.#collectFrom(this.#stream);
     this.#take();
     return await this.#collect((view) => this.#read(view));
   }
 
   /**
-   * As a web Request reads it: not what is left where something else has begun to.
+   * Reads the body as a web Request does: not the rest of a body that something else has begun to read.
    *
-   * @param stream The Request's, which is the body's or a copy of it; null where it has not made one.
-   * @throws {TypeError} The body is locked, or was read.
+   * @param stream The Request's stream, which is the body's or a copy of it; null if it has not created one.
+   * @throws {TypeError} The body is locked or was already read.
    */
   readAll(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>> {
     if (stream === null && this.#isDisturbed) throw readTwice();
@@ -118,7 +118,7 @@ export class RequestBody {
 
   #collectFrom(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
     if (stream.locked) throw readTwice();
-    // As of a web Request, it stays locked.
+    // It stays locked, as that of a web Request does.
     const reader = stream.getReader();
     return this.#collect(async () => (await reader.read()).value as View ?? null);
   }
@@ -137,7 +137,7 @@ export class RequestBody {
     if (this.#reader.isWaitingFor(this.#exchange)) throw otherRead();
   }
 
-  /** @throws {HTTPError} 413: `length` is over what the buffering readers take. */
+  /** @throws {HTTPError} 413: `length` exceeds the limit of the methods that read the body whole. */
   checkSize(length: number): void {
     const { route, connection: { host: { counters, settings } } } = this.#exchange;
     const maxBodySize = limitOf(route, settings, "maxBodySize");
@@ -149,7 +149,7 @@ export class RequestBody {
   async #collect(read: (view: View) => View | Promise<View>): Promise<Uint8Array<ArrayBuffer>> {
     const { contentLength } = this.#exchange.request;
     if (contentLength !== null) this.checkSize(contentLength);
-    // Parts are collected as they come: with a view kept for each, chunks of one byte would take a hundred
+    // Parts are merged as they arrive: with a view kept for each, chunks of one byte would take a hundred
     // times their size in memory.
     let whole = new Uint8Array(Math.min(contentLength ?? 0, COLLECTED));
     let length = 0;
@@ -174,7 +174,9 @@ export class RequestBody {
   }
 }
 
-/** Whether the array is all of its buffer, which can be transferred without a loss for others. */
+/**
+ * Whether the array spans its whole buffer, which can then be transferred without taking anything else along.
+ */
 function isTransferable({ buffer, byteLength }: Uint8Array): boolean {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && !buffer.resizable;
 }
@@ -185,7 +187,7 @@ function otherRead(): TypeError {
   );
 }
 
-/** A body was read before. */
+/** The error for a body that was already read. */
 export function readTwice(): TypeError {
   return new TypeError(
     "Cannot read the request's body: it was read before; keep what the first read returned",

@@ -1,9 +1,9 @@
-// The body of a response: what can be one, as bytes, and whether the length of one that is a stream is known.
+// The body of a response: which values can be one, their bytes, and whether the length of a stream is known.
 
 import { COPY_MAX, OWN_COPY_MAX } from "./socket.ts";
 
 /**
- * What a response's body can be made from. For a `Blob`, an `ArrayBuffer`, `URLSearchParams` or a `FormData`
+ * What a response's body can be made from. For a `Blob`, an `ArrayBuffer`, `URLSearchParams` or a `FormData`,
  * return a `Response`.
  */
 export type ResponseBody =
@@ -15,17 +15,19 @@ export type ResponseBody =
 
 const encoder = new TextEncoder();
 
-/** Text is encoded here that is copied from here when it is queued to be written. */
+/** Text is encoded here if it is copied when it is queued for writing. */
 const scratch = new Uint8Array(OWN_COPY_MAX);
-/** Text up to this length is not encoded before: a loop is faster than the call into TextEncoder (measured: 64 to 96). */
+/**
+ * Text up to this length is not encoded in advance: a loop beats TextEncoder (measured break-even: 64 to 96).
+ */
 export const SHORT_TEXT = 64;
 
-/** Whether `body`, whose text is short, is copied to where it is sent from. */
+/** Whether `body`, whose text is short, is copied to the memory that it is sent from. */
 export function isSmall(body: ResponseBody): body is string | Uint8Array {
   return typeof body === "string" || (body instanceof Uint8Array && body.length <= COPY_MAX);
 }
 
-/** The bytes of `text`, which stay until the next call where they are not more than the socket copies. */
+/** The bytes of `text`; if they are no more than the socket copies, they are valid until the next call. */
 export function encode(text: string): Uint8Array {
   const { length } = text;
   // `encode()` takes several times as long.
@@ -34,13 +36,13 @@ export function encode(text: string): Uint8Array {
   return read === length ? bytes.subarray(0, written) : encoder.encode(text);
 }
 
-/** The `Content-Type` of a body whose fields have none; null where it cannot be told. */
+/** The `Content-Type` of a body for which the fields give none; null if it is unknown. */
 export function typeOf(body: ResponseBody): string | null {
   if (typeof body === "string") return "text/plain; charset=utf-8";
   return body instanceof Uint8Array ? "application/octet-stream" : null;
 }
 
-/** What cannot be sent is found out while it can still become a 500. */
+/** Checks that `body` can be sent, while a failure can still become a 500. */
 export function checkBody(body: unknown): void {
   if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
   if (typeof body !== "object" || !(Symbol.asyncIterator in body)) {
@@ -54,7 +56,7 @@ export function checkBody(body: unknown): void {
   }
 }
 
-/** Tells the source of a body that nobody reads it, where it has one: who writes to it gets that as an error. */
+/** Tells the source of a body, if any, that nobody reads it; whoever writes to it gets that as an error. */
 export function discard(body: ResponseBody): void {
   if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
   const reason = new DOMException("The body of the response is not sent", "AbortError");
@@ -62,19 +64,19 @@ export function discard(body: ResponseBody): void {
   else void Promise.try(() => body[Symbol.asyncIterator]().return?.()).catch(ignore);
 }
 
-/** Tells the producer of a response that it is not sent. */
+/** Tells the producer of a response that the response is not sent. */
 export function discardResponse({ body, bodyUsed }: Response): void {
   if (!bodyUsed) discard(body);
 }
 
 /**
- * All bytes of `body` where it has them at hand, as that of `new Response("text")` does; else the chunks
- * of `body`. Either way `body` is locked from here on.
+ * All bytes of `body` if it has them at hand, like that of `new Response("text")`; otherwise the chunks of
+ * `body`. Either way, `body` is locked from now on.
  *
- * It waits for nobody: while a producer has nothing yet, the head can go out. Known is what a stream gives
- * as its only chunk and closes with, without waiting itself: then the first `read()` and `closed` settle
- * within two turns of the microtasks, one in which the stream starts and one in which it pulls (Streams
- * 4.5.4, SetUpReadableStreamDefaultController).
+ * This does not wait for a producer: while that has nothing yet, the head can go out. The bytes are known if
+ * a stream provides them as its only chunk and then closes, without waiting itself: then the first `read()`
+ * and `closed` settle within two microtask turns, one in which the stream starts and one in which it pulls
+ * (Streams 4.5.4, SetUpReadableStreamDefaultController).
  */
 export async function knownBody(
   body: ReadableStream<Uint8Array>,
@@ -99,14 +101,14 @@ function bytesOf({ value }: ReadableStreamReadResult<Uint8Array>): Uint8Array {
 }
 
 /**
- * The chunks of a stream, one when one is asked for. Unlike those of its own iterator, they can be given up
- * while one is waited for.
+ * The chunks of a stream, read on demand. Unlike the stream's own iterator, this one can be ended while a
+ * chunk is being waited for.
  */
 export class Chunks<T> implements AsyncIterator<T, unknown>, AsyncIterable<T> {
   readonly #reader: ReadableStreamDefaultReader<T>;
   #first: Promise<ReadableStreamReadResult<T>> | null;
 
-  /** @param first What `reader` reads first, where it was asked already. */
+  /** @param first The first read of `reader`, if it has already begun. */
   constructor(
     reader: ReadableStreamDefaultReader<T>,
     first: Promise<ReadableStreamReadResult<T>> | null = null,
@@ -125,7 +127,7 @@ export class Chunks<T> implements AsyncIterator<T, unknown>, AsyncIterable<T> {
     return next as Promise<IteratorResult<T, unknown>>;
   }
 
-  /** Cancels the stream. @param reason What its source is told. */
+  /** Cancels the stream. @param reason Given to its source. */
   async return(reason?: unknown): Promise<IteratorReturnResult<unknown>> {
     await this.#reader.cancel(reason);
     return { done: true, value: undefined };

@@ -1,4 +1,4 @@
-// The head of a response: what its handler says, and what it should say besides.
+// The head of a response: what its handler gives, and what it should have besides.
 
 import * as h11 from "../h11.ts";
 import { shown } from "./shown.ts";
@@ -6,12 +6,12 @@ import { shown } from "./shown.ts";
 /** Fields as pairs of a name and a value. */
 export type Fields = [name: string, value: string][];
 
-/** Fields of a response that was given none. */
+/** The fields of a response that was given none. */
 export const NO_HEADERS: Fields = [];
 
 /** Fields that frame a message (RFC 9112 6). */
 const FRAMING = new Set(["content-length", "transfer-encoding"]);
-/** Fields that tell of a body, or how long it is good for: not of the one that tells an error (RFC 9110 8). */
+/** Fields that describe a body or its freshness: they do not apply to the body of an error (RFC 9110 8). */
 const OF_BODY = new Set([
   "cache-control",
   "content-disposition",
@@ -30,7 +30,7 @@ export class AddedFields {
   #fields: { name: string; lowerCased: string; value: string; isOnly: boolean }[] = [];
 
   /**
-   * Adds a field, in place of those of its name or beside them.
+   * Adds a field, either replacing those of the same name or beside them.
    *
    * @throws {LocalProtocolError} It is not valid.
    * @throws {TypeError} It frames the message.
@@ -47,7 +47,7 @@ export class AddedFields {
     this.#fields.push({ name, lowerCased, value, isOnly });
   }
 
-  /** Sets fields that stand together, in place of those of their names; cookies stay. */
+  /** Sets several fields, which replace those of the same names; cookies are added. */
   setAll(fields: Fields): void {
     const added = fields
       .map(([name, value]) => ({ name, lowerCased: name.toLowerCase(), value }))
@@ -57,12 +57,12 @@ export class AddedFields {
     this.#fields = this.#fields.filter((it) => !replaced.has(it.lowerCased)).concat(added);
   }
 
-  /** Leaves out what belongs to the body that another one takes the place of. */
+  /** Removes the fields that describe a body, because another body takes its place. */
   dropThoseOfBody(): void {
     this.#fields = this.#fields.filter(({ lowerCased }) => !OF_BODY.has(lowerCased));
   }
 
-  /** The fields of a response, and those of here that it does not replace. */
+  /** The fields of a response, and those added here that it does not replace. */
   mergeWith(headers: h11.HeadersInit): Fields {
     const fields = toFields(headers);
     const given = new Set(fields.map(([name]) => name.toLowerCase()));
@@ -73,7 +73,7 @@ export class AddedFields {
   }
 }
 
-/** `headers` as pairs, which may be theirs. */
+/** `headers` as pairs; if they are an array, that array itself. */
 export function pairsOf(headers: h11.HeadersInit): Fields {
   return Array.isArray(headers) ? headers as Fields : toFields(headers);
 }
@@ -90,10 +90,10 @@ function toFields(headers: h11.HeadersInit): Fields {
 }
 
 /**
- * `headers`, with the fields that they have not and a response should have, but for its length.
+ * `headers`, completed with the fields that a response should have, except for its length.
  *
- * @param closes The connection ends with the response, which has to say so whatever connection options it has
- * besides: the engine takes out one that says the opposite (RFC 9112 9.6).
+ * @param closes The connection ends after the response. The response has to announce that whatever other
+ * connection options it has: the engine removes one that says the opposite (RFC 9112 9.6).
  */
 export function completeFields(
   headers: h11.HeadersInit,
@@ -121,7 +121,7 @@ function is(name: string, lowerCased: string): boolean {
   return name.toLowerCase() === lowerCased;
 }
 
-/** What was given as the status of a response is none. */
+/** The error for a value that is not a valid response status. */
 export function badStatus(status: unknown): RangeError {
   const isNumeric = typeof status === "string"
     ? /^[0-9]+$/.test(status)
@@ -132,7 +132,10 @@ export function badStatus(status: unknown): RangeError {
   );
 }
 
-/** What is sent must be as long as is said; found out here, it can still become a 500. */
+/**
+ * Checks the length of a body against its `Content-Length`: found out here, a mismatch can still become a
+ * 500.
+ */
 export function checkLength(response: h11.Response, length: number): void {
   const given = response.headers.get("content-length");
   if (given === null || Number(given) === length) return;
@@ -145,7 +148,7 @@ let tick = -1;
 let second = 0;
 let date = "";
 
-/** The time as HTTP writes it (RFC 9110 5.6.7), looked up once a tick of the clock whose time is `now`. */
+/** The time in HTTP's format (RFC 9110 5.6.7), computed at most once for each clock time `now`. */
 export function httpDate(now: number): string {
   if (now === tick) return date;
   tick = now;

@@ -1,24 +1,23 @@
-// From a request to a route: HEAD runs GET's, and what has no route is told why.
+// From a request to a route: HEAD uses the routes of GET, and a request without a route is told why.
 
 import type { FoundRoute } from "../listener.ts";
 import type { Request } from "../h11.ts";
 import { HTTPError } from "./http_error.ts";
 import { isDot, pathOf } from "./target.ts";
 
-/** What is asked of a listener to find a route. */
+/** What a listener provides for finding a route. */
 export interface Routes {
   findRoute(path: string): FoundRoute | null;
   findRouteOf(head: string, path: Uint16Array, start: number, end: number): FoundRoute | null;
-  /** The patterns that are registered. */
+  /** The registered patterns. */
   patterns(): Iterable<string>;
 }
 
 /**
- * The route of `METHOD:path`. HEAD takes the route of GET where that was registered before any that HEAD
- * has itself.
+ * The route of `METHOD:path`. HEAD uses the route of GET if that was registered before any of HEAD's own.
  *
- * @returns Null where there is none: `allowed` tells what to answer.
- * @throws {HTTPError} 501: CONNECT without a route of its own, which a route for everything is not.
+ * @returns Null if there is none: `allowed` tells what to answer.
+ * @throws {HTTPError} 501: CONNECT without a route of its own, which one for any method is not.
  */
 export function route(routes: Routes, request: Request): FoundRoute | null {
   const { method } = request;
@@ -32,7 +31,7 @@ export function route(routes: Routes, request: Request): FoundRoute | null {
   return found;
 }
 
-/** The code units of the target of the request that a route is looked for: most are not looked at as a string. */
+/** The code units of a request's target, so that most targets are matched without creating a string. */
 const units = new Uint16Array(8 * 1024);
 const SLASH = 0x2f, QUESTION_MARK = 0x3f;
 
@@ -50,9 +49,9 @@ function find(routes: Routes, method: string, request: Request): FoundRoute | nu
 }
 
 /**
- * What to answer a request without a route: the `Allow` of one with OPTIONS.
+ * The `Allow` field for an OPTIONS request without a route; other requests get an error.
  *
- * @throws {HTTPError} 404: there is no route for the path. 405: there is one for another method.
+ * @throws {HTTPError} 404: no route takes the path. 405: one does, for another method.
  */
 export function allowed(routes: Routes, { method, target }: Request): string {
   const path = pathOf(target);
@@ -62,9 +61,9 @@ export function allowed(routes: Routes, { method, target }: Request): string {
   throw new HTTPError(405, undefined, { headers: { Allow: allow } });
 }
 
-/** The methods that have a route for `path`, or for anything where it is `*`; null for none. */
+/** The methods with a route for `path`, or with any route if `path` is `*`; null for none. */
 function methodsOf(routes: Routes, path: string): string | null {
-  // Each is looked up once: anybody may ask for paths that no route takes, however many routes there are.
+  // Each method is looked up once: anybody can ask for paths without a route, however many routes there are.
   const all = new Set<string>();
   for (const pattern of routes.patterns()) {
     const method = /^([A-Z]+):/.exec(pattern)?.[1];

@@ -1,14 +1,17 @@
-// Values of a wrong type in messages for the one who writes the program.
+// Values of the wrong type, as error messages show them to programmers.
 
 /** Characters of a text that are shown. */
 const MAX = 64;
 
-/** `value` in a message about what should be a number or a function; text with its type, as `80` and `"80"` look alike. */
+/**
+ * `value` in a message that expects a number or a function; text with its type, as `80` and `"80"` look
+ * alike.
+ */
 export function shown(value: unknown): string {
   if (typeof value === "string") {
     const text = value.length > MAX ? `${value.slice(0, MAX)}...` : value;
     return `${JSON.stringify(text)} (a string)`;
   }
-  // An object may have no text, and an array that of its only element.
+  // Converting an object to a string may fail, and turns an array into the text of its elements.
   return Object(value) === value ? Object.prototype.toString.call(value) : String(value);
 }

@@ -3,7 +3,7 @@
 import type { Request } from "../h11.ts";
 import { formatAddr } from "./log.ts";
 
-/** Where the path begins: after the authority of an absolute-form, else at the start. */
+/** Where the path begins: after the authority in absolute-form, otherwise at the start. */
 function pathStart(target: string): number {
   if (target.charCodeAt(0) === 0x2f) return 0;
   const authority = target.indexOf("://");
@@ -22,7 +22,10 @@ export function pathOf(target: string): string {
   return /\/(?:\.|%2e)/i.test(path) ? withoutDotSegments(path) : path;
 }
 
-/** A path that begins with a slash, as the URL of the request has it (RFC 3986 5.2.4; "%2e" is a dot: 6.2.2.2). */
+/**
+ * Removes dot segments, as in the request's URL (RFC 3986 5.2.4; "%2e" is a dot: 6.2.2.2), from an absolute
+ * path.
+ */
 function withoutDotSegments(path: string): string {
   const kept: string[] = [];
   const segments = path.split("/");
@@ -30,7 +33,7 @@ function withoutDotSegments(path: string): string {
     const dots = segment.replaceAll(/%2e/gi, ".");
     if (dots !== "." && dots !== "..") return kept.push(segment);
     if (dots === ".." && kept.length > 1) kept.pop();
-    // The last one leaves its slash.
+    // A dot segment at the end leaves its slash.
     if (i === segments.length - 1) kept.push("");
   });
   return kept.join("/");
@@ -45,15 +48,15 @@ export function queryOf(target: string): string {
 /** The scheme of a request: that of HTTP, or of HTTP over TLS. */
 export type Scheme = "http" | "https";
 
-/** The scheme of what comes over a connection. */
+/** The scheme of the requests on a connection. */
 export function schemeOf(conn: Deno.Conn): Scheme {
   return "handshake" in conn ? "https" : "http";
 }
 
-/** What is asked of a request for its URL. */
+/** What a request provides for its URL. */
 export type Target = Pick<Request, "target" | "targetInto">;
 
-/** The URL that was asked for (RFC 9110 7.1), normalized; null where target and Host make none. */
+/** The URL of a request (RFC 9110 7.1), normalized; null if target and Host do not form a valid one. */
 export function urlOf(
   request: Target,
   host: string | null,
@@ -65,23 +68,23 @@ export function urlOf(
     const origin = originOf(scheme, host);
     if (origin !== null) return joined(origin, request, length);
   }
-  // The URL parser takes a backslash for a slash: it is none (RFC 3986 3.3).
+  // The URL parser would take a backslash for a slash, which it is not (RFC 3986 3.3).
   const target = request.target.replaceAll("\\", "%5C");
   const start = pathStart(target);
   const local = "hostname" in localAddr ? formatAddr(localAddr) : "localhost";
   const origin = start > 0 ? target.slice(0, start) : `${scheme}://${host ?? local}`;
   if (start === 0 && target[0] !== "/") return URL.parse(origin)?.href ?? null;
-  // Dot segments are taken out here: Deno's parser keeps "/c:/.." as if it were a drive.
+  // Dot segments are removed here, because Deno's parser keeps "/c:/.." as if "c:" were a drive.
   const query = target.indexOf("?");
   const after = query < 0 ? "" : target.slice(query);
   return URL.parse(`${origin}${pathOf(target)}${after}`)?.href ?? null;
 }
 
-/** The code units of the target that is looked at. */
+/** The code units of the target being examined. */
 const units = new Uint16Array(1024);
 const SLASH = 0x2f, DOT = 0x2e, QUESTION_MARK = 0x3f;
 
-/** Whether the URL parser leaves a code unit as it is, in a path or in a query (URL 1.3, percent-encode sets). */
+/** Marks that the URL parser leaves as they are, in a path or a query (URL 1.3, percent-encode sets). */
 const MARKS = "/$&()*+,;=:@%-.~!";
 const IN_PATH = tableOf(MARKS);
 const IN_QUERY = tableOf(`${MARKS}?`);
@@ -96,8 +99,8 @@ function tableOf(marks: string): Uint8Array {
 }
 
 /**
- * Whether `units` begin with a path and query that the URL parser leaves as they are: to have it parse them takes
- * longer than all else of a small request.
+ * Whether `units` begin with a path and query that the URL parser would leave as they are: parsing them takes
+ * longer than everything else in a small request.
  */
 function isNormal(length: number): boolean {
   if (length < 1 || units[0] !== SLASH) return false;
@@ -106,21 +109,23 @@ function isNormal(length: number): boolean {
     const unit = units[i];
     if (unit === QUESTION_MARK) table = IN_QUERY;
     if (table[unit] !== 1) return false;
-    // Segments that begin with a dot may be dot segments (URL 4.1).
+    // A segment that begins with a dot may be a dot segment (URL 4.1).
     if (unit === SLASH && table === IN_PATH && i + 1 < length && isDot(units, i + 1)) return false;
   }
   return true;
 }
 
-/** Whether a segment of a path begins with a dot at `at`, as dot segments do. */
+/** Whether there is a dot, plain or percent-encoded, at `at`, which may begin a dot segment. */
 export function isDot(units: Uint16Array, at: number): boolean {
   return units[at] === DOT ||
     (units[at] === 0x25 && units[at + 1] === 0x32 && (units[at + 2] | 0x20) === 0x65);
 }
 
-/** Up to this length a URL is made from its code units: a text joined of two has to be joined to be looked at. */
+/**
+ * URLs up to this length are made from code units: a concatenated string has to be flattened when it is read.
+ */
 const SHORT_URL = 128;
-/** For each such length the array whose elements become a text. */
+/** For each such length, the array whose elements become the string. */
 const codes: number[][] = [];
 
 /** The URL of `request` at `origin`; `units` begin with its target. */
@@ -134,13 +139,13 @@ function joined(origin: string, request: Target, targetLength: number): string {
   return String.fromCharCode.apply(null, into);
 }
 
-/** What a URL begins with, for the Host that was asked for last: mostly it is the same one. */
+/** The origin for the Host that was asked for last, as most requests have the same one. */
 let last = { scheme: "", host: "", origin: null as string | null };
 
 function originOf(scheme: string, host: string): string | null {
   if (host !== last.host || scheme !== last.scheme) {
     const url = URL.parse(`${scheme}://${host}/`);
-    // A host is nothing else: no path, no name and password.
+    // A Host has nothing else: no path, and no user name or password.
     const origin = url === null || url.href !== `${url.origin}/` ? null : url.origin;
     last = { scheme, host, origin };
   }

@@ -1,22 +1,25 @@
-// A connection that is handed over while it is being read: what that read brings comes first, as a read of the
-// system cannot be taken back. All else is the connection's own.
+// A connection that is handed over during a read. What that read brings comes first, because a read of the
+// system cannot be canceled. Everything else is left to the connection itself.
 
 import type { ConnectionLost, Socket } from "./socket.ts";
 
-/** Bytes that `readable` reads at a time, as that of Deno's connections does. */
+/** Bytes that `readable` reads at a time, as for Deno's own connections. */
 const PART_SIZE = 64 * 1024;
 
-/** A connection with a read under way that somebody else has begun. */
+/** A connection with a read under way that its previous owner has begun. */
 export class UpgradedConn implements Deno.Conn {
-  /** As TCP has it; undefined for other connections. */
+  /** As for TCP; undefined for other connections. */
   readonly setNoDelay: Deno.TcpConn["setNoDelay"] | undefined;
-  /** As TCP has it; undefined for other connections. */
+  /** As for TCP; undefined for other connections. */
   readonly setKeepAlive: Deno.TcpConn["setKeepAlive"] | undefined;
-  /** As TLS has it; undefined for other connections. */
+  /** As for TLS; undefined for other connections. */
   readonly handshake: Deno.TlsConn["handshake"] | undefined;
   readonly #socket: Socket;
   readonly #conn: Deno.Conn;
-  /** What the read brings, or the rest of it, which is empty at the end of the stream; null once it was given out. */
+  /**
+   * What the read brings, or the rest of it, empty at the end of the stream; null once all of it was given
+   * out.
+   */
   #begun: Promise<Uint8Array> | null;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
 
@@ -26,7 +29,7 @@ export class UpgradedConn implements Deno.Conn {
     this.#socket = socket;
     this.#conn = conn;
     this.#begun = begun.catch((error: ConnectionLost) => Promise.reject(error.cause));
-    // Nobody may ever read.
+    // Nobody may ever read it.
     this.#begun.catch(() => {});
     this.setNoDelay = conn.setNoDelay?.bind(conn);
     this.setKeepAlive = conn.setKeepAlive?.bind(conn);
@@ -44,7 +47,7 @@ export class UpgradedConn implements Deno.Conn {
   async read(area: Uint8Array): Promise<number | null> {
     for (let begun = this.#begun; begun !== null; begun = this.#begun) {
       const bytes = await begun;
-      // Another call may have taken of them, or all.
+      // Another call may have taken some or all of it.
       if (this.#begun !== begun) continue;
       const count = Math.min(bytes.length, area.length);
       area.set(bytes.subarray(0, count));
@@ -64,7 +67,7 @@ export class UpgradedConn implements Deno.Conn {
         try {
           count = await this.read(request.view as Uint8Array);
         } finally {
-          // As Deno has it, the end of the stream is that of the connection.
+          // As in Deno, the end of the stream closes the connection.
           if (count === null) this[Symbol.dispose]();
         }
         if (count === null) controller.close();

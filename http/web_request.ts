@@ -1,22 +1,22 @@
-// The web Request of an exchange: what a handler asks of it is made when it asks.
+// The web Request of an exchange, of which each part is created when a handler asks for it.
 //
-// Making a `Request` takes several times as long as all the rest of a small exchange (Headers, URL, and an
-// AbortSignal that follows another), and most handlers look at its URL, method, fields and a small body alone.
-// So what they get is an object that is a `Request` to `instanceof`, answers for those by itself, and makes
-// the real one for everything else.
+// Creating a `Request` takes several times as long as everything else in a small exchange (Headers, URL, and
+// an AbortSignal that follows another), and most handlers only look at its URL, method, fields and a small
+// body. So they get an object that is a `Request` to `instanceof`, provides those itself, and creates the
+// real request for everything else.
 
 import { handled } from "./exchange.ts";
 import { readTwice } from "./request_body.ts";
 
-/** What a web request is made from, and what has become of it. */
+/** What a web request is made from, and the state of it. */
 export interface RequestSource {
-  /** As the real request has it: upper case where `Request` normalizes it. */
+  /** As in the real request: in upper case if `Request` normalizes it. */
   readonly method: string;
-  /** As the real request has it: normalized. */
+  /** As in the real request: normalized. */
   readonly url: string;
   /** Its `Headers`, once somebody has asked for them. */
   headers: Headers | null;
-  /** Its body was read, without the real request. */
+  /** The body was read without the real request. */
   isRead: boolean;
   /** The real request, once there is one. */
   request: Request | null;
@@ -25,20 +25,20 @@ export interface RequestSource {
   /** Whether there is a body: a `Request` with GET or HEAD has none. */
   readonly hasBody: boolean;
   /**
-   * All of the body, where it has come already; bytes that stay until the caller returns. Null where it has
+   * The whole body, if it has already arrived; the bytes are valid until the caller returns. Null if it has
    * to be waited for.
    *
-   * @throws {HTTPError} 413: it is over the limit of what is read at once.
+   * @throws {HTTPError} 413: it exceeds the limit for bodies that are read whole.
    */
   takeBody(): Uint8Array<ArrayBuffer> | null;
   /**
-   * All of the body, from `stream`, which is it or a copy of it, where that is not null. It rejects as `takeBody`
-   * throws.
+   * The whole body, read from `stream` (the body or a copy of it) unless that is null. The promise rejects
+   * with what `takeBody` throws.
    *
-   * @throws {TypeError} It is locked, or was read.
+   * @throws {TypeError} It is locked or was already read.
    */
   readBody(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>>;
-  /** Makes the real request; `isRead` tells that `takeBody` has taken its body. */
+  /** Creates the real request; `isRead` tells that `takeBody` has taken its body. */
   make(headers: HeadersInit, isRead: boolean): Request;
 }
 
@@ -46,12 +46,12 @@ const decoder = new TextDecoder();
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * Where a lazy request has its source: under a symbol, as Deno has what is its own. A Proxy of a request, and an
- * object that inherits from one, come to it, as they do not to private fields.
+ * Where a lazy request keeps its source: under a symbol, as Deno does. Unlike private fields, it is
+ * accessible through a Proxy of a request and an object that inherits from one.
  */
 const SOURCE = Symbol("source");
 
-/** A request that is made when more is asked of it than small exchanges ask. */
+/** A request that creates the real one when asked for more than small exchanges need. */
 class LazyRequest {
   readonly [SOURCE]: RequestSource;
 
@@ -107,7 +107,10 @@ function real({ [SOURCE]: source }: LazyRequest): Request {
   return source.request ??= source.make(source.headers ?? source.fields(), source.isRead);
 }
 
-/** The real request, for what reads its fields: those that were given are not its own, and can be changed. */
+/**
+ * The real request, for what reads its fields: the `Headers` given out are not its own, and may have been
+ * changed.
+ */
 function realWithFields(lazy: LazyRequest): Request {
   const { headers: given, request } = lazy[SOURCE];
   if (given === null || request === null) return real(lazy);
@@ -117,7 +120,7 @@ function realWithFields(lazy: LazyRequest): Request {
   return request;
 }
 
-/** What `convert` makes of the body; it is done with the bytes when it returns. */
+/** What `convert` makes of the body; it must be done with the bytes when it returns. */
 function read<T>(
   { [SOURCE]: source }: LazyRequest,
   convert: (whole: Uint8Array<ArrayBuffer>) => T | Promise<T>,
@@ -135,7 +138,7 @@ function read<T>(
   }
 }
 
-/** What a body needs to be read as what it is. */
+/** The type that a body needs to be parsed. */
 function typed({ headers }: LazyRequest): ResponseInit {
   const type = headers.get("content-type");
   return type === null ? {} : { headers: { "Content-Type": type } };
@@ -152,7 +155,7 @@ function delegate(of: object): void {
   }
 }
 
-/** How a lazy request has a property of the real one: nothing is changed of what it has itself. */
+/** How a lazy request gets a property of the real one; what it has itself stays as it is. */
 function delegated(key: PropertyKey, { value, get, set }: PropertyDescriptor): PropertyDescriptor {
   if (key === "constructor") return { value };
   if (Object.hasOwn(LazyRequest.prototype, key)) return {};
@@ -163,7 +166,7 @@ function delegated(key: PropertyKey, { value, get, set }: PropertyDescriptor): P
       },
     };
   }
-  // Under symbols Deno has what copies are made of.
+  // Under symbols, Deno keeps what copies are made from.
   const realOf = typeof key === "symbol" ? realWithFields : real;
   const readOnly = {
     get(this: LazyRequest): unknown {
@@ -180,10 +183,10 @@ function delegated(key: PropertyKey, { value, get, set }: PropertyDescriptor): P
 }
 
 /**
- * Has everything else go to the real request: what its class has, and what an instance has of its own, where
- * Deno keeps the state that `fetch(request)` and `new Request(request)` read.
+ * Delegates everything else to the real request: the members of its class and those of the instance itself,
+ * where Deno keeps the state that `fetch(request)` and `new Request(request)` read.
  *
- * @returns Whether Deno takes such an object for a `Request`: nothing promises that it does.
+ * @returns Whether Deno accepts such an object as a `Request`, which nothing guarantees.
  */
 function prepare(): boolean {
   try {
@@ -210,10 +213,10 @@ function prepare(): boolean {
     return false;
   }
 }
-/** Found out for the first request: a server that makes none loads nothing of fetch for it. */
+/** Determined at the first request: a server that creates none does not load fetch for it. */
 let isTaken: boolean | null = null;
 
-/** The web request of `source`, made late where that works. */
+/** The web request of `source`, created lazily if that works. */
 export function webRequest(source: RequestSource): Request {
   isTaken ??= prepare();
   return isTaken

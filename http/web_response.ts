@@ -1,43 +1,43 @@
-// A web Response: whether it can be sent, and what of it is there without waiting.
+// A web Response: whether it can be sent, and how much of it is available without waiting.
 
 import { isProxy } from "./operations.ts";
 
 /** Fields as Deno keeps them: pairs of a name, as it was given, and a value. */
 type Fields = readonly (readonly [name: string, value: string])[];
 
-/** What a response says of its body. */
+/** The fields of a response, and the type of its body. */
 export interface FieldsAndType {
   readonly fields: Fields;
-  /** The `Content-Type` that it has beside `fields`. */
+  /** The `Content-Type`, if the response has it outside of `fields`. */
   readonly type: string | null;
 }
 
-/** A response of which all is there. */
+/** A response that is available as a whole. */
 export interface WholeResponse extends FieldsAndType {
   readonly status: number;
   readonly reason: string;
   readonly body: string | Uint8Array | null;
 }
 
-// Where Deno keeps what a Response consists of. To read it there saves the stream that `body` makes, the
-// iterators of `headers`, and an array for the bytes of each text: more than half the time and most of the
-// garbage of a small exchange of serve(). Deno.serve reads it the same way. Nothing promises that it stays
-// so: where it does not, responses are read as their standard has it.
+// Where Deno keeps the parts of a Response. Reading them there avoids the stream that `body` creates, the
+// iterators of `headers`, and an array for the bytes of each text: more than half of the time and most of the
+// garbage of a small exchange of serve(). Deno.serve reads them in the same way. Nothing guarantees that they
+// stay there: if Deno moves them, responses are read through the standard interface.
 interface Places {
-  /** What a response is made of. */
+  /** The internal representation of a response. */
   readonly inner: symbol;
-  /** The text of one that was made from it alone, until more is asked of it. */
+  /** The text of a response that was made from a text alone, until more is asked of it. */
   readonly text: symbol;
   /**
-   * The type of what was made with no fields but that, until they are asked for. Null for that of plain text where
-   * `text` is there, else for none.
+   * The type of a response that was made without other fields, until they are asked for. Null means plain
+   * text if `text` is there, and no type otherwise.
    */
   readonly type: symbol;
   /** Whether that text was read. */
   readonly isTextRead: symbol;
-  /** What Deno has put together outside of V8 to send it, as long as nobody has asked for its fields. */
+  /** What Deno has prepared outside of V8 for sending, as long as nobody has asked for the fields. */
   readonly native: symbol;
-  /** Deno's own getter of the fields: a class of a program's may have another. */
+  /** Deno's own getter of the fields: a subclass in a program may have another. */
   readonly headers: () => unknown;
 }
 
@@ -49,7 +49,7 @@ interface Inner {
   readonly status: number;
   readonly statusMessage: string;
   readonly headerList: Fields;
-  /** `fetch()` has decoded the body: fields of how it was encoded are not those of what is there. */
+  /** `fetch()` has decoded the body: fields about its encoding no longer apply. */
   readonly bodyDecoded: boolean;
   readonly body: { readonly streamOrStatic: { body?: unknown; consumed?: boolean } } | null;
 }
@@ -57,14 +57,14 @@ interface Inner {
 /** The type of plain text (Fetch 5.2, BodyInit). */
 const PLAIN_TEXT = "text/plain;charset=UTF-8";
 const NO_FIELDS: Fields = Object.freeze([]);
-/** Fields that tell how a body was encoded, and how long it was then. */
+/** Fields that tell how a body was encoded, and its length in that encoding. */
 const OF_ENCODING = new Set(["content-encoding", "content-length", "transfer-encoding"]);
 
 let found: Places | null | undefined = undefined;
 
 /**
- * Where they are; null where Deno has changed them. Looked up for the first response: a server that
- * sends none loads nothing of fetch for it.
+ * The places; null if Deno has changed them. They are looked up for the first response: a server that sends
+ * none does not load fetch for it.
  */
 function placesOfResponse(): Places | null {
   if (found === undefined) found = findPlaces();
@@ -135,11 +135,11 @@ function takeFrom(places: Places, response: Response): WholeResponse | null {
 }
 
 /**
- * Has Deno give up what it has put together for a response: it would be held until the collector finds that this is
- * gone, and tells of it, half of what a response with fields costs.
+ * Makes Deno give up what it has prepared for sending a response. It would be held until the garbage
+ * collector finds the response unreachable and reports it, which is half the cost of a response with fields.
  *
- * Who asks for the fields has it given up, of whatever object. Of a Proxy, or one that inherits from the response, the
- * collector would still tell, and the memory be freed twice.
+ * Asking for the fields makes Deno give it up, whatever the object is. For a Proxy of a response, or an
+ * object that inherits from one, the collector would still report it, and the memory would be freed twice.
  */
 function giveUpNative({ native, headers }: Places, response: Response): void {
   const kept = Object.getOwnPropertyDescriptor(response, native);
@@ -159,7 +159,7 @@ function keptFields(places: Places, response: Response): FieldsAndType {
   return { fields, type: (response as unknown as Kept)[places.type] as string | null };
 }
 
-/** Takes all of `response`, which counts as read from here on; null where its body has to be waited for. */
+/** Takes all of `response`, which counts as read from now on; null if its body has to be waited for. */
 export function takeWhole(response: Response): WholeResponse | null {
   const places = placesOfResponse();
   return places === null ? null : takeFrom(places, response);
@@ -173,7 +173,7 @@ export function fieldsOf(response: Response): FieldsAndType {
     : keptFields(places, response);
 }
 
-/** What keeps the body of `response` from being sent; null for nothing. */
+/** What prevents the body of `response` from being sent; null for nothing. */
 function bodyProblemOf(response: Response): string | null {
   const places = placesOfResponse();
   if (places !== null) {
@@ -200,14 +200,14 @@ function problemOf(value: unknown): string | null {
   if (!isResponse(value)) {
     return `expected a Response, got ${value === null ? "null" : typeof value}`;
   }
-  // One that was made of a text is of no special kind.
+  // A response made from a text is neither an error response nor a 101.
   const places = placesOfResponse();
   const kept = value as unknown as Kept;
   if (places !== null && typeof kept[places.text] === "string") {
     return kept[places.isTextRead] ? WAS_READ : null;
   }
   if (value.type === "error") return "it is an error response, as Response.error() makes";
-  // No constructor makes a 101.
+  // No public constructor creates a 101.
   if (value.status === 101) {
     return "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: " +
       "use upgradeWebSocket() of @tiny/listener/websocket, in a handler of HTTPListener";
@@ -216,8 +216,8 @@ function problemOf(value: unknown): string | null {
 }
 
 /**
- * Whether `value` is a web `Response`. What Deno has made is one also where a program has put another class in the
- * place of its own: `fetch()`, `clone()` and `Response.json()` do not know of that.
+ * Whether `value` is a web `Response`. Deno's own responses count even if a program has replaced the global
+ * class: `fetch()`, `clone()` and `Response.json()` know nothing of the replacement.
  */
 export function isResponse(value: unknown): value is Response {
   if (typeof value !== "object" || value === null) return false;
@@ -225,5 +225,5 @@ export function isResponse(value: unknown): value is Response {
   const places = placesOfResponse();
   return places !== null && places.inner in value;
 }
-/** Kept here: Deno has it behind a getter, which is called each time. */
+/** Kept here because Deno has it behind a getter, which would be called each time. */
 let ResponseClass: typeof Response | undefined;
