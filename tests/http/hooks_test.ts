@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { type HTTPContext, HTTPError, HTTPListener } from "../../http_context.ts";
-import type { Handler } from "../../listener.ts";
+import { HTTPContext, HTTPError, HTTPListener } from "../../http_context.ts";
+import { type Dependency, depends, type Event, type Handler } from "../../listener.ts";
 import { test } from "../needs.ts";
 import { RawClient } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
@@ -640,3 +640,98 @@ Deno.test("an event of the request's own route that a handler triggers leaves th
   assertEquals(await response.text(), "below: RangeError: too deep");
   assertEquals((await app.fetch("/tree/0")).status, 422);
 });
+
+/** What dependencies of a request open is closed as docs/recipes.md has it. */
+class OpenedContext extends HTTPContext {
+  readonly opened = new AsyncDisposableStack();
+}
+
+type OpenedEvent = Event<OpenedContext>;
+
+function opens(
+  log: string[],
+  name: string,
+  open: (event: OpenedEvent) => unknown = () => {},
+): Dependency<AsyncDisposable, OpenedEvent> {
+  return depends(async (event: OpenedEvent) => {
+    await open(event);
+    log.push(`open ${name}`);
+    const opened: AsyncDisposable = {
+      async [Symbol.asyncDispose](): Promise<void> {
+        await null;
+        log.push(`close ${name}`);
+        if (name === "bad") throw new Error("it does not close");
+      },
+    };
+    if (event.ctx.opened.disposed) {
+      await using _ = opened;
+    }
+    return event.ctx.opened.use(opened);
+  });
+}
+
+const OPENED: [what: string, path: string, status: number, log: string[]][] = [
+  ["answered", "/", 200, ["open a", "open b", "answer", "close b", "close a"]],
+  ["failed", "/fails", 500, ["open a", "open b", "close b", "close a"]],
+  ["closed badly", "/bad", 200, [
+    "open a",
+    "open bad",
+    "open b",
+    "close b",
+    "close bad",
+    "close a",
+  ]],
+  ["taken too long", "/late", 503, ["open a", "close a", "open late", "close late"]],
+];
+
+for (const [what, path, status, expected] of OPENED) {
+  test(
+    `what a dependency opened is closed, last first, when its request has ${what}`,
+    NET,
+    async () => {
+      using errors = new ErrorLog();
+      const log: string[] = [];
+      const isOver = Promise.withResolvers<void>();
+      const isGivenUp = Promise.withResolvers<void>();
+      const a = opens(log, "a");
+      const b = opens(log, "b", (event) => event.use(a));
+      const bad = opens(log, "bad", (event) => event.use(a));
+      const late = opens(log, "late", () => isGivenUp.promise);
+      const app = new HTTPListener({ port: 0, accessLog: false }).setContextClass(OpenedContext);
+      app.aroundRequest(async (ctx, next) => {
+        {
+          await using _ = ctx.opened;
+          await next();
+        }
+        isGivenUp.resolve();
+      });
+      app.onEvent("GET:/", async (event) => {
+        await Promise.all([event.use(b), event.use(b)]);
+        log.push("answer");
+        return event.ctx.response(200, "a");
+      });
+      app.onEvent("GET:/fails", async (event) => {
+        await event.use(b);
+        throw new RangeError("no");
+      });
+      app.onEvent("GET:/bad", async (event) => {
+        await event.use(bad);
+        await event.use(b);
+        return event.ctx.response(200, "a");
+      });
+      app.onEvent("GET:/late", { handlerTimeout: 1 }, async (event) => {
+        await event.use(a);
+        await event.use(late).finally(isOver.resolve);
+      });
+      await app.start();
+      const response = await fetch(`http://127.0.0.1:${app.addr.port}${path}`);
+      await response.body?.cancel();
+      // It waits for what is closed.
+      await app.stop();
+      if (path === "/late") await isOver.promise;
+      assertEquals([response.status, log], [status, expected]);
+      const isTold = errors.entries.some((entry) => entry.includes("it does not close"));
+      assertEquals(isTold, path === "/bad");
+    },
+  );
+}
