@@ -1,5 +1,5 @@
 // The options of the server and the limits that they set; the only place for these numbers. Sizes are in
-// bytes, times in milliseconds; 0 turns a limit off.
+// bytes, times in milliseconds; 0 turns a limit off where its range begins with 0.
 
 import { type Route, RouteError, type RouteOptions } from "../listener.ts";
 import { type AccessLogChoice, lineFormat } from "./access_log.ts";
