@@ -100,7 +100,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Sets {@linkcode ListenerOptions.shutdownGrace} for the next start.
+   * Sets {@linkcode ListenerOptions.shutdownGrace} from the next start on; in a startup callback, from this one.
    *
    * @throws {RangeError} It is not a valid number of milliseconds.
    */
@@ -264,7 +264,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     options: RouteOptions<D>,
     handler: Handler<C, PathParams<P, T>, D>,
   ): Route;
-  /** Registers a handler of all events. */
+  /** Registers a handler of all events that no earlier route matches. */
   onEvent(handler: Handler<C, { _: string }>): Route;
   onEvent(...args: OnEventArguments): Route {
     const { pattern, options, handler } = readArguments(args);
@@ -296,7 +296,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     options: RouteOptions<D>,
     handler: Handler<C, PathParams<P, T>, D>,
   ): Route;
-  /** Registers a handler of all events. */
+  /** Registers a handler of all events that no earlier route matches. */
   addOnEventHook(handler: Handler<C, { _: string }>): Route;
   addOnEventHook(...args: OnEventArguments): Route {
     return this.onEvent(...args as [AnyHandler]);
@@ -454,7 +454,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   /**
    * Runs `handle` when an event fails with an error that is an instance of `ErrorClass`. All hooks whose
    * class matches run, in the order of registration. After that, the failure has been handled, and the
-   * event's task resolves.
+   * event's task resolves; if a hook throws, it rejects with the first error thrown.
    *
    * ```ts
    * import { Listener } from "@tiny/listener/listener";
@@ -557,8 +557,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 
   /**
-   * Runs `hook` when the listener stops, after its events are over. Shutdown callbacks run in the order of
-   * registration, even if one throws, and also if `listen()` has failed.
+   * Runs `hook` when the listener stops, after its events are over or the grace period has expired. Shutdown
+   * callbacks run in the order of registration, even if one throws, and also if `listen()` has failed.
    */
   shutdown(hook: LifecycleHook): void {
     errors.checkFunction(hook, "Cannot call shutdown(): the hook");
@@ -583,7 +583,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * It rejects with the error of a startup callback, of `listen()`, of the source, or of the stop that
    * follows, or with an `AggregateError` if there are several.
    *
-   * @throws {DuplicateListener} Another listener is in `run()` in this process.
+   * @throws {DuplicateListener} A listener, this one or another, is in `run()` in this process.
    */
   run(): Promise<void> {
     return this.#lifecycle.run();
