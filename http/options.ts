@@ -278,7 +278,8 @@ export function checkRouteOptions(pattern: string, options: RouteOptions): void 
   const action = `Cannot add route "${pattern}"`;
   for (const name in options) {
     const value = options[name];
-    const limit = LIMITS.find((limit) => limit.toLowerCase() === withoutSeparators(name));
+    const letters = name.replaceAll(/[-_]/g, "").toLowerCase();
+    const limit = LIMITS.find((limit) => limit.toLowerCase() === letters);
     if (limit === undefined || value === undefined) continue;
     if (!ROUTE_LIMITS.includes(limit as RouteLimit)) {
       throw new RouteError(
@@ -289,10 +290,6 @@ export function checkRouteOptions(pattern: string, options: RouteOptions): void 
     if (name !== limit) throw new RouteError(`${action}: ${name} is no option; use ${limit}`);
     checkNumber(limit, value, `${action}: ${name} is set`);
   }
-}
-
-function withoutSeparators(name: string): string {
-  return name.replaceAll(/[-_]/g, "").toLowerCase();
 }
 
 /** The limit that applies to a route: its own, or else the server's. */
