@@ -384,10 +384,12 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       input instanceof Request ? input : new URL(input, "http://localhost"),
       init,
     );
+    // For other bodies, the stream shows the length; for a given Request, nothing does.
+    const isWhole = init?.body instanceof Blob || init?.body instanceof FormData;
     const settings = this.#settings;
     // Only tests need it: a server that is started does not have to load it.
     const { memoryFetch } = await import("./memory_fetch.ts");
-    return await memoryFetch({ settings, handle: (it) => this.#handle(it) }, request);
+    return await memoryFetch({ settings, handle: (it) => this.#handle(it) }, request, isWhole);
   }
 
   /**

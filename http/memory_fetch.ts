@@ -19,8 +19,17 @@ const READ_SIZE = 16 * 1024;
 /** What answers a request. */
 export type Answering = Pick<ConnectionHost, "settings" | "handle">;
 
-/** Has `request` answered by `host`. @throws As the application's `fetch()`. */
-export async function memoryFetch(host: Answering, request: Request): Promise<Response> {
+/**
+ * Has `request` answered by `host`.
+ *
+ * @param isWhole Its body has a known length, though its stream has several chunks.
+ * @throws As the application's `fetch()`.
+ */
+export async function memoryFetch(
+  host: Answering,
+  request: Request,
+  isWhole = false,
+): Promise<Response> {
   const { signal } = request;
   signal.throwIfAborted();
   const [conn, ours] = MemoryConn.pair();
@@ -30,7 +39,7 @@ export async function memoryFetch(host: Answering, request: Request): Promise<Re
   // The connection ends when the client closes.
   new Connection(new MemoryHost(host), conn).serve();
   client.ended.then(() => signal.removeEventListener("abort", onAbort));
-  void client.send(request);
+  void client.send(request, isWhole);
   return await client.response(request.method);
 }
 
@@ -100,10 +109,11 @@ class MemoryClient {
   }
 
   /** Sends the request. A failure is reported by the response, as far as that arrives. */
-  async send(request: Request): Promise<void> {
+  async send(request: Request, isWhole: boolean): Promise<void> {
     let body: Uint8Array | Chunks<Uint8Array> | null = null;
     try {
-      body = request.body === null ? null : await knownBody(request.body);
+      if (isWhole) body = await request.bytes();
+      else if (request.body !== null) body = await knownBody(request.body);
       await this.#write(new h11.Request(headOf(request, body)));
       if (body instanceof Uint8Array) await this.#write(new h11.Data({ data: body }));
       else if (body !== null) {

@@ -89,6 +89,8 @@ const BODIES: [what: string, init: RequestInit, framing: string, type: string, b
     "none",
     "abc",
   ],
+  ["a Blob", { body: new Blob(["abc"], { type: "text/a" }) }, "3", "text/a", "abc"],
+  ["an empty Blob", { body: new Blob() }, "0", "none", ""],
   ["nothing", {}, "0", "none", ""],
 ];
 for (const [what, init, framing, type, body] of BODIES) {
@@ -100,6 +102,14 @@ for (const [what, init, framing, type, body] of BODIES) {
     assertEquals(await response.text(), body);
   });
 }
+
+Deno.test("fetch() sends a form with files with its length, as fetch() over a socket does", async () => {
+  const form = new FormData();
+  form.set("a", "1");
+  form.set("file", new File(["x".repeat(200_000)], "b.txt"));
+  const response = await appWith().fetch("/echo", { method: "POST", body: form });
+  assertEquals(response.headers.get("x-framing"), `${(await response.bytes()).length}`);
+});
 
 Deno.test("fetch() streams both ways at a time, however much it is", async () => {
   const part = new Uint8Array(64 * 1024);
