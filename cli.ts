@@ -176,7 +176,7 @@ async function watch(): Promise<never> {
 
 /**
  * Runs the listener under the watcher, which outlives its program, even after `Deno.exit()`, so the program
- * has to end it.
+ * has to end it. It may listen for any other signal itself.
  */
 async function runWatched(listener: Configurable): Promise<void> {
   listener.configure?.({ workers: 1 });
@@ -190,7 +190,7 @@ async function runWatched(listener: Configurable): Promise<void> {
   } finally {
     unwatch();
   }
-  if (isEnd) Deno.kill(Deno.pid, "SIGTERM");
+  if (isEnd) Deno.kill(Deno.pid, "SIGKILL");
 }
 
 if (import.meta.main) {

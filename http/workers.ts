@@ -134,8 +134,10 @@ class Supervisor {
   async #live(worker = this.#start()): Promise<{ how: string; code: number }> {
     const { success, signal, code } = await worker.status;
     this.#running.delete(worker);
-    // These signals end a worker that does not listen for them yet: that is clean, too.
-    const isClean = success || signal !== null && signal in SIGNALS;
+    // These signals end a worker that does not listen for them yet: that is clean, too. A watcher's program
+    // ends it by SIGKILL.
+    const isClean = success || signal !== null && signal in SIGNALS ||
+      this.#options.isWatcher && signal === "SIGKILL";
     if (this.#stop.signal.aborted && !isClean) this.#status ||= 1;
     const how = signal === null ? `with status ${code}` : `by ${signal}`;
     return { how: `worker ${worker.pid} ended ${how}`, code };

@@ -30,6 +30,10 @@ pid.onEvent("POST:/stop", async ({ ctx }) => {
   ctx.response(200, await ctx.text());
 });
 
+/** A web server whose program listens for SIGTERM itself. */
+export const listening = new HTTPListener({ accessLog: () => {} });
+listening.startup(() => Deno.addSignalListener("SIGTERM", () => console.log("hears")));
+
 class Once extends Listener {
   override listen(): void {
     this.newCtx().triggerEvent("once");

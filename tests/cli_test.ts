@@ -185,6 +185,16 @@ test("cli --reload ends at one SIGTERM, also while the program has failed", {
   assertEquals((await program.end()).code, 0);
 });
 
+test("cli --reload ends a program that listens for SIGTERM itself", {
+  permissions: ["net", "read", "run"],
+}, async () => {
+  const listener = "tests/cli_app.ts:listening";
+  await using program = new Program(...MAY_RUN, listener, "--reload", "--port", freePort());
+  assertMatch(await program.nextLine(), RUNNING);
+  program.signal("SIGTERM");
+  assertEquals((await program.end()).code, 0);
+});
+
 // What cannot be done, and the one line on standard error that says so.
 const REFUSED: [args: string, message: RegExp][] = [
   ["", /^Cannot run 0 listeners: give one "<file>:<name>"; see --help$/],
