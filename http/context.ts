@@ -325,6 +325,10 @@ export class HTTPContext extends Context {
    * them. A stream or an async iterable is sent as it is produced. Bytes over 16 KiB are not copied: do not
    * modify their array until {@linkcode HTTPContext.completed} resolves.
    *
+   * If it is too late because the client disconnected, `handlerTimeout` expired, or the handler ended without
+   * a response, the body is discarded. No error is thrown, as that would replace the reason; the log says
+   * what happened.
+   *
    * @param status A status code from 200 to 599.
    * @returns If the body is a stream, a promise that resolves when the body has been sent, and rejects with
    * the error of the stream.

@@ -208,6 +208,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   /**
    * Changes options, for example from a command line; the changes take effect when the server starts next. A
    * `hostname` or `port` replaces a `path` that was set before.
+   *
+   * @throws As the constructor does; then nothing is changed.
    */
   configure(options: ServerOptions): void {
     this.#settings = resolveOptions(options, this.#settings);

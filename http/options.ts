@@ -105,7 +105,10 @@ export interface ServerOptions {
    * `Connection: close`.
    */
   maxRequestsPerConnection?: number | undefined;
-  /** The milliseconds that in-flight requests have to finish when the server stops; 10,000 by default. */
+  /**
+   * The milliseconds that in-flight requests have to finish when the server stops; 10,000 by default, and
+   * always finite, as a client could otherwise keep the server from stopping.
+   */
   shutdownGrace?: number | undefined;
   /**
    * The proxies whose `Forwarded`, `X-Forwarded-For` and `X-Forwarded-Proto` fields determine the client's

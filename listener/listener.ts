@@ -26,7 +26,7 @@ import { checkTimeout } from "./time_limit.ts";
 export interface ListenerOptions {
   /**
    * The grace period in milliseconds for events in flight to finish when the listener stops; 10,000 by
-   * default.
+   * default. With `Infinity`, they may take as long as they need.
    */
   shutdownGrace?: number | undefined;
 }
