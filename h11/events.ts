@@ -292,8 +292,8 @@ export class Response implements AnyResponse {
 }
 
 function toStart({ statusCode, reason, headers, httpVersion }: Response): Piece | null {
-  const { said, contentLength } = framingOf(headers);
-  const isPlain = said === 0 && contentLength < 0 && ![204, 205, 304].includes(statusCode) &&
+  const { flags, contentLength } = framingOf(headers);
+  const isPlain = flags === 0 && contentLength < 0 && ![204, 205, 304].includes(statusCode) &&
     httpVersion === "1.1";
   if (!isPlain) return null;
   const lines = headers.rawItems().map(([name, value]) => `${name}: ${value}\r\n`);

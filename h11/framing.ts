@@ -27,31 +27,31 @@ export class Framing {
   /** The value of Content-Length, or -1 if there is none. */
   contentLength = -1;
   /** Flags as bits: every message has one of these objects, and most flags are 0. */
-  said = 0;
+  flags = 0;
 
   /** `Transfer-Encoding: chunked`. */
   get chunked(): boolean {
-    return (this.said & CHUNKED) !== 0;
+    return (this.flags & CHUNKED) !== 0;
   }
 
   /** `Connection: close`. */
   get close(): boolean {
-    return (this.said & CLOSE) !== 0;
+    return (this.flags & CLOSE) !== 0;
   }
 
   /** `Connection: keep-alive`. */
   get keepAlive(): boolean {
-    return (this.said & KEEP_ALIVE) !== 0;
+    return (this.flags & KEEP_ALIVE) !== 0;
   }
 
   /** `Connection: upgrade`. */
   get upgradeOption(): boolean {
-    return (this.said & UPGRADE_OPTION) !== 0;
+    return (this.flags & UPGRADE_OPTION) !== 0;
   }
 
   /** An Upgrade field that names a protocol. */
   get upgrade(): boolean {
-    return (this.said & UPGRADE) !== 0;
+    return (this.flags & UPGRADE) !== 0;
   }
 
   /**
@@ -59,12 +59,12 @@ export class Framing {
    * a user agent received (see `checkBodyFields`), or a built Host or Expect (see `checkRequestFields`).
    */
   get isBroken(): boolean {
-    return (this.said & BROKEN) !== 0;
+    return (this.flags & BROKEN) !== 0;
   }
 
   /** `Expect: 100-continue`. */
   get expectContinue(): boolean {
-    return (this.said & EXPECT_CONTINUE) !== 0;
+    return (this.flags & EXPECT_CONTINUE) !== 0;
   }
 }
 
@@ -120,7 +120,7 @@ export function noteField(framing: Framing, name: string, value: string, rules: 
       }
       break;
     case "upgrade":
-      if (listMembers(value).length > 0) framing.said |= UPGRADE;
+      if (listMembers(value).length > 0) framing.flags |= UPGRADE;
       break;
     case "expect":
       // 100-continue is the only defined expectation, and a server may refuse any other (RFC 9110 10.1.1).
@@ -130,7 +130,7 @@ export function noteField(framing: Framing, name: string, value: string, rules: 
           417,
         );
       }
-      framing.said |= EXPECT_CONTINUE;
+      framing.flags |= EXPECT_CONTINUE;
   }
   return true;
 }
@@ -145,7 +145,7 @@ export function noteReceivedField(framing: Framing, name: string, value: string)
     return noteField(framing, name, value, "lenient");
   } catch (error) {
     if (!(error instanceof LocalProtocolError)) throw error;
-    framing.said |= BROKEN;
+    framing.flags |= BROKEN;
     return true;
   }
 }
@@ -171,7 +171,7 @@ export function noteBuiltField(framing: Framing, name: string, value: string): v
     noteField(framing, name, value, "strict");
   } catch (error) {
     if (name !== "host" && name !== "expect") throw error;
-    framing.said |= BROKEN;
+    framing.flags |= BROKEN;
   }
 }
 
@@ -198,9 +198,9 @@ export function noteHost(framing: Framing, bytes: Uint8Array, start: number, end
 
 /** Records one connection option, in lower case (RFC 9110 7.6.1). */
 export function noteConnectionOption(framing: Framing, option: string): void {
-  if (option === "close") framing.said |= CLOSE;
-  else if (option === "keep-alive") framing.said |= KEEP_ALIVE;
-  else if (option === "upgrade") framing.said |= UPGRADE_OPTION;
+  if (option === "close") framing.flags |= CLOSE;
+  else if (option === "keep-alive") framing.flags |= KEEP_ALIVE;
+  else if (option === "upgrade") framing.flags |= UPGRADE_OPTION;
 }
 
 function noteContentLength(framing: Framing, value: string, rules: Rules): boolean {
@@ -255,5 +255,5 @@ function noteTransferEncoding(framing: Framing, value: string): void {
       501,
     );
   }
-  framing.said |= CHUNKED;
+  framing.flags |= CHUNKED;
 }

@@ -17,7 +17,7 @@ import type { Settings } from "./options.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
 import { ClientLeft, ConnectionLost, type Receiver, Socket } from "./socket.ts";
-import { lookIfLong } from "./turn.ts";
+import { pollIfLong } from "./turn.ts";
 import { UpgradedConn } from "./upgraded_conn.ts";
 
 /** Milliseconds that draining a body may take, or that a client may stay silent during a lingering close. */
@@ -30,12 +30,12 @@ const LINGER_MAX = 5_000;
 /** Milliseconds a stream may produce nothing after its client has disconnected or closed its sending half. */
 const QUIET_MAX = 5_000;
 /**
- * Number of idle ticks after which a connection of a stopping server is closed. Until then the client may
- * send a last request: one in transit would be lost by closing now, and a new client has not sent its first
- * one yet. Counted in ticks that the event loop has run, not in time, because a busy server may not have read
- * for a while.
+ * Number of checks in a row that find a connection of a stopping server idle before it is closed. Until then
+ * the client may send a last request: one in transit would be lost by closing now, and a new client has not
+ * sent its first one yet. Counted in checks that the event loop has run, not in time, because a busy server
+ * may not have read for a while.
  */
-const LAST_TURNS = 10;
+const IDLE_CHECKS = 10;
 /** Bytes read ahead while a handler runs. */
 const READ_AHEAD_MAX = 16 * 1024;
 /** Number of bytes of a refused request that are logged. */
@@ -177,18 +177,18 @@ export class Connection implements Receiver, Watched {
   }
 
   /**
-   * Called on each tick of a stopping server, once it has emptied its backlog: ends a connection that stays
+   * Called at each check of a stopping server, once it has emptied its backlog: ends a connection that stays
    * idle.
    *
    * @param isBusy Whether other connections still bring requests.
    */
-  countTurn(isBusy: boolean): void {
+  checkIdle(isBusy: boolean): void {
     // A request head that has begun to arrive is read to its end and answered.
     const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.isEnding;
-    this.#idleTurns = isIdle && !isBusy ? this.#idleTurns + 1 : 0;
-    if (this.#idleTurns > LAST_TURNS) this.#end();
+    this.#idleChecks = isIdle && !isBusy ? this.#idleChecks + 1 : 0;
+    if (this.#idleChecks > IDLE_CHECKS) this.#end();
   }
-  #idleTurns = 0;
+  #idleChecks = 0;
 
   /** Ends the connection at once, even if it was upgraded to another protocol. */
   abort(reason: unknown): void {
@@ -346,15 +346,15 @@ export class Connection implements Receiver, Watched {
       if (waiting !== undefined || this.isEnding) return waiting;
       if (count === look && protocol.bufferedSize > 0) {
         look *= 2;
-        const looking = lookIfLong(Socket.waitingSince);
-        if (looking !== null) return this.#giveWay(looking);
+        const polling = pollIfLong(Socket.waitingSince);
+        if (polling !== null) return this.#giveWay(polling);
       }
     }
   }
 
   /** Lets the event loop serve other connections. */
-  async #giveWay(looking: Promise<void>): Promise<void> {
-    await looking;
+  async #giveWay(polling: Promise<void>): Promise<void> {
+    await polling;
     // If the connection was cut meanwhile, requests it has already sent are not handled any more.
     if (this.socket.isLost) throw new ConnectionLost("Cannot go on: the connection is gone");
   }

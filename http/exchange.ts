@@ -371,7 +371,7 @@ export class Exchange {
     this.status = status;
     if (isStream) discard(body);
     else if (!isHead && bytes.length > 0) this.#writeData(bytes);
-    this.#write(protocol.send(this.#end(response))!);
+    this.#write(protocol.send(this.#endOfMessage(response))!);
     this.#flush();
   }
 
@@ -484,7 +484,7 @@ export class Exchange {
       this.request.method !== "HEAD";
   }
 
-  #end(response: h11.Response): h11.EndOfMessage {
+  #endOfMessage(response: h11.Response): h11.EndOfMessage {
     const { statusCode, headers } = response;
     const isChunked = statusCode !== 204 && statusCode !== 304 && !headers.has("content-length");
     return isChunked && this.#canHaveTrailers ? this.#extra.trailers! : new h11.EndOfMessage();
@@ -528,7 +528,7 @@ export class Exchange {
         if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
       }
-      socket.writeTogether([protocol.send(this.#end(response))!]);
+      socket.writeTogether([protocol.send(this.#endOfMessage(response))!]);
       await socket.drained();
     } catch (error) {
       // A client must never take a partial message for a complete one: this one is left without its end.

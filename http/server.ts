@@ -28,9 +28,9 @@ const QUIET = 3;
 /** Milliseconds after which a 1 ms timer is late: Deno rounds up to two. */
 const LATE = 3;
 /** Milliseconds between two checks for idle connections when the server stops. */
-const TURN = 10;
+const IDLE_CHECK = 10;
 /** Maximum number of these checks that spare idle connections because others still bring requests. */
-const BUSY_TURNS = 100;
+const BUSY_CHECKS = 100;
 /** Milliseconds between two log lines about an outage. */
 const OUTAGE_TOLD_EVERY = 10_000;
 
@@ -104,7 +104,7 @@ export class Server implements ConnectionHost {
     if (this.#connections.size > 0) {
       await Promise.race([this.#allEnded.promise, this.#aborted.promise]);
     }
-    clearInterval(this.#turns);
+    clearInterval(this.#idleChecks);
     await log.flush();
   }
 
@@ -288,15 +288,15 @@ export class Server implements ConnectionHost {
    * again would otherwise come back to this server.
    */
   #endIdle(): void {
-    let turn = 0, { requests } = this.counters;
-    this.#turns = setInterval(() => {
+    let check = 0, { requests } = this.counters;
+    this.#idleChecks = setInterval(() => {
       // While other connections bring requests, an idle one is likely to bring one, too.
-      const isBusy = this.counters.requests > requests && turn++ < BUSY_TURNS;
+      const isBusy = this.counters.requests > requests && check++ < BUSY_CHECKS;
       ({ requests } = this.counters);
-      for (const connection of this.#connections) connection.countTurn(isBusy);
-    }, TURN);
+      for (const connection of this.#connections) connection.checkIdle(isBusy);
+    }, IDLE_CHECK);
   }
-  #turns: ReturnType<typeof setInterval> | undefined;
+  #idleChecks: ReturnType<typeof setInterval> | undefined;
 
   #stopListening(): void {
     if (!this.#isListening) return;

@@ -8,7 +8,7 @@ import { type Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
 import { logError } from "./log.ts";
 import { hasEnded, operations, ridOf } from "./operations.ts";
-import { haveLooked, lookIfLong } from "./turn.ts";
+import { notePoll, pollIfLong } from "./turn.ts";
 
 /** Size of the buffer an idle connection keeps; most heads fit. */
 const IDLE_BUFFER = 1024;
@@ -157,10 +157,10 @@ export class Socket {
   #read(into: Uint8Array): void {
     this.#isReading = true;
     this.#into = into;
-    const look = this.#isAtOnce || this.#isFilled ? lookIfLong() : null;
-    if (look === null) return this.#beginOperation();
+    const polling = this.#isAtOnce || this.#isFilled ? pollIfLong() : null;
+    if (polling === null) return this.#beginOperation();
     this.#operation = null;
-    look.then(() => this.#beginOperation());
+    polling.then(() => this.#beginOperation());
   }
 
   #beginOperation(): void {
@@ -176,7 +176,7 @@ export class Socket {
     this.#isReading = false;
     const count = result ?? 0;
     const into = this.#into;
-    if (!this.#isAtOnce && !this.#isFilled) haveLooked();
+    if (!this.#isAtOnce && !this.#isFilled) notePoll();
     this.#isFilled = count === into.length;
     if (into.length < count) {
       this.close();

@@ -6,7 +6,7 @@
 const TURN_MAX = 20;
 
 /** Resolves when the event loop has polled. */
-function look(): Promise<void> {
+function poll(): Promise<void> {
   // With a callback of `setImmediate()` pending, the loop has work to do and polls only now and then.
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
@@ -21,7 +21,7 @@ let turnBegan = 0;
 export function beginTurn(): void {
   if (turn !== null) return;
   turnBegan = performance.now();
-  turn = look();
+  turn = poll();
   turn.then(() => turn = null);
 }
 
@@ -39,7 +39,7 @@ let next: Promise<void> | null = null;
  */
 export function nextTurn(): Promise<void> {
   if (next === null) {
-    next = look();
+    next = poll();
     next.then(() => next = null);
   }
   return next;
@@ -52,10 +52,10 @@ export function nextTurn(): Promise<void> {
 
 /** When the loop last polled, or when work on data at hand first continued after that; 0 for neither. */
 let since = 0;
-let looking: Promise<void> | null = null;
+let polling: Promise<void> | null = null;
 
 /** Called when a read has had to wait. */
-export function haveLooked(): void {
+export function notePoll(): void {
   since = 0;
 }
 
@@ -65,20 +65,20 @@ export function haveLooked(): void {
  * @param began When that work began, if not now.
  * @returns What to wait for first if the loop has not polled for long; otherwise null.
  */
-export function lookIfLong(began?: number): Promise<void> | null {
-  if (looking !== null) return looking;
+export function pollIfLong(began?: number): Promise<void> | null {
+  if (polling !== null) return polling;
   const now = Date.now();
   if (since === 0) since = began ?? now;
   if (now - since <= TURN_MAX) return null;
-  looking = look();
-  looking.then(() => {
-    looking = null;
+  polling = poll();
+  polling.then(() => {
+    polling = null;
     since = Date.now();
   });
-  return looking;
+  return polling;
 }
 
 /** Whether anything waits here: it will continue without any input from outside. */
-export function isLookAwaited(): boolean {
-  return next !== null || looking !== null;
+export function isPollAwaited(): boolean {
+  return next !== null || polling !== null;
 }

@@ -9,7 +9,7 @@ import type { Exchange } from "../../http/exchange.ts";
 import { toHTTPError } from "../../http/http_error.ts";
 import { resolveOptions, type ServerOptions, type Settings } from "../../http/options.ts";
 import { MemoryConn } from "../../http/memory_conn.ts";
-import { isLookAwaited } from "../../http/turn.ts";
+import { isPollAwaited } from "../../http/turn.ts";
 import { latin1 } from "./raw_client.ts";
 
 class HandClock extends Clock {
@@ -127,5 +127,5 @@ function fail(exchange: Exchange, error: unknown): void {
  * event loop look first, as it does on a machine that has kept this process waiting.
  */
 export async function settled(): Promise<void> {
-  do await new Promise<void>((resolve) => setImmediate(() => resolve())); while (isLookAwaited());
+  do await new Promise<void>((resolve) => setImmediate(() => resolve())); while (isPollAwaited());
 }
