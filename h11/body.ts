@@ -78,13 +78,13 @@ export class BodyReader {
    */
   readEnd(): EndOfMessage {
     if (this.#framing === "close-delimited") return END;
-    const received = this.#framing === "content-length"
-      ? `${this.#length - this.#remaining} of ${this.#length} bytes came`
+    const when = this.#framing === "content-length"
+      ? `after ${this.#length - this.#remaining} of ${this.#length} bytes`
       : this.#part === "trailers"
-      ? "the end of the trailer section did not come"
-      : "its last chunk did not come";
+      ? "before the end of the trailer section"
+      : "before the last chunk";
     throw new RemoteProtocolError(
-      `Cannot complete the body: the peer closed and ${received} (RFC 9112 8)`,
+      `Cannot complete the body: the peer closed the connection ${when} (RFC 9112 8)`,
     );
   }
 
@@ -130,7 +130,7 @@ export class BodyReader {
     const lf = buffer.nextLineEnd();
     const { bytes, start } = buffer;
     if ((lf < 0 ? buffer.length : lf + 1 - start) > maxSize) {
-      throw new LocalProtocolError(`Cannot read a chunk's size line of over ${maxSize} bytes`);
+      throw new LocalProtocolError(`Cannot read a chunk size line of more than ${maxSize} bytes`);
     }
     if (lf < 0) return -1;
     const isLenient = this.#how.rules === "lenient";
@@ -144,19 +144,19 @@ export class BodyReader {
     for (; p < end && HEX_VALUE[bytes[p]] >= 0; p++) {
       size = size * 16 + HEX_VALUE[bytes[p]];
       if (size > Number.MAX_SAFE_INTEGER || p - start >= 16) {
-        throw badSize(bytes, start, lf, "the size is over 2^53-1 or 16 digits");
+        throw badSize(bytes, start, lf, "the size exceeds 2^53-1 or has more than 16 digits");
       }
     }
     if (p === start) throw badSize(bytes, start, lf, "no hexadecimal size");
     this.#extensions += end - p;
     if (this.#extensions > MAX_CHUNK_EXTENSIONS_SIZE) {
       throw new LocalProtocolError(
-        `Cannot read chunk extensions of over ${MAX_CHUNK_EXTENSIONS_SIZE} bytes in one message`,
+        `Cannot read chunk extensions of more than ${MAX_CHUNK_EXTENSIONS_SIZE} bytes in one message`,
       );
     }
     const areValid = isLenient ? areText : areExtensions;
     if (p < end && !areValid(bytes, p, end)) {
-      throw badSize(bytes, start, lf, "expected ;name=value");
+      throw badSize(bytes, start, lf, 'expected ";name=value"');
     }
     buffer.skip(lf + 1 - start);
     return size;
@@ -239,8 +239,8 @@ export class BodyWriter {
         throw new LocalProtocolError(
           this.#length === 0
             ? `Cannot send ${data.length} bytes of data: this message has no body (RFC 9112 6.3)`
-            : `Cannot send ${data.length} more bytes: ${this.#remaining} are left of the ` +
-              "Content-Length that was sent (RFC 9110 8.6)",
+            : `Cannot send ${data.length} more bytes: Content-Length allows only ` +
+              `${this.#remaining} (RFC 9110 8.6)`,
         );
       }
       this.#remaining -= data.length;
@@ -259,14 +259,14 @@ export class BodyWriter {
     }
     if (this.#framing === "content-length" && this.#remaining > 0) {
       throw new LocalProtocolError(
-        `Cannot end the message: ${this.#remaining} bytes of its Content-Length were not sent ` +
+        `Cannot end the message: its body is ${this.#remaining} bytes short of Content-Length ` +
           "(RFC 9110 8.6)",
       );
     }
     // A response that would have been chunked, but cannot be, drops its trailers (RFC 9112 7.1.2).
     if (trailers.length > 0 && this.#framing === "content-length") {
       throw new LocalProtocolError(
-        "Cannot send trailers: they go with Transfer-Encoding: chunked only (RFC 9112 7.1.2)",
+        "Cannot send trailers: they require Transfer-Encoding: chunked (RFC 9112 7.1.2)",
       );
     }
     return NO_BYTES;

@@ -110,9 +110,9 @@ function badValue(name: string, value: unknown): LocalProtocolError {
   const isText = typeof value === "string";
   const shown = isText ? quote(value) : shownWithType(value);
   const wanted = isText
-    ? "expected text of latin-1 without control characters and without space around it (RFC 9110 5.5)"
+    ? "expected Latin-1 text without control characters or surrounding whitespace (RFC 9110 5.5)"
     : "must be a string";
-  return new LocalProtocolError(`Cannot use value ${shown} of field ${quote(name)}: ${wanted}`);
+  return new LocalProtocolError(`Cannot use value ${shown} for field ${quote(name)}: ${wanted}`);
 }
 
 /** Shows a value that is not a string with its type, since its text alone may look like a valid value. */

@@ -135,7 +135,7 @@ export class Connection {
   constructor(ourRole: Role, options: ConnectionOptions = {}) {
     if (ourRole !== CLIENT && ourRole !== SERVER) {
       throw new RangeError(
-        `Cannot make a connection in the role ${String(ourRole)}: expected CLIENT or SERVER`,
+        `Cannot create a connection with role ${String(ourRole)}: expected CLIENT or SERVER`,
       );
     }
     this.ourRole = ourRole;
@@ -220,14 +220,14 @@ export class Connection {
       // Bytes after a protocol error are dropped, since nothing reads them.
       if (!this.#buffer.isClosed) return;
       throw new LocalProtocolError(
-        "Cannot receive data: the end of the stream was received before",
+        "Cannot receive data: the end of the stream was already received",
       );
     } else if (length > 0 && length <= data.length && Number.isInteger(length)) {
       this.#buffer.append(data, length);
     } else {
       // Bytes past the received ones may belong to another connection.
       throw new RangeError(
-        `Cannot receive ${length} bytes: must be a whole number from 0 to the ${data.length} of the array`,
+        `Cannot receive ${length} bytes: must be an integer from 0 to ${data.length}, the length of the array`,
       );
     }
   }
@@ -242,7 +242,9 @@ export class Connection {
   nextEvent(): Event | typeof NEED_DATA | typeof PAUSED {
     const state = this.theirState;
     if (state === ERROR) {
-      throw new RemoteProtocolError(`Cannot read on: ${this.theirRole} broke the protocol before`);
+      throw new RemoteProtocolError(
+        `Cannot read more: ${this.theirRole} has violated the protocol`,
+      );
     }
     try {
       const event = this.#read(state);
@@ -263,7 +265,7 @@ export class Connection {
   #peerClosed(when = ""): RemoteProtocolError {
     const what = this.theirRole === CLIENT ? "request" : "response";
     return new RemoteProtocolError(
-      `Cannot complete a ${what}: the peer closed${when} (RFC 9112 8)`,
+      `Cannot complete the ${what}: the peer closed the connection${when} (RFC 9112 8)`,
     );
   }
 
@@ -310,7 +312,7 @@ export class Connection {
       if (!(response instanceof Response)) throw notMade(response, "a Response");
       if (this.#requestMethod === "CONNECT" && isSuccessful(response)) {
         throw new LocalProtocolError(
-          "Cannot send 2xx to CONNECT whole: a tunnel has no body; use send() (RFC 9110 9.3.6)",
+          "Cannot send 2xx to CONNECT with sendWhole(): a tunnel has no body; use send() (RFC 9110 9.3.6)",
         );
       }
       if (framingOf(response.headers).chunked) {
@@ -368,7 +370,7 @@ export class Connection {
 
   #checkNotBroken(event: Event): void {
     if (this.ourState === ERROR) {
-      throw new LocalProtocolError(`Cannot send ${shown(event)}: we broke the protocol before`);
+      throw new LocalProtocolError(`Cannot send ${shown(event)}: an earlier send failed`);
     }
   }
 
@@ -439,13 +441,13 @@ export class Connection {
       case CLOSED:
         if (buffer.length > 0) {
           throw new LocalProtocolError(
-            `Cannot read data from ${this.theirRole} in state ${state}: expected it to close`,
+            `Cannot read data from ${this.theirRole} in state ${state}: expected it to close the connection`,
           );
         }
     }
     if (event !== null) return event;
     if (!buffer.isClosed || buffer.length > 0) return NEED_DATA;
-    if (state === SEND_RESPONSE) throw this.#peerClosed(" before it began");
+    if (state === SEND_RESPONSE) throw this.#peerClosed(" before sending it");
     return new ConnectionClosed();
   }
 
@@ -551,7 +553,7 @@ export class Connection {
       // this one.
       if (this.theirState === IDLE && this.#buffer.length > 0) {
         throw new LocalProtocolError(
-          `Cannot send Request: ${this.#buffer.length} bytes came before it, which answer nothing; ` +
+          `Cannot send Request: received ${this.#buffer.length} bytes that answer no request; ` +
             "close the connection (RFC 9112 6.3)",
         );
       }
@@ -568,7 +570,7 @@ export class Connection {
     if (event.httpVersion !== "1.1") throw onlyHttp11(event.httpVersion);
     if (this.#theirHttpVersion === "1.0") {
       throw new LocalProtocolError(
-        `Cannot send ${event.statusCode} to a client of HTTP/1.0 (RFC 9110 15.2)`,
+        `Cannot send ${event.statusCode} to an HTTP/1.0 client (RFC 9110 15.2)`,
       );
     }
     this.#process(this.ourRole, event);
@@ -624,13 +626,13 @@ function shown(event: unknown): string {
 function notBytes(given: unknown): TypeError {
   const kind = Object.prototype.toString.call(given).slice("[object ".length, -1);
   return new TypeError(
-    `Cannot receive ${kind}: pass the bytes as a Uint8Array, an empty one where the peer closed`,
+    `Cannot receive ${kind}: expected a Uint8Array, empty if the peer closed the connection`,
   );
 }
 
 function notMade(given: unknown, expected: string): LocalProtocolError {
   return new LocalProtocolError(
-    `Cannot send ${shown(given)}: expected ${expected} that its class has made and checked`,
+    `Cannot send ${shown(given)}: expected ${expected} created with its constructor`,
   );
 }
 
@@ -663,7 +665,7 @@ function limit(
 ): number {
   const value = options[name] ?? standard;
   if (!Number.isSafeInteger(value) || value < lowest) {
-    throw new RangeError(`Cannot set ${name} to ${value}: must be a whole number >= ${lowest}`);
+    throw new RangeError(`Cannot set ${name} to ${value}: must be an integer >= ${lowest}`);
   }
   return value;
 }

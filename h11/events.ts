@@ -309,7 +309,7 @@ function checkResponse({ statusCode, reason }: AnyResponse, lowest: number, high
   }
   if (typeof reason !== "string" || !textConsistsOf(FIELD_VALUE, reason)) {
     throw new LocalProtocolError(
-      `Cannot use reason phrase ${quote(String(reason))}: expected text of latin-1 without ` +
+      `Cannot use reason phrase ${quote(String(reason))}: expected Latin-1 text without ` +
         "control characters (RFC 9112 4)",
     );
   }
@@ -345,7 +345,7 @@ export class Data {
   /** Creates an event with the bytes, uncopied. @throws {LocalProtocolError} `data` is not a `Uint8Array`. */
   constructor({ data, chunkStart = false, chunkEnd = false }: DataInit) {
     if (!(data instanceof Uint8Array)) {
-      throw new LocalProtocolError(`Cannot use ${typeof data} as data: expected a Uint8Array`);
+      throw new LocalProtocolError(`Cannot use data of type ${typeof data}: expected a Uint8Array`);
     }
     this.data = data;
     this.chunkStart = chunkStart;
@@ -402,7 +402,8 @@ function checkTrailers(headers: Headers): void {
   for (const [name] of headers) {
     if (FORBIDDEN_TRAILERS.has(name)) {
       throw new LocalProtocolError(
-        `Cannot use field ${quote(name)} as a trailer: it must stand in the head (RFC 9110 6.5.1)`,
+        `Cannot use field ${quote(name)} as a trailer: it belongs in the header section ` +
+          "(RFC 9110 6.5.1)",
       );
     }
   }
@@ -443,13 +444,15 @@ export function badTarget(
 
 /** The error for a request without the Host field that it needs. */
 export function missingHost(): LocalProtocolError {
-  return new LocalProtocolError("Cannot do without Host: HTTP/1.1 needs one (RFC 9112 3.2)");
+  return new LocalProtocolError(
+    "Cannot use a request without Host: HTTP/1.1 requires it (RFC 9112 3.2)",
+  );
 }
 
 /** The error for a request with both Transfer-Encoding and Content-Length. */
 export function twoFramings(): LocalProtocolError {
   return new LocalProtocolError(
-    "Cannot use Transfer-Encoding with Content-Length: expected one of them (RFC 9112 6.1)",
+    "Cannot use Transfer-Encoding with Content-Length: expected only one of them (RFC 9112 6.1)",
   );
 }
 

@@ -244,7 +244,7 @@ function noteTransferEncoding(framing: Framing, value: string): void {
     throw new LocalProtocolError(
       `Cannot use Transfer-Encoding ${
         quote(codings.join(", "))
-      }: "chunked" must come once and last ` +
+      }: "chunked" must occur once, as the last coding ` +
         "(RFC 9112 6.1)",
     );
   }

@@ -117,7 +117,8 @@ export function readSection<E extends Event, R extends SectionRules>(
   }
   if (section === null && isOver) {
     throw new LocalProtocolError(
-      `Cannot read a ${how.trailers ? "trailer" : "header"} section of over ${how.maxSize} bytes`,
+      `Cannot read a ${how.trailers ? "trailer" : "header"} section of more than ` +
+        `${how.maxSize} bytes`,
       431,
     );
   }
@@ -198,8 +199,8 @@ function unfold(bytes: Uint8Array, start: number, end: number, first: number): U
     if (isBlank(bytes[line])) {
       if (count < first) {
         throw new LocalProtocolError(
-          `Cannot read field line ${quoteBytes(bytes, line, lineEnd)}: there is no field that it ` +
-            "continues (RFC 9112 5.2)",
+          `Cannot read field line ${quoteBytes(bytes, line, lineEnd)}: it continues a field, but ` +
+            "none precedes it (RFC 9112 5.2)",
         );
       }
       while (line < lineEnd && isBlank(bytes[line])) line++;
@@ -266,7 +267,7 @@ export function parseRequest(
   if (httpVersion === "1.0") {
     if (framing.chunked) {
       throw new LocalProtocolError(
-        "Cannot use Transfer-Encoding in HTTP/1.0: it came with HTTP/1.1 (RFC 9112 6.1)",
+        "Cannot use Transfer-Encoding in HTTP/1.0: it requires HTTP/1.1 (RFC 9112 6.1)",
       );
     }
   } else if (framing.hosts === 0) {
@@ -287,8 +288,8 @@ function scanMethod(bytes: Uint8Array, start: number, end: number): number {
   const p = endOfRun(TOKEN, bytes, start);
   if (p - start > MAX_METHOD_SIZE) {
     throw new LocalProtocolError(
-      `Cannot serve method ${quoteBytes(bytes, start, p)}: it is over ${MAX_METHOD_SIZE} bytes ` +
-        "(RFC 9112 3)",
+      `Cannot serve method ${quoteBytes(bytes, start, p)}: it is longer than ` +
+        `${MAX_METHOD_SIZE} bytes (RFC 9112 3)`,
       501,
     );
   }
@@ -299,7 +300,7 @@ function scanMethod(bytes: Uint8Array, start: number, end: number): number {
 }
 
 function targetTooLong(max: number): LocalProtocolError {
-  return new LocalProtocolError(`Cannot read a target of over ${max} bytes (RFC 9112 3)`, 414);
+  return new LocalProtocolError(`Cannot read a target of more than ${max} bytes (RFC 9112 3)`, 414);
 }
 
 /** Parses a status line and the fields after it. */
@@ -425,7 +426,7 @@ function badStartLine(
   expected: string,
 ): LocalProtocolError {
   return new LocalProtocolError(
-    `Cannot read ${line} line ${quoteBytes(bytes, start, p + 1)}: expected ${expected}, not ` +
+    `Cannot read ${line} line ${quoteBytes(bytes, start, p + 1)}: expected ${expected}, got ` +
       quoteBytes(bytes, p, p + 1),
   );
 }

@@ -18,12 +18,12 @@ export function checkSentRequest(request: Request): void {
   const hasContent = chunked || contentLength > 0;
   if (method === "TRACE" && hasContent) {
     throw new LocalProtocolError(
-      "Cannot send TRACE with content: leave out its Content-Length or Transfer-Encoding (RFC 9110 9.3.8)",
+      "Cannot send TRACE with content: omit Content-Length and Transfer-Encoding (RFC 9110 9.3.8)",
     );
   }
   if (expectContinue && !hasContent) {
     throw new LocalProtocolError(
-      "Cannot expect 100-continue without content: leave out Expect (RFC 9110 10.1.1)",
+      "Cannot expect 100-continue without content: omit Expect (RFC 9110 10.1.1)",
     );
   }
   const authority = /^[^/]+:\/\/([^/?]*)/.exec(target)?.[1];
@@ -67,12 +67,12 @@ export function checkSentSwitch(
 ): void {
   if (checkSwitch(response, offered).length === 0) {
     throw new LocalProtocolError(
-      "Cannot send 101 without Upgrade: name the protocol that the client offered (RFC 9110 7.8)",
+      "Cannot send 101 without Upgrade: name a protocol that the client offered (RFC 9110 7.8)",
     );
   }
   if (clientWaits) {
     throw new LocalProtocolError(
-      "Cannot send 101 to a client that waits for 100: send 100 first (RFC 9110 7.8)",
+      "Cannot send 101 to a client that is waiting for 100: send 100 first (RFC 9110 7.8)",
     );
   }
 }

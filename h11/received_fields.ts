@@ -173,7 +173,7 @@ export function readFields(
 
     if (count === maxFields && maxFields !== 0) {
       throw new LocalProtocolError(
-        `Cannot read more fields: expected at most ${how.maxFields} in one section`,
+        `Cannot read more than ${how.maxFields} fields in one section`,
         431,
       );
     }
@@ -244,8 +244,8 @@ function badName(bytes: Uint8Array, start: number, p: number): LocalProtocolErro
   const b = bytes[p];
   const why = b === SP || b === HTAB
     ? p === start
-      ? "white space before the name, or obsolete line folding (RFC 9112 5.2)"
-      : "white space before the colon (RFC 9112 5.1)"
+      ? "whitespace before the name, or obsolete line folding (RFC 9112 5.2)"
+      : "whitespace before the colon (RFC 9112 5.1)"
     : b === LF
     ? "a bare LF (RFC 9112 2.2)"
     : b === COLON

@@ -293,7 +293,7 @@ export class ConnectionState {
     let situation = this.#situation;
     if ((situation & ASKED[number]) !== ASKED[number]) {
       throw new LocalProtocolError(
-        `Cannot send ${trigger} as SERVER: the client did not ask for it`,
+        `Cannot send ${trigger} as SERVER: the client did not request it`,
       );
     }
     // A response that does not switch protocols declines the proposal.
@@ -361,7 +361,7 @@ export class ConnectionState {
 
 /** Rewords a message of `processEvent` for the side that received the event. */
 export function wordedAsRead(message: string): string {
-  return message.replace(/^Cannot send (.+?) as (CLIENT|SERVER)/, "Cannot take $1 from $2");
+  return message.replace(/^Cannot send (.+?) as (CLIENT|SERVER)/, "Cannot accept $1 from $2");
 }
 
 function notAllowed(role: Role, situation: number, trigger: Trigger): LocalProtocolError {

@@ -151,7 +151,7 @@ for (const [value, shown] of NO_TEXT) {
     assertThrows(
       () => new h11.Headers({ "X-A": value as string }),
       h11.LocalProtocolError,
-      `Cannot use value ${shown} of field "X-A": must be a string`,
+      `Cannot use value ${shown} for field "X-A": must be a string`,
     );
   });
 }

@@ -414,7 +414,7 @@ for (const [what, surplus] of SURPLUS) {
       assertThrows(
         () => ask(conn, "GET"),
         h11.LocalProtocolError,
-        `Cannot send Request: ${surplus.length} bytes came before it`,
+        `Cannot send Request: received ${surplus.length} bytes`,
       );
       assertEquals(conn.ourState, h11.ERROR);
     });
@@ -549,28 +549,40 @@ for (const [role, state, start, lines] of CLOSINGS) {
 }
 
 const CUT_SHORT: [what: string, start: () => h11.Connection, message: string][] = [
-  ["a response before it began", client, "a response: the peer closed before it began"],
+  [
+    "a response before it began",
+    client,
+    "the response: the peer closed the connection before sending it",
+  ],
   [
     "a response after 1xx",
     () => clientAfter("HTTP/1.1 103 x\r\n\r\n"),
-    "a response: the peer closed before it began",
+    "the response: the peer closed the connection before sending it",
   ],
-  ["a head", () => clientAfter("HTTP/1.1 200 x\r\n"), "a response: the peer closed"],
-  ["a request's head", () => serverAfter("GET / HTTP/1.1\r\n"), "a request: the peer closed"],
+  [
+    "a head",
+    () => clientAfter("HTTP/1.1 200 x\r\n"),
+    "the response: the peer closed the connection",
+  ],
+  [
+    "a request's head",
+    () => serverAfter("GET / HTTP/1.1\r\n"),
+    "the request: the peer closed the connection",
+  ],
   [
     "a body",
     () => clientAfter("HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\nhell"),
-    "the body: the peer closed and 4 of 5 bytes came",
+    "the body: the peer closed the connection after 4 of 5 bytes",
   ],
   [
     "chunks",
     () => clientAfter("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"),
-    "the body: the peer closed and its last chunk did not come",
+    "the body: the peer closed the connection before the last chunk",
   ],
   [
     "trailers",
     () => clientAfter("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"),
-    "the body: the peer closed and the end of the trailer section did not come",
+    "the body: the peer closed the connection before the end of the trailer section",
   ],
 ];
 for (const [what, start, message] of CUT_SHORT) {
@@ -640,7 +652,7 @@ for (const [what, given] of NO_BYTES) {
     assertThrows(
       () => conn.receiveData(given as Uint8Array),
       TypeError,
-      `Cannot receive ${what}: pass the bytes as a Uint8Array`,
+      `Cannot receive ${what}: expected a Uint8Array`,
     );
     assertEquals([conn.bufferedSize, conn.nextEvent()], [0, h11.NEED_DATA]);
   });
@@ -700,7 +712,7 @@ for (
     const failed = conn();
     failed.sendFailed();
     assertEquals(failed.ourState, h11.ERROR);
-    assertThrows(() => failed.send(close), h11.LocalProtocolError, "we broke the protocol before");
+    assertThrows(() => failed.send(close), h11.LocalProtocolError, "an earlier send failed");
   });
 }
 
@@ -709,13 +721,13 @@ const NOT_ALLOWED: [what: string, start: () => h11.Connection, bytes: string, me
     "101 that it did not ask for",
     client,
     "HTTP/1.1 101 x\r\nUpgrade: b\r\n\r\n",
-    "Cannot take 101 to Upgrade from SERVER: the client did not ask for it",
+    "Cannot accept 101 to Upgrade from SERVER: the client did not request it",
   ],
   [
     "103 before its request",
     () => new h11.Connection(h11.CLIENT),
     "HTTP/1.1 103 x\r\n\r\n",
-    "Cannot take InformationalResponse from SERVER in state IDLE: expected ConnectionClosed or Response",
+    "Cannot accept InformationalResponse from SERVER in state IDLE: expected ConnectionClosed or Response",
   ],
 ];
 for (const [what, start, bytes, message] of NOT_ALLOWED) {

@@ -348,7 +348,7 @@ for (const name of ["maxIncompleteEventSize", "maxTargetSize", "maxFields"] as c
       assertThrows(
         () => new h11.Connection(h11.SERVER, { [name]: value }),
         RangeError,
-        `Cannot set ${name} to ${value}: must be a whole number >= ${lowest}`,
+        `Cannot set ${name} to ${value}: must be an integer >= ${lowest}`,
       );
     });
   }

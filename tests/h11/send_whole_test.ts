@@ -138,7 +138,7 @@ const REFUSED: [what: string, start: () => h11.Connection, body: string, message
     "2xx to CONNECT",
     () => serverAfter(request("CONNECT")),
     "hello",
-    "Cannot send 2xx to CONNECT whole: a tunnel has no body; use send()",
+    "Cannot send 2xx to CONNECT with sendWhole(): a tunnel has no body; use send()",
   ],
   [
     "an answer of the client's",
@@ -153,7 +153,7 @@ for (const [what, start, body, message] of REFUSED) {
     const send = (): unknown => conn.sendWhole(response(200, CL), latin1(body));
     assertThrows(send, h11.LocalProtocolError, message);
     assertEquals(conn.ourState, h11.ERROR);
-    assertThrows(send, h11.LocalProtocolError, "we broke the protocol before");
+    assertThrows(send, h11.LocalProtocolError, "an earlier send failed");
   });
 }
 
@@ -162,7 +162,7 @@ Deno.test("Connection.sendWhole() and sendWholeInto() refuse an object that look
   assertThrows(
     () => serverAfter(request("GET")).sendWhole(fake, latin1("hello")),
     h11.LocalProtocolError,
-    "Cannot send Response: expected a Response that its class has made",
+    "Cannot send Response: expected a Response created with its constructor",
   );
   const bytes = new Uint8Array(100);
   const conn = serverAfter(request("GET"));

@@ -596,7 +596,7 @@ const REFUSED_SENDS: [
     "101 that was not asked for",
     () => serverAfter(request("GET")),
     new h11.InformationalResponse({ statusCode: 101 }),
-    "did not ask",
+    "did not request it",
   ],
   ...([
     ["101 without Upgrade", [], [], "Cannot send 101 without Upgrade"],
@@ -690,7 +690,12 @@ const REFUSED_SENDS: [
     new h11.ConnectionClosed(),
     "SEND_RESPONSE",
   ],
-  ["more than the Content-Length", () => answering(CL), data("hello!"), "5 are left"],
+  [
+    "more than the Content-Length",
+    () => answering(CL),
+    data("hello!"),
+    "Content-Length allows only 5",
+  ],
   [
     "data after a request without a length",
     () => {
@@ -706,7 +711,7 @@ const REFUSED_SENDS: [
     "trailers after a Content-Length",
     () => answering([["Content-Length", "0"]]),
     new h11.EndOfMessage({ headers: { X: "a" } }),
-    "chunked only",
+    "they require Transfer-Encoding: chunked",
   ],
   [
     "what is no event",
@@ -718,7 +723,7 @@ const REFUSED_SENDS: [
     `${JSON.stringify(value)} in place of an event`,
     () => server(),
     value as unknown as h11.Event,
-    ": expected an event that its class has made",
+    ": expected an event created with its constructor",
   ]),
   // What only looks like an event was never checked: this one would split the head.
   ...[
@@ -732,7 +737,7 @@ const REFUSED_SENDS: [
     `an object that looks like ${event.type}`,
     () => event.type === "Request" ? new h11.Connection(h11.CLIENT) : serverAfter(request("GET")),
     event as unknown as h11.Event,
-    `Cannot send ${event.type}: expected an event that its class has made`,
+    `Cannot send ${event.type}: expected an event created with its constructor`,
   ]),
 ];
 
@@ -765,7 +770,7 @@ for (const [what, start, event, message] of REFUSED_SENDS) {
     assertThrows(() => conn.send(event), h11.LocalProtocolError, message);
     assertEquals(conn.ourState, h11.ERROR);
     for (const next of [event, new h11.ConnectionClosed()]) {
-      assertThrows(() => conn.send(next), h11.LocalProtocolError, "we broke the protocol before");
+      assertThrows(() => conn.send(next), h11.LocalProtocolError, "an earlier send failed");
     }
   });
 }
