@@ -42,7 +42,7 @@ export function compileParts(
     const converter = converters.get(part.converter);
     if (converter === undefined) {
       throw new RouteError(
-        `Cannot add route "${pattern}": converter "${part.converter}" is not one of ${
+        `Cannot add route "${pattern}": unknown converter "${part.converter}"; expected one of ${
           [...converters.keys()].join(", ")
         }`,
       );

@@ -241,12 +241,12 @@ export const BUILTIN_CONVERTERS: ReadonlyMap<string, NamedConverter> = new Map<
 export function makeConverter(name: string, converter: Converter): NamedConverter {
   if (!isWord(name)) {
     throw new RouteError(
-      `Cannot add converter "${name}": the name must be letters, digits and _, no digit first`,
+      `Cannot add converter "${name}": the name must consist of letters, digits and _, and not begin with a digit`,
     );
   }
   const action = `Cannot add converter "${name}"`;
   if (!(converter?.regex instanceof RegExp)) {
-    throw new TypeError(`${action}: regex must be a RegExp, not ${shown(converter?.regex)}`);
+    throw new TypeError(`${action}: regex must be a RegExp, got ${shown(converter?.regex)}`);
   }
   checkFunction(converter.parse, `${action}: parse`);
   const scanner: Scanner = {

@@ -59,7 +59,7 @@ export function depends<T, E extends AnyEvent = Event>(
   make: (event: E) => T | PromiseLike<T>,
   options: DependsOptions = {},
 ): Dependency<Awaited<T>, E> {
-  checkFunction(make, "Cannot make a dependency: what makes it");
+  checkFunction(make, "Cannot create a dependency: the argument");
   return new Dependency(make, options) as unknown as Dependency<Awaited<T>, E>;
 }
 
@@ -80,7 +80,7 @@ export function resolveDependency<T, E extends AnyEvent>(
 ): Promise<T> {
   if (!(dependency instanceof Dependency)) {
     return rejected(
-      new TypeError("Cannot use the dependency: it must be one that depends(fn) has made"),
+      new TypeError("Cannot use the dependency: it must be created with depends(fn)"),
     );
   }
   // If `making` is of another event, that event's dependency triggered the handler of this one.
@@ -155,7 +155,7 @@ function make(self: Making): Promise<unknown> {
   const { timeout } = self.dependency;
   const made = handled(callMake(self));
   if (timeout === undefined) return made;
-  const describe = (): string => `${cannotUse(self)}: not made`;
+  const describe = (): string => `${cannotUse(self)}: not ready`;
   return wait<unknown>({ timeout, describe }, ({ resolve, reject }) => {
     made.then(resolve, reject);
     return () => {};

@@ -115,7 +115,7 @@ export function quote(text: string): string {
  */
 export function checkFunction(value: unknown, what: string): void {
   if (typeof value === "function") return;
-  throw new TypeError(`${what} must be a function, not ${shown(value)}`);
+  throw new TypeError(`${what} must be a function, got ${shown(value)}`);
 }
 
 /** Describes a value for a message that says what it should have been. */
@@ -136,7 +136,7 @@ export function detailOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
-    return "what was thrown has no text";
+    return "the thrown value cannot be shown";
   }
 }
 
@@ -159,17 +159,17 @@ function didYouMean(hint: string | null): string {
 
 export function contextDropped(cid: string): ContextNotFound {
   return new ContextNotFound(
-    `Cannot use context ${quote(cid)}: it was dropped; make another one with newCtx()`,
+    `Cannot use context ${quote(cid)}: it was dropped; create another one with newCtx()`,
   );
 }
 
 export function noParam(name: string, path: string, cause: unknown): PathParamsError {
-  const message = `Cannot take param "${name}" of ${quote(path)}: ${detailOf(cause)}`;
+  const message = `Cannot parse param "${name}" of ${quote(path)}: ${detailOf(cause)}`;
   return new PathParamsError(message, { cause });
 }
 
 export function tooMuchToRead(path: string): PathParamsError {
   return new PathParamsError(
-    `Cannot find route for ${quote(path)}: there are too many ways to read its params`,
+    `Cannot find route for ${quote(path)}: its params can be read in too many ways`,
   );
 }

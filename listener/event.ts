@@ -217,8 +217,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
       throw new EventAlreadyDone(
         `Cannot call done() on ${
           describe(this)
-        }: it is done already; call preventAutoDone() in its handler ` +
-          "to have it done by done() alone",
+        }: it is already done; call preventAutoDone() in its handler ` +
+          "if you call done() yourself",
       );
     }
     this.result = result;
@@ -347,7 +347,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     const timeout = this.#extras?.timeout;
     if ((this.#phase as Phase) === "running" && timeout !== undefined) {
       this.#extra.timer = setTimeout(() => {
-        const message = `Cannot finish ${describe(this)}: not over after ${timeout} ms`;
+        const message = `Cannot finish ${describe(this)}: still running after ${timeout} ms`;
         const error = new TimeoutError(message);
         this.#extra.isTimedOut = true;
         this.abort(error);
@@ -423,7 +423,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   #refusal(cause: unknown): EventDataError {
-    const message = `Cannot take data of ${describe(this)}: ${detailOf(cause)}`;
+    const message = `Cannot accept the data of ${describe(this)}: ${detailOf(cause)}`;
     return new EventDataError(message, { cause });
   }
 

@@ -53,7 +53,7 @@ async function importModule(url: string, text: string): Promise<unknown> {
       (error as { code?: string }).code === "ERR_MODULE_NOT_FOUND" &&
       [`"${url}"`, `module '${file}'`].some((text) => error.message.includes(text));
     if (!isMissing) throw error;
-    throw new ListenerNotFound(`Cannot import ${quote(text)}: there is no ${url}`, {
+    throw new ListenerNotFound(`Cannot import ${quote(text)}: ${url} does not exist`, {
       cause: error,
     });
   }

@@ -45,7 +45,7 @@ let runningListener: AnyListener | null = null;
 export function getCurrentRunningListener(): AnyListener {
   if (runningListener === null) {
     throw new ListenerNotFound(
-      "Cannot get the running listener: none is in run(); call it while one runs, or use event.listener",
+      "Cannot get the running listener: none is in run(); call it while one is running, or use event.listener",
     );
   }
   return runningListener;
@@ -187,7 +187,7 @@ export class Lifecycle {
   async run(): Promise<void> {
     if (runningListener !== null) {
       throw new DuplicateListener(
-        "Cannot run the listener: another one is in run(); use start() and stop() for the second one",
+        "Cannot run the listener: another one is already in run(); use start() and stop() for the second one",
       );
     }
     runningListener = this.#listener;
@@ -389,18 +389,18 @@ function listenerStopped(): DOMException {
 }
 
 function listenerStops(): DOMException {
-  return new DOMException("The listener stops", "AbortError");
+  return new DOMException("The listener is stopping", "AbortError");
 }
 
 function graceIsOver(): DOMException {
-  return new DOMException("The listener stops and the grace is over", "AbortError");
+  return new DOMException("The listener is stopping, and the grace period is over", "AbortError");
 }
 
 /** Checks the result of {@linkcode Listener.listen}, which may be anything if types are not checked. */
 function checkSource(source: Source | null): void {
   if (source === null || typeof source.finished?.then === "function") return;
   throw new TypeError(
-    "Cannot listen: listen() must return nothing, or a Source, whose `finished` is a promise",
+    "Cannot listen: listen() must return nothing or a Source, whose `finished` is a promise",
   );
 }
 

@@ -95,7 +95,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     );
     this.#lifecycle = new Lifecycle(this, this.#dispatcher, {
       grace,
-      report: (error) => logError(() => "Cannot go on listening:", error),
+      report: (error) => logError(() => "Cannot continue listening:", error),
     });
   }
 
@@ -171,9 +171,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const cid = options?.cid;
     if (cid !== undefined && this.#contexts.has(cid)) {
       throw new errors.ContextAlreadyExists(
-        `Cannot make context ${
+        `Cannot create context ${
           errors.quote(cid)
-        }: a context of that id is alive; drop() it, or use getCtx()`,
+        }: a context with that id exists; drop() it, or use getCtx()`,
       );
     }
     const ctx = new this.#ContextClass(this, options);
@@ -192,7 +192,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
       throw new errors.ContextNotFound(
         `Cannot find context ${
           errors.quote(cid)
-        }: no context of that id is alive; make it with newCtx({ cid })`,
+        }: no context has that id; create it with newCtx({ cid })`,
       );
     }
     return ctx;
@@ -645,8 +645,8 @@ function nameTaken({ name, pattern }: Route, other: Route): errors.EventAlreadyE
   const action = `Cannot add route "${pattern}"`;
   return new errors.EventAlreadyExists(
     pattern === other.pattern
-      ? `${action}: it is there already, and the first of two routes takes all events; ` +
-        "leave one of them out, or remove it by removeOnEventHook() before"
+      ? `${action}: it already exists, and of two equal routes the first takes all events; ` +
+        "omit one of them, or first remove the other with removeOnEventHook()"
       : `${action}: the name "${name}" is taken by "${other.pattern}"; ` +
         "give one of them another name, as in onEvent(pattern, { name }, handler)",
   );

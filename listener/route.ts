@@ -50,13 +50,13 @@ export function readArguments(
     return { pattern: CATCH_ALL, options: NO_OPTIONS, handler: pattern as AnyHandler };
   }
   if (typeof pattern !== "string") {
-    throw new TypeError(`Cannot add route: the pattern must be a string, not ${shown(pattern)}`);
+    throw new TypeError(`Cannot add route: the pattern must be a string, got ${shown(pattern)}`);
   }
   const [options, handler] = args.length < 3 ? [NO_OPTIONS, args[1]] : args.slice(1);
   const action = `Cannot add route "${pattern}"`;
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `${action}: the options must be an object, not ${shown(options)}; ` +
+      `${action}: the options must be an object, got ${shown(options)}; ` +
         "they come before the handler, as in onEvent(pattern, { name }, handler)",
     );
   }

@@ -14,7 +14,7 @@ export function checkTimeout(timeout: number | undefined, name = "timeout"): num
   if (timeout === undefined || timeout === Infinity) return undefined;
   if (timeout >= 0 && timeout <= MAX_TIMEOUT) return timeout;
   throw new RangeError(
-    `Cannot set ${name} to ${timeout}: must be 0 to ${MAX_TIMEOUT} milliseconds, or Infinity`,
+    `Cannot set ${name} to ${timeout}: must be from 0 to ${MAX_TIMEOUT} milliseconds, or Infinity`,
   );
 }
 

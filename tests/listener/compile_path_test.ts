@@ -34,7 +34,7 @@ const REFUSED: [what: string, pattern: string, message: string][] = [
   [
     "a converter it does not know",
     "<id:integer>",
-    'converter "integer" is not one of str, int, float, path, uuid',
+    'unknown converter "integer"; expected one of str, int, float, path, uuid',
   ],
   ["a param that would be the prototype", "<__proto__>", 'cannot be called "__proto__"'],
 ];

@@ -55,7 +55,7 @@ Deno.test("Context.drop() takes the context and its events out of the listener",
     assertThrows(
       () => ctx.triggerEvent("b"),
       ContextNotFound,
-      "it was dropped; make another one with newCtx()",
+      "it was dropped; create another one with newCtx()",
     );
     assertThrows(() => ctx.newEvent(app.getRoute("b")), ContextNotFound);
   }

@@ -195,7 +195,7 @@ Deno.test("depends() with a timeout rejects with TimeoutError when it is over", 
   await assertRejects(
     () => app.triggerEvent("slow"),
     TimeoutError,
-    'Cannot use dependency for event "slow" ("slow"): not made after 1 ms',
+    'Cannot use dependency for event "slow" ("slow"): not ready after 1 ms',
   );
   assertEquals(await app.triggerEvent("fast"), "fast");
 });
@@ -206,13 +206,13 @@ Deno.test("depends() refuses a timeout that is none", () => {
 
 Deno.test("depends() refuses what is no function", () => {
   const make = "x" as unknown as () => void;
-  const message = 'Cannot make a dependency: what makes it must be a function, not "x"';
+  const message = 'Cannot create a dependency: the argument must be a function, got "x"';
   assertThrows(() => depends(make), TypeError, message);
 });
 
 Deno.test("Event.use() rejects for what is no dependency", async () => {
   const app = new Listener();
-  const message = "Cannot use the dependency: it must be one that depends(fn) has made";
+  const message = "Cannot use the dependency: it must be created with depends(fn)";
   app.onEvent("go", async (event) => {
     const wrong = (() => 1) as unknown as Dependency<number>;
     const using = event.use(wrong);

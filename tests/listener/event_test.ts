@@ -56,7 +56,7 @@ Deno.test("Event.data is what the data option of the route made of it", async ()
   const error = await assertRejects(
     () => app.triggerEvent("born"),
     EventDataError,
-    'Cannot take data of event "born" ("born"): must be a number',
+    'Cannot accept the data of event "born" ("born"): must be a number',
   );
   assert(error.cause instanceof TypeError);
 });
@@ -97,7 +97,7 @@ Deno.test("Event.data that is refused by something without a text fails the even
     throw Object.create(null);
   };
   app.onEvent("go", { data }, () => {});
-  const message = 'Cannot take data of event "go" ("go"): what was thrown has no text';
+  const message = 'Cannot accept the data of event "go" ("go"): the thrown value cannot be shown';
   await assertRejects(() => app.triggerEvent("go"), EventDataError, message);
 });
 
@@ -356,7 +356,7 @@ Deno.test("Event.signal is aborted when the event's timeout is over, and the tas
   await assertRejects(
     () => task,
     TimeoutError,
-    'Cannot finish event "go" ("go"): not over after 1 ms',
+    'Cannot finish event "go" ("go"): still running after 1 ms',
   );
   assertStrictEquals(task.reason, reason);
   assertStrictEquals(task.event.signal.reason, reason);
@@ -378,7 +378,7 @@ Deno.test("Event timeout goes through the error hooks that were there when the e
   const { app } = workshop();
   const task = app.triggerEvent("work a", { timeout: 1 });
   app.onError(TimeoutError, () => {});
-  await assertRejects(() => task, TimeoutError, "not over after 1 ms");
+  await assertRejects(() => task, TimeoutError, "still running after 1 ms");
   assertEquals(await app.triggerEvent("work b", { timeout: 1 }), undefined);
 });
 

@@ -36,7 +36,7 @@ const REFUSED: [what: string, text: string, message: string][] = [
   ["a name that is none", `${DOOR}:a-b`, "must be"],
   ["a name the file does not export", `${DOOR}:app`, 'has no export "app"'],
   ["a name inside an export that has none", `${DOOR}:app.x.y`, 'has no export "app.x.y"'],
-  ["a file that is not there", "no_such_file.ts:app", "there is no file:"],
+  ["a file that is not there", "no_such_file.ts:app", "does not exist"],
 ];
 for (const [what, text, message] of REFUSED) {
   test(`importFromString() refuses ${what}`, READ, async () => {

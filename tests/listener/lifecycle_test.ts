@@ -408,7 +408,7 @@ Deno.test("a start() that a shutdown callback called and that fails is logged", 
     app.shutdown(() => starts === 1 && app.start());
     await app.start();
     await app.stop();
-    assertEquals(await logged.promise, ["Cannot go on listening:", busy]);
+    assertEquals(await logged.promise, ["Cannot continue listening:", busy]);
   } finally {
     console.error = error;
   }
@@ -445,17 +445,17 @@ Deno.test("what the source fails with by itself rejects run(), or is logged at o
   const logged: unknown[][] = [];
   console.error = (...args) => logged.push(args);
   try {
-    const gone = new Error("the broker has gone");
+    const gone = new Error("the broker closed the connection");
     const run = new App();
     run.startup(() => run.fail(gone));
-    await assertRejects(() => run.run(), Error, "the broker has gone");
+    await assertRejects(() => run.run(), Error, "the broker closed the connection");
     assertEquals(logged, []);
     const started = new App();
     await started.start();
     started.fail(gone);
     await nextTurn();
-    assertEquals(logged, [["Cannot go on listening:", gone]]);
-    await assertRejects(() => started.stop(), Error, "the broker has gone");
+    assertEquals(logged, [["Cannot continue listening:", gone]]);
+    await assertRejects(() => started.stop(), Error, "the broker closed the connection");
     assertEquals(started.log.slice(2), ["close", "shutdown"]);
     assertEquals(logged.length, 1);
   } finally {
@@ -930,7 +930,7 @@ Deno.test("run() refuses a second listener, and getCurrentRunningListener() tell
   assertThrows(
     getCurrentRunningListener,
     ListenerNotFound,
-    "none is in run(); call it while one runs",
+    "none is in run(); call it while one is running",
   );
   const app = new App();
   const running = app.run();
@@ -938,7 +938,7 @@ Deno.test("run() refuses a second listener, and getCurrentRunningListener() tell
   await assertRejects(
     () => new App().run(),
     DuplicateListener,
-    "another one is in run(); use start() and stop() for the second one",
+    "another one is already in run(); use start() and stop() for the second one",
   );
   await app.stop();
   await running;

@@ -45,8 +45,8 @@ Deno.test("onEvent() tells of a pattern that is there already, to which no name 
   assertThrows(
     () => app.onEvent("a", () => 2),
     EventAlreadyExists,
-    'Cannot add route "a": it is there already, and the first of two routes takes all events; ' +
-      "leave one of them out, or remove it by removeOnEventHook() before",
+    'Cannot add route "a": it already exists, and of two equal routes the first takes all events; ' +
+      "omit one of them, or first remove the other with removeOnEventHook()",
   );
 });
 
@@ -63,42 +63,42 @@ const NOT_TAKEN: [what: string, register: (app: Listener) => unknown, message: s
   [
     "onEvent() without a handler",
     (app) => app.onEvent(any("GET:/")),
-    'Cannot add route "GET:/": the handler must be a function, not undefined',
+    'Cannot add route "GET:/": the handler must be a function, got undefined',
   ],
   [
     "onEvent() with text for a handler",
     (app) => app.onEvent("a", any("x")),
-    'Cannot add route "a": the handler must be a function, not "x"',
+    'Cannot add route "a": the handler must be a function, got "x"',
   ],
   [
     "onEvent() with options and no handler",
     (app) => app.onEvent("a", any({ name: "a" })),
-    "the handler must be a function, not an object",
+    "the handler must be a function, got an object",
   ],
   [
     "onEvent() with the handler before the options",
     (app) => app.onEvent("a", any(noop), any({})),
-    'Cannot add route "a": the options must be an object, not a function; they come before the handler, as in onEvent(pattern, { name }, handler)',
+    'Cannot add route "a": the options must be an object, got a function; they come before the handler, as in onEvent(pattern, { name }, handler)',
   ],
   [
     "onEvent() with null for options",
     (app) => app.onEvent("a", any(null), noop),
-    "the options must be an object, not null",
+    "the options must be an object, got null",
   ],
   [
     "onEvent() with an expression for a pattern",
     (app) => app.onEvent(any(/GET/), noop),
-    "Cannot add route: the pattern must be a string, not an object",
+    "Cannot add route: the pattern must be a string, got an object",
   ],
   [
     "onEvent() with options but no pattern",
     (app) => app.onEvent(any(noop), any({})),
-    "Cannot add route: the pattern must be a string, not a function",
+    "Cannot add route: the pattern must be a string, got a function",
   ],
   [
     "onEvent() with data that is no function",
     (app) => app.onEvent("a", { data: any(1) }, noop),
-    'Cannot add route "a": data must be a function, not 1',
+    'Cannot add route "a": data must be a function, got 1',
   ],
   [
     "addOnEventHook() without a handler",
@@ -118,12 +118,12 @@ const NOT_TAKEN: [what: string, register: (app: Listener) => unknown, message: s
   [
     "onError() without a hook",
     (app) => app.onError(Error, any(undefined)),
-    "Cannot add an error hook: the second argument must be a function, not undefined",
+    "Cannot add an error hook: the second argument must be a function, got undefined",
   ],
   [
     "beforeEvent() without a hook",
     (app) => app.beforeEvent(any(undefined)),
-    "Cannot call beforeEvent(): the hook must be a function, not undefined",
+    "Cannot call beforeEvent(): the hook must be a function, got undefined",
   ],
   [
     "afterEvent() without a hook",
@@ -133,12 +133,12 @@ const NOT_TAKEN: [what: string, register: (app: Listener) => unknown, message: s
   [
     "finallyEvent() with an array",
     (app) => app.finallyEvent(any([noop])),
-    "Cannot call finallyEvent(): the hook must be a function, not an array",
+    "Cannot call finallyEvent(): the hook must be a function, got an array",
   ],
   [
     "startup() with text",
     (app) => app.startup(any("x")),
-    'Cannot call startup(): the hook must be a function, not "x"',
+    'Cannot call startup(): the hook must be a function, got "x"',
   ],
   [
     "shutdown() without a hook",
@@ -148,17 +148,17 @@ const NOT_TAKEN: [what: string, register: (app: Listener) => unknown, message: s
   [
     "addConverter() without a converter",
     (app) => app.addConverter("x", any(undefined)),
-    'Cannot add converter "x": regex must be a RegExp, not undefined',
+    'Cannot add converter "x": regex must be a RegExp, got undefined',
   ],
   [
     "addConverter() with text for an expression",
     (app) => app.addConverter("x", any({ regex: "abc" })),
-    'Cannot add converter "x": regex must be a RegExp, not "abc"',
+    'Cannot add converter "x": regex must be a RegExp, got "abc"',
   ],
   [
     "addConverter() without parse()",
     (app) => app.addConverter("x", any({ regex: /x/ })),
-    'Cannot add converter "x": parse must be a function, not undefined',
+    'Cannot add converter "x": parse must be a function, got undefined',
   ],
 ];
 for (const [what, register, message] of NOT_TAKEN) {
@@ -253,7 +253,7 @@ for (const [what, pattern, path] of NO_PARAM) {
   Deno.test(`findRoute() throws PathParamsError for ${what}`, () => {
     const app = new Listener();
     app.onEvent(pattern, () => {});
-    const error = assertThrows(() => app.findRoute(path), PathParamsError, "Cannot take param");
+    const error = assertThrows(() => app.findRoute(path), PathParamsError, "Cannot parse param");
     assert(error.cause instanceof RangeError);
   });
 }
@@ -283,7 +283,7 @@ Deno.test("addConverter() has the expression match what decodeParam() makes of a
   const error = assertThrows(() => app.findRoute("f/%2e%2e%2fetc"), PathParamsError);
   assertEquals(
     error.message,
-    'Cannot take param "n" of "f/%2e%2e%2fetc": "../etc" does not match /[^./]+/ as a whole',
+    'Cannot parse param "n" of "f/%2e%2e%2fetc": "../etc" does not match /[^./]+/ as a whole',
   );
 });
 
@@ -312,7 +312,11 @@ Deno.test("addConverter() hands what parse throws on as the cause of a PathParam
 Deno.test("addConverter() refuses a name that is taken, or is no word", () => {
   const converter = { regex: /x/, parse: (text: string): string => text };
   assertThrows(() => new Listener().addConverter("int", converter), RouteError, "is taken");
-  assertThrows(() => new Listener().addConverter("a b", converter), RouteError, "must be letters");
+  assertThrows(
+    () => new Listener().addConverter("a b", converter),
+    RouteError,
+    "must consist of letters",
+  );
 });
 
 Deno.test("contexts that live long stay among thousands that live shortly, oldest first", () => {

@@ -38,7 +38,7 @@ mail 2: bob made for a
 true Cannot find route for "sav bob": no pattern matches; did you mean "save <name>"?
 over sleep false
 true TimeoutError
-true Cannot import "/nowhere/app.ts:app": there is no file:///nowhere/app.ts
+true Cannot import "/nowhere/app.ts:app": file:///nowhere/app.ts does not exist
 over lost false
 ready
 shutdown
