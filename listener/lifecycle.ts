@@ -45,7 +45,7 @@ let runningListener: AnyListener | null = null;
 export function getCurrentRunningListener(): AnyListener {
   if (runningListener === null) {
     throw new ListenerNotFound(
-      "Cannot get the running listener: none is in run(); call it while one is running, or use event.listener",
+      "Cannot get the running listener: no listener is in run(); call it while one is running, or use event.listener",
     );
   }
   return runningListener;

@@ -112,7 +112,7 @@ export function splitPattern(pattern: string): (string | ParamSpec)[] {
     }
     // Assigning to this key would set the prototype of `params` instead.
     if (name === "__proto__") {
-      throw new RouteError(`Cannot add route "${pattern}": a param cannot be called "__proto__"`);
+      throw new RouteError(`Cannot add route "${pattern}": a param cannot be named "__proto__"`);
     }
     names.add(name);
     if (match.index > end) parts.push(pattern.slice(end, match.index));

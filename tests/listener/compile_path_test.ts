@@ -36,7 +36,7 @@ const REFUSED: [what: string, pattern: string, message: string][] = [
     "<id:integer>",
     'unknown converter "integer"; expected one of str, int, float, path, uuid',
   ],
-  ["a param that would be the prototype", "<__proto__>", 'cannot be called "__proto__"'],
+  ["a param that would be the prototype", "<__proto__>", 'cannot be named "__proto__"'],
 ];
 for (const [what, pattern, message] of REFUSED) {
   Deno.test(`compilePath() rejects ${what}`, () => {

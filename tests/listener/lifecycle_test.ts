@@ -930,7 +930,7 @@ Deno.test("run() refuses a second listener, and getCurrentRunningListener() tell
   assertThrows(
     getCurrentRunningListener,
     ListenerNotFound,
-    "none is in run(); call it while one is running",
+    "no listener is in run(); call it while one is running",
   );
   const app = new App();
   const running = app.run();
