@@ -22,15 +22,17 @@ export async function refusal(
 ): Promise<string | null> {
   const name = (ctx.headers.get("host") ?? "").replace(/:\d*$/, "").toLowerCase();
   if (!hosts.includes(name)) {
-    return `The inspector is asked for as ${hosts.join(", ")} only, not as "${name}". ` +
-      "To let it be asked for by another name: inspector({ hosts: [...] }).";
+    return `The inspector is accessible only as ${hosts.join(", ")}, not as "${name}". ` +
+      "To allow another host: inspector({ hosts: [...] }).";
   }
-  if (allow !== null) return await allow(ctx) ? null : "You may not see the inspector.";
+  if (allow !== null) return await allow(ctx) ? null : "You are not allowed to view the inspector.";
   const proxied = PROXY_FIELDS.find((field) => ctx.headers.has(field));
   if (isLoopback(ctx.peerAddr) && proxied === undefined) return null;
-  const why = proxied === undefined ? "another one" : `a proxy, as the field "${proxied}" tells`;
-  return `The inspector is for the machine it runs on; this request comes from ${why}. ` +
-    "To let others in: inspector({ allow: (ctx) => ... }).";
+  const why = proxied === undefined
+    ? "another machine"
+    : `a proxy, as the field "${proxied}" shows`;
+  return `The inspector is accessible only from the machine it runs on; this request comes from ${why}. ` +
+    "To allow others: inspector({ allow: (ctx) => ... }).";
 }
 
 /** Whether an address is a loopback address (RFC 1122 3.2.1.3, RFC 4291 2.5.3). */

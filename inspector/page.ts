@@ -22,7 +22,7 @@ export const PAGE: string = `<!doctype html>
   <span id="host"></span>
   <span id="state" role="status">connecting</span>
   <span class="space"></span>
-  <input id="filter" type="search" placeholder="Filter" aria-label="Show only what contains this text">
+  <input id="filter" type="search" placeholder="Filter" aria-label="Show only entries that contain this text">
   <button id="pause" type="button">Pause</button>
 </header>
 <main>
@@ -31,7 +31,7 @@ export const PAGE: string = `<!doctype html>
     <div>
       <section class="card">
         <h2>Timeline <small>the last minute, by duration</small></h2>
-        <svg id="chart" role="img" aria-label="Requests of the last minute by their duration"></svg>
+        <svg id="chart" role="img" aria-label="Requests of the last minute by duration"></svg>
         <div class="scroll" id="contexts"></div>
         <p class="empty">Nothing has happened yet. Send a request.</p>
       </section>
@@ -51,12 +51,12 @@ export const PAGE: string = `<!doctype html>
           <thead><tr><th>Client<th>State<th class="wide">Request<th class="num">Requests<th class="num">Age</thead>
           <tbody id="connections"></tbody>
         </table></div>
-        <p class="empty">No connection is open.</p>
+        <p class="empty">No open connections.</p>
       </section>
       <section class="card">
         <h2>Errors <small id="errors-more"></small></h2>
         <div class="scroll" id="errors"></div>
-        <p class="empty">No error so far.</p>
+        <p class="empty">No errors so far.</p>
       </section>
     </div>
   </div>

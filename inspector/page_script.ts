@@ -347,7 +347,7 @@ byId("filter").oninput = ({ target }) => {
 };
 byId("pause").onclick = () => {
   isPaused = !isPaused;
-  set(byId("pause"), isPaused ? "Go on" : "Pause");
+  set(byId("pause"), isPaused ? "Resume" : "Pause");
   tell(state);
   if (!isPaused) render();
 };

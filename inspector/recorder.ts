@@ -315,7 +315,7 @@ function describe(error: unknown): [name: string, message: string] {
     if (!(error instanceof Error)) return ["thrown", String(error)];
     return [String(error.name), String(error.message)];
   } catch {
-    return ["thrown", "what is no text"];
+    return ["thrown", "a value that cannot be shown"];
   }
 }
 

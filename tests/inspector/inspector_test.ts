@@ -29,8 +29,13 @@ const REFUSED: [what: string, options: InspectorOptions, headers: HeadersInit, w
   ["a name that ends like one of ours", {}, { Host: "a.localhost" }, 'not as "a.localhost"'],
   ["a client behind a proxy", {}, { "X-Forwarded-For": "127.0.0.1" }, '"x-forwarded-for"'],
   ["a proxy that says Forwarded", {}, { Forwarded: "for=127.0.0.1" }, '"forwarded"'],
-  ["whom allow() refuses", { allow: () => false }, {}, "You may not see"],
-  ["whom allow() refuses later", { allow: () => Promise.resolve(false) }, {}, "You may not see"],
+  ["whom allow() refuses", { allow: () => false }, {}, "You are not allowed to view"],
+  [
+    "whom allow() refuses later",
+    { allow: () => Promise.resolve(false) },
+    {},
+    "You are not allowed to view",
+  ],
   ["another name though allow() says yes", { allow: () => true }, { Host: "a.example" }, "hosts"],
 ];
 for (const [what, options, headers, why] of REFUSED) {
@@ -234,7 +239,7 @@ Deno.test("inspector() shows no route any more that was removed", async () => {
 
 const THROWN: [what: string, thrown: unknown, told: string][] = [
   ["text", "broken", "thrown: broken"],
-  ["an object without text", Object.create(null), "thrown: what is no text"],
+  ["an object without text", Object.create(null), "thrown: a value that cannot be shown"],
   [
     "an error whose message and stack are no text",
     Object.assign(new Error(), { message: 5, stack: 5 }),
