@@ -123,7 +123,7 @@ async function upgrade(ctx: HTTPContext, options: UpgradeWebSocketOptions): Prom
     options;
   for (const [name, value] of Object.entries({ maxMessageSize, maxBuffered, pingInterval })) {
     if (Number.isInteger(value) && value >= 0 && value <= MAX) continue;
-    throw new RangeError(`Cannot set ${name} to ${value}: must be a whole number from 0 to ${MAX}`);
+    throw new RangeError(`Cannot set ${name} to ${value}: must be an integer from 0 to ${MAX}`);
   }
   const headers = checkHandshake(ctx);
   checkOrigin(ctx, options.origins ?? "same");
@@ -164,17 +164,17 @@ function checkHandshake({ method, httpVersion, headers }: HTTPContext): Record<s
     method !== "GET" || httpVersion === "1.0" || !has(headers.get("upgrade"), "websocket") ||
     !has(headers.get("connection"), "upgrade")
   ) {
-    throw new HTTPError(426, "This is for WebSockets", { headers: fields });
+    throw new HTTPError(426, "Expected a WebSocket handshake", { headers: fields });
   }
   if (headers.get("sec-websocket-version") !== "13") {
-    throw new HTTPError(426, "The version of WebSocket must be 13", {
+    throw new HTTPError(426, "The WebSocket version must be 13", {
       headers: { ...fields, "Sec-WebSocket-Version": "13" },
     });
   }
   const key = headers.get("sec-websocket-key") ?? "";
-  if (!/^[+/0-9A-Za-z]{22}==$/.test(key)) throw new HTTPError(400, "Sec-WebSocket-Key is wrong");
+  if (!/^[+/0-9A-Za-z]{22}==$/.test(key)) throw new HTTPError(400, "Sec-WebSocket-Key is invalid");
   if (headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0") {
-    throw new HTTPError(400, "A WebSocket handshake has no body");
+    throw new HTTPError(400, "A WebSocket handshake must not have a body");
   }
   return { upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": key };
 }
@@ -199,7 +199,7 @@ function checkOrigin(
   const wrong = typeof origins === "string" ? undefined : origins.find((it) => !isOrigin(it));
   if (wrong !== undefined) {
     throw new RangeError(
-      `Cannot allow origin "${wrong}": must be as browsers send it, like "https://app.example"`,
+      `Cannot allow origin "${wrong}": must be as browsers send it, such as "https://app.example"`,
     );
   }
   const origin = headers.get("origin");
@@ -207,7 +207,7 @@ function checkOrigin(
   const isAllowed = origins === "same"
     ? isOfHost(origin, headers.get("host") ?? "", scheme)
     : origins.includes(origin);
-  if (!isAllowed) throw new HTTPError(403, "Pages of this origin may not connect");
+  if (!isAllowed) throw new HTTPError(403, "Pages of this origin are not allowed to connect");
 }
 
 /** Whether a browser may send this as `Origin`: in ASCII, without a default port. */
@@ -263,7 +263,7 @@ function ping(client: Client, stream: ConnectionStream, interval: number): void 
   const timer = setInterval(() => {
     // While the connection is paused, nothing is read, but the client may have stopped taking data.
     if (!stream.isAlive && (isWaiting || !client.isPaused)) {
-      return client.cut(`the client has not answered a ping for ${interval} ms`);
+      return client.cut(`the client has not answered a ping within ${interval} ms`);
     }
     stream.isAlive = client.isPaused && !isWaiting;
     if (isWaiting) return;
@@ -289,14 +289,16 @@ class Client extends WebSocket {
   // deno-lint-ignore no-explicit-any -- covers all overloads
   override send(...args: [any, any?, any?]): void {
     if (this.#maxBuffered > 0 && this.#isOpen && this.#buffered > this.#maxBuffered) {
-      this.cut(`more than ${this.#maxBuffered} bytes wait to be sent: the client is too slow`);
+      this.cut(
+        `more than ${this.#maxBuffered} bytes are waiting to be sent: the client is too slow`,
+      );
     }
     super.send(...args);
   }
 
   /** Ends the connection without a closing handshake, and tells why. */
   cut(why: string): void {
-    this.emit("error", new Error(`Cannot keep the connection: ${why}`));
+    this.emit("error", new Error(`Cannot keep the connection open: ${why}`));
     this.terminate();
   }
 

@@ -154,7 +154,7 @@ test(
     assertEquals(await nextClose(new WebSocket(served.url)), 1011);
     assertMatch(
       log.entries.join(),
-      /^Cannot answer "GET \/": Cannot finish .*: not over after 20 ms$/,
+      /^Cannot answer "GET \/": Cannot finish .*: still running after 20 ms$/,
     );
   },
 );
@@ -262,22 +262,22 @@ for (const [protocols, offered, chosen] of PROTOCOLS) {
 const WRONG: [options: Record<string, unknown>, message: string][] = [
   [
     { maxMessageSize: -1 },
-    "Cannot set maxMessageSize to -1: must be a whole number from 0 to 2147483647",
+    "Cannot set maxMessageSize to -1: must be an integer from 0 to 2147483647",
   ],
   [
     { maxBuffered: NaN },
-    "Cannot set maxBuffered to NaN: must be a whole number from 0 to 2147483647",
+    "Cannot set maxBuffered to NaN: must be an integer from 0 to 2147483647",
   ],
   [
     { pingInterval: Infinity },
-    "Cannot set pingInterval to Infinity: must be a whole number from 0 to 2147483647",
+    "Cannot set pingInterval to Infinity: must be an integer from 0 to 2147483647",
   ],
   [{ origins: "all" }, 'Cannot set origins to "all": must be "same", "any" or a list'],
   ...["b", "https://b/", "https://b:443", "https://bücher.example", "*"].map((
     origin,
   ): typeof WRONG[number] => [
     { origins: [origin] },
-    `Cannot allow origin "${origin}": must be as browsers send it, like "https://app.example"`,
+    `Cannot allow origin "${origin}": must be as browsers send it, such as "https://app.example"`,
   ]),
   [{ protocols: ["a b"] }, 'Cannot offer protocol "a b": must be a token (RFC 6455 4.1)'],
 ];
@@ -473,7 +473,7 @@ test("a client that answers no ping is cut, and one that does is not", NET, asyn
   assertEquals(await gone, PING);
   assertEquals(served.closed, [1006]);
   assertEquals(served.errors, [
-    "Cannot keep the connection: the client has not answered a ping for 200 ms",
+    "Cannot keep the connection open: the client has not answered a ping within 200 ms",
   ]);
 });
 
@@ -538,7 +538,7 @@ test("a client for which more than maxBuffered waits is cut at the next message"
     "WebSocket is not open: readyState 2 (CLOSING)",
   ]);
   assertEquals(served.errors, [
-    "Cannot keep the connection: more than 1000 bytes wait to be sent: the client is too slow",
+    "Cannot keep the connection open: more than 1000 bytes are waiting to be sent: the client is too slow",
   ]);
 });
 
