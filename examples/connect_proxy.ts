@@ -13,7 +13,7 @@ export const app = new HTTPListener({ port: 8000 });
 
 app.onEvent("CONNECT:<host>:<port:int>", async ({ ctx, params: { host, port }, signal }) => {
   if (!LOOPBACK.test(host) && !(import.meta.main && Deno.args.includes(host))) {
-    throw new HTTPError(403, `This proxy does not go to ${host}`);
+    throw new HTTPError(403, `This proxy does not connect to ${host}`);
   }
   using target = await connect(host.replace(/[[\]]/g, ""), port);
   const { conn, head } = await ctx.upgrade();

@@ -35,10 +35,10 @@ export class MQTTListener extends Listener {
     let isClosing = false;
     // Messages arrive one at a time. `next()` acknowledges one; after `next(error)`, it is delivered again.
     client.handleMessage = (packet, next) => {
-      if (isClosing) return next(new Error("the listener stops"));
+      if (isClosing) return next(new Error("the listener is stopping"));
       const { stream } = client;
       handling = this.#handle(packet as IPublishPacket).then(() =>
-        next(client.stream === stream ? undefined : new Error("its connection is gone"))
+        next(client.stream === stream ? undefined : new Error("its connection was lost"))
       );
     };
     try {
@@ -57,7 +57,7 @@ export class MQTTListener extends Listener {
       );
     }
     console.log(`Listening to ${host}`);
-    client.on("offline", () => console.error(`Lost ${host}: trying to reach it again`));
+    client.on("offline", () => console.error(`Lost ${host}: reconnecting`));
     client.on("connect", () => console.log(`Listening to ${host} again`));
     const ended = Promise.withResolvers<void>();
     return {

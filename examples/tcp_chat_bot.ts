@@ -58,7 +58,7 @@ export class ChatBot extends Listener {
       }
     } catch (error) {
       if (!GONE.some((E) => error instanceof E)) {
-        console.error("Cannot go on with a client:", error);
+        console.error("Cannot continue with a client:", error);
       }
     }
   }

@@ -27,7 +27,7 @@ const PAGE = `<!doctype html>
       bar.value = loaded;
     };
     request.onload = () => result.textContent = request.responseText;
-    request.onerror = () => result.textContent = "The upload has failed";
+    request.onerror = () => result.textContent = "The upload failed";
     request.open("POST", "/upload");
     request.send(new FormData(form));
   };

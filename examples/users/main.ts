@@ -10,7 +10,7 @@ import { Users } from "./users.ts";
 
 const adminToken = Deno.env.get("ADMIN_TOKEN");
 if (!adminToken) {
-  console.error("ERROR: Cannot start: set ADMIN_TOKEN to a text that only the admin knows");
+  console.error("ERROR: Cannot start: set ADMIN_TOKEN to a secret that only the admin knows");
   Deno.exit(1);
 }
 

@@ -22,7 +22,7 @@ export class EmailTaken extends Error {}
 export function toNewUser(body: unknown): NewUser {
   const { name, email } = Object(body);
   if (typeof name !== "string" || name.trim() === "") {
-    throw new InvalidUser("name must be a text that is not empty");
+    throw new InvalidUser("name must be a non-empty string");
   }
   if (typeof email !== "string" || !/^[^\s@]+@[^\s@]+$/.test(email)) {
     throw new InvalidUser("email must be an address such as ada@example.org");

@@ -23,7 +23,7 @@ Deno.test("a user that was added can be got", async () => {
 });
 
 const REFUSED: [what: string, body: unknown, status: number, text: string][] = [
-  ["no name", { email: "a@b.c" }, 422, "name must be a text that is not empty"],
+  ["no name", { email: "a@b.c" }, 422, "name must be a non-empty string"],
   ["no address", { name: "Ada" }, 422, "email must be an address such as ada@example.org"],
   ["an address that is taken", ADA, 409, "ada@example.org belongs to another user"],
 ];

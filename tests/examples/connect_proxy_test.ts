@@ -56,9 +56,9 @@ test(
 );
 
 const REFUSED: [authority: string, status: number, text: string][] = [
-  ["example.com:443", 403, "This proxy does not go to example.com"],
-  ["10.0.0.1:22", 403, "This proxy does not go to 10.0.0.1"],
-  ["127.0.0.1.example.com:80", 403, "This proxy does not go to 127.0.0.1.example.com"],
+  ["example.com:443", 403, "This proxy does not connect to example.com"],
+  ["10.0.0.1:22", 403, "This proxy does not connect to 10.0.0.1"],
+  ["127.0.0.1.example.com:80", 403, "This proxy does not connect to 127.0.0.1.example.com"],
   ["127.0.0.1:1", 502, "Cannot connect to 127.0.0.1:1"],
 ];
 

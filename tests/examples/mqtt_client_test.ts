@@ -78,7 +78,7 @@ test(
     while (missing.size > 0) missing.delete(await program.nextLine());
     program.signal("SIGINT");
     const { code, stderr } = await program.end();
-    assertEquals([code, stderr], [0, `Lost ${broker.host}: trying to reach it again\n`]);
+    assertEquals([code, stderr], [0, `Lost ${broker.host}: reconnecting\n`]);
   },
 );
 
