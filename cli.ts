@@ -36,12 +36,12 @@ Usage: deno run --allow-net --allow-read cli.ts [options] <file>:<name>
 Options:
   --host <address>    Listen on this address instead of the listener's own
   --port <number>     Listen on this port instead of the listener's own; 0 for a free one
-  --workers <number>  Run so many processes that share the port, and restart one that dies
-  --reload            Start again when a file changes that the listener is made of
+  --workers <number>  Run this many processes on the same port, and restart those that die
+  --reload            Restart when a file that the listener is loaded from changes
   --version           Print the version
-  --help              Print this text
+  --help              Print this help
 
-Both --workers and --reload need --allow-run.`;
+Both --workers and --reload require --allow-run.`;
 
 /** The user asked for something that cannot be done; reported in one line. */
 class CommandError extends Error {}
@@ -52,11 +52,11 @@ async function main(args: string[]): Promise<void> {
   if (values.version) return console.log(`tiny-listener ${manifest.version}`);
   if (positionals.length !== 1) {
     throw new CommandError(
-      `Cannot run ${positionals.length} listeners: give one "<file>:<name>"; see --help`,
+      `Cannot run ${positionals.length} listeners: expected one "<file>:<name>"; see --help`,
     );
   }
   if (values.reload && values.workers !== undefined) {
-    throw new CommandError("Cannot reload with --workers: give one of them");
+    throw new CommandError("Cannot reload with --workers: use only one of them");
   }
   if (values.reload && !isWorker()) return await watch();
   const [source] = positionals;
@@ -109,7 +109,7 @@ async function load(source: string): Promise<Listener> {
   }
   if (!isListener(found)) {
     throw new CommandError(
-      `Cannot run "${source}": must be a Listener, but it is ${describe(found)}`,
+      `Cannot run "${source}": must be a Listener, got ${describe(found)}`,
     );
   }
   return found;
@@ -129,14 +129,14 @@ function isListener(value: unknown): value is Listener {
 }
 
 function describe(value: unknown): string {
-  if (typeof value === "object") return value === null ? "null" : "an object of another kind";
+  if (typeof value === "object") return value === null ? "null" : "an object of another type";
   return typeof value === "function" ? "a function or class" : `a ${typeof value}`;
 }
 
 function number(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^[0-9]+$/.test(text)) return Number(text);
-  throw new CommandError(`Cannot set --${option} to "${text}": must be a whole number`);
+  throw new CommandError(`Cannot set --${option} to "${text}": must be a non-negative integer`);
 }
 
 /** A listener that may have an address and other options. */
@@ -148,7 +148,7 @@ function configure(listener: Configurable, source: string, options: ServerOption
   if (listener.configure === undefined) {
     const [[name]] = given;
     throw new CommandError(
-      `Cannot set ${name} of "${source}": it is a listener without an address`,
+      `Cannot set ${name} of "${source}": the listener does not accept this option`,
     );
   }
   try {
@@ -168,7 +168,7 @@ async function watch(): Promise<never> {
     const { cause, message } = error;
     throw new CommandError(
       cause instanceof Deno.errors.NotCapable
-        ? "Cannot reload: the program has no permission to run it again; run it with --allow-run"
+        ? "Cannot reload: missing permission; run the program with --allow-run"
         : message,
     );
   }

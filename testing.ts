@@ -161,7 +161,7 @@ export async function testClient(
 ): Promise<TestClient> {
   // Checked by shape, not by class: a test may import another copy of this package.
   if (typeof app?.configure !== "function") {
-    throw new TypeError("Cannot make a client: the application must be an HTTPListener");
+    throw new TypeError("Cannot create a client: the application must be an HTTPListener");
   }
   app.configure({
     port: 0,
@@ -175,7 +175,7 @@ export async function testClient(
   if (!("hostname" in addr)) {
     await app.stop();
     throw new TypeError(
-      "Cannot make a client: the application listens on a Unix socket, not on TCP",
+      "Cannot create a client: the application listens on a Unix socket, not on TCP",
     );
   }
   const host = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;

@@ -196,7 +196,7 @@ function wholeNumber(option: string, text: string, least: number): number {
   const number = Number(text);
   if (Number.isInteger(number) && number >= least) return number;
   throw new RangeError(
-    `Cannot set --${option} to ${text}: must be a whole number from ${least} up`,
+    `Cannot set --${option} to ${text}: must be an integer >= ${least}`,
   );
 }
 

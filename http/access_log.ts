@@ -96,7 +96,7 @@ function textOf(thrown: unknown): string {
   try {
     return String(thrown);
   } catch {
-    return "what it threw cannot be shown as text";
+    return "the thrown value cannot be shown";
   }
 }
 

@@ -123,7 +123,7 @@ export class BodyReader implements Receiver {
   /** Cancels the exchange's waiting read. What arrives later stays with the protocol. */
   cancel(exchange: Exchange): void {
     if (!this.isWaitingFor(exchange)) return;
-    this.#rejectWaiting(() => new DOMException("The body is not wanted any more", "AbortError"));
+    this.#rejectWaiting(() => new DOMException("The body is no longer needed", "AbortError"));
   }
 
   /** Whether the rest of the body is too long to be read and dropped, or may never arrive. */
@@ -323,6 +323,6 @@ export class BodyReader implements Receiver {
 
 function exchangeOver(): TypeError {
   return new TypeError(
-    "Cannot read the request's body: the exchange is over; read it before the response ends",
+    "Cannot read the request body: the exchange is over; read it before the response ends",
   );
 }

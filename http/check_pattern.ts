@@ -10,29 +10,29 @@ const FORM = 'must be "METHOD:/path", as in "GET:/foo"';
 /** Mistakes in a pattern, and what to write instead; the first match is reported. */
 const IN_PATTERN: readonly [mistake: RegExp, what: string][] = [
   [/^\//, FORM],
-  [/^(?:\*|ALL|ANY):\//i, 'for all methods it begins with a param, as in "<method>:/foo"'],
+  [/^(?:\*|ALL|ANY):\//i, 'to match all methods, begin with a param, as in "<method>:/foo"'],
   [RegExp(`^${METHOD}(?:\\s*[|,]\\s*${METHOD})+\\s*[:/]`, "i"), "register a route for each method"],
   [RegExp(`^${METHOD}\\s+:`), FORM],
   // Without the slash it may be a pattern of another event, such as "get <what>" or "post:sent".
   [RegExp(`^${METHOD}\\s+/`, "i"), FORM],
-  [RegExp(`^(?!${METHOD})(?i:${METHOD}):\\s*/`), 'methods are in upper case, as in "GET:/"'],
+  [RegExp(`^(?!${METHOD})(?i:${METHOD}):\\s*/`), 'methods are upper case, as in "GET:/"'],
   // Requests to a proxy have other targets: that of CONNECT is a host and a port.
   [RegExp(`^(?!CONNECT)${METHOD}:(?![/<{*])`), FORM],
 ];
 
 /** The same for the path of METHOD:/path, with a letter in place of each param. */
 const IN_PATH: readonly [mistake: RegExp, what: string][] = [
-  [/\/(?:\.|%2e){1,2}(?:\/|$)/i, 'it has no segments "." and "..": they are taken out of requests'],
-  [/\/:/, 'a param is written "<id>", not ":id"'],
-  [/\/\*+(?:\/|$)/, 'the rest of a path is written "<rest:path>", not "*"'],
+  [/\/(?:\.|%2e){1,2}(?:\/|$)/i, 'remove "." and "..": no request path contains such segments'],
+  [/\/:/, 'write a param as "<id>", not as ":id"'],
+  [/\/\*+(?:\/|$)/, 'write the rest of a path as "<rest:path>", not as "*"'],
   [
     /[<{]/,
-    'a param is written "<name>" or "<name:converter>", in letters, digits and _, no digit first',
+    'write a param as "<name>" or "<name:converter>", in letters, digits and _, not beginning with a digit',
   ],
-  [/\?/, "the query is no part of the path: leave it out, and read ctx.query"],
-  [/#/, "what comes after # is not sent by clients: leave it out"],
-  [/\s/, 'a path has no white space: clients send "%20"'],
-  [/[^!-~]/, 'a path is ASCII: clients send other characters encoded, as "%C3%A9"'],
+  [/\?/, "the query is not part of the path; omit it, and read ctx.query"],
+  [/#/, "clients do not send what follows #; omit it"],
+  [/\s/, 'a path contains no whitespace; clients send "%20"'],
+  [/[^!-~]/, 'a path is ASCII; clients send other characters encoded, as in "%C3%A9"'],
 ];
 
 const OF_METHOD = RegExp(`^${METHOD}:(/.*)$`, "s");

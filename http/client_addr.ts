@@ -118,7 +118,7 @@ function parseRange(text: string): [network: IPAddress, bits: number] {
     if (count >= 0 && count <= length) return [network, count];
   }
   throw new RangeError(
-    `Cannot trust proxy ${JSON.stringify(text)}: must be an IP address, a range of them such as ` +
+    `Cannot trust proxy ${JSON.stringify(text)}: must be an IP address, a range such as ` +
       `"10.0.0.0/8", or "unix"`,
   );
 }

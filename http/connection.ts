@@ -203,8 +203,8 @@ export class Connection implements Receiver, Watched {
     const { writeDeadline } = this.socket;
     if (writeDeadline !== 0 && now >= writeDeadline) {
       counters.writeTimeouts++;
-      this.#logRefusal(`cut: it took nothing for ${settings.writeTimeout} ms`);
-      return this.abort(new DOMException("The client takes nothing", "TimeoutError"));
+      this.#logRefusal(`closed: it read nothing for ${settings.writeTimeout} ms`);
+      return this.abort(new DOMException("The client is not reading", "TimeoutError"));
     }
     const isLate = this.#readDeadline !== 0 && now >= this.#readDeadline;
     if (this.#wait === "request" && isLate) {
@@ -213,11 +213,11 @@ export class Connection implements Receiver, Watched {
     } else if (this.#wait === "head" && isLate) {
       counters.headerTimeouts++;
       this.#waitForNothing();
-      this.#refuse(408, "The head did not come in time");
+      this.#refuse(408, "The request head did not arrive in time");
     } else if (this.#isHandling && this.#bodyReader?.isLate(now)) {
       counters.bodyTimeouts++;
       this.#bodyTimedOut = true;
-      const cause = new Error("The body did not come in time");
+      const cause = new Error("The request body did not arrive in time");
       this.#bodyReader.giveUp(new HTTPError(408, undefined, { cause }));
     }
     if (this.#quietDeadline !== 0 && now >= this.#quietDeadline) this.#checkQuietStream();
@@ -231,7 +231,7 @@ export class Connection implements Receiver, Watched {
     const exchange = this.#exchange;
     const isQuiet = exchange !== null && exchange === this.#quietOf &&
       exchange.bytes === this.#quietBytes && this.socket.queued === 0;
-    if (isQuiet) exchange.cancel(new Error("The client sends no more"));
+    if (isQuiet) exchange.cancel(new Error("The client stopped sending, and the response is idle"));
     else this.#watchQuietStream();
   }
 
@@ -267,7 +267,7 @@ export class Connection implements Receiver, Watched {
   /** Logs an internal error or a TLS failure that ended the connection. A plain disconnect is not logged. */
   #reportEnd(error: unknown): void {
     if (!(error instanceof ConnectionLost)) {
-      logError(`Cannot go on with the connection of ${this.peer}:`, error);
+      logError(`Cannot continue serving ${this.peer}:`, error);
     } else if (error.cause instanceof Deno.errors.InvalidData) {
       this.#logRefusal(`closed: TLS failed (${error.cause.message})`);
     }
@@ -356,7 +356,7 @@ export class Connection implements Receiver, Watched {
   async #giveWay(polling: Promise<void>): Promise<void> {
     await polling;
     // If the connection was cut meanwhile, requests it has already sent are not handled any more.
-    if (this.socket.isLost) throw new ConnectionLost("Cannot go on: the connection is gone");
+    if (this.socket.isLost) throw new ConnectionLost("Cannot continue: the connection was lost");
   }
 
   /**

@@ -83,7 +83,7 @@ export class HTTPContext extends Context {
   get #bound(): Exchange {
     if (this.#exchange === null) {
       throw new TypeError(
-        "Cannot use this HTTPContext: no request belongs to it; the server makes one for each request, and newCtx() none that can answer",
+        "Cannot use this HTTPContext: it has no request; use the one that the server creates for each request, not one of newCtx()",
       );
     }
     return this.#exchange;
@@ -269,7 +269,7 @@ export class HTTPContext extends Context {
     }
     const bytes = await this.bytes();
     try {
-      if (!isWholeForm(type, bytes)) throw new TypeError("The multipart body has no end");
+      if (!isWholeForm(type, bytes)) throw new TypeError("The multipart body is incomplete");
       return await new Response(bytes, { headers: { "Content-Type": type } }).formData();
     } catch (cause) {
       throw new HTTPError(400, "The body is not a valid form", { cause });

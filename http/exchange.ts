@@ -207,7 +207,7 @@ export class Exchange {
     if (this.isOver && this.#isTooLate()) return;
     this.#checkOpen();
     if (status === 101) {
-      throw new TypeError("Cannot send 101 as an interim response: use upgrade() for it");
+      throw new TypeError("Cannot send 101 as an interim response: use upgrade()");
     }
     const { protocol } = this.connection;
     const reason = reasonPhrase(status);
@@ -232,7 +232,7 @@ export class Exchange {
   addField(name: string, value: string, isOnly: boolean): void {
     if (this.isOver && this.#isTooLate()) return;
     if (this.isResponded) {
-      throw new TypeError(`Cannot set field "${name}": the response has begun`);
+      throw new TypeError(`Cannot set field "${name}": the response has already begun`);
     }
     (this.#extra.added ??= new AddedFields()).add(name, value, isOnly);
   }
@@ -459,7 +459,7 @@ export class Exchange {
     const { completed } = this.#extras;
     this.connection.socket.drained().then(completed.resolve, (cause) => {
       completed.reject(
-        new Deno.errors.Interrupted("The response was not written whole", { cause }),
+        new Deno.errors.Interrupted("The response was not sent completely", { cause }),
       );
     });
   }
@@ -560,7 +560,7 @@ export class Exchange {
   endStream(): void {
     const extra = this.#extra;
     if (!extra.isEventStream) return;
-    const reason = new DOMException("The server stops", "AbortError");
+    const reason = new DOMException("The server is stopping", "AbortError");
     this.event?.abort(reason);
     const { parts } = extra;
     if (parts === null || this.request.method !== "GET") return;
@@ -571,7 +571,7 @@ export class Exchange {
   cancel(cause: unknown): void {
     if (this.isOver && this.sending === null) return;
     const extra = this.#extra;
-    extra.lost ??= new ConnectionLost("Cannot send the body: the connection has ended", { cause });
+    extra.lost ??= new ConnectionLost("Cannot send the body: the connection was closed", { cause });
     extra.parts?.abandon(extra.lost);
   }
 
@@ -589,8 +589,8 @@ export class Exchange {
     if (protocol.theirState !== h11.MIGHT_SWITCH_PROTOCOL) {
       throw new TypeError(
         protocol.theirState === h11.SEND_BODY
-          ? "Cannot upgrade: the request's body was not read to its end; await ctx.bytes() before"
-          : "Cannot upgrade: the request asks for no other protocol; answer it with 426 (Upgrade Required)",
+          ? "Cannot upgrade: the request body was not read to its end; await ctx.bytes() first"
+          : "Cannot upgrade: the client did not request it; respond with 426 (Upgrade Required)",
       );
     }
     const given = new h11.Headers(this.#extras?.added?.mergeWith(headers) ?? headers);
@@ -611,7 +611,7 @@ export class Exchange {
         offered.some((it) => it.toLowerCase() === name.toLowerCase());
       if (!named.some(isOffered)) {
         throw new TypeError(
-          `Cannot upgrade to "${named.join(", ")}": the client offers "${
+          `Cannot upgrade to "${named.join(", ")}": the client offered "${
             offered.join(", ")
           }" (RFC 9110 7.8)`,
         );
@@ -655,11 +655,11 @@ export class Exchange {
   /** Whether a response comes too late: the handler ended without one, timed out, or has lost its client. */
   #isTooLate(): boolean {
     const why = this.error instanceof NoResponse
-      ? "its handler ended before, without a response; await or return what leads to ctx.response()"
+      ? "its handler ended earlier without a response; await or return what leads to ctx.response()"
       : this.event?.isTimedOut
-      ? "handlerTimeout was over before; event.signal tells when"
+      ? "handlerTimeout has expired; observe event.signal"
       : this.status === 0
-      ? "its connection was closed before; event.signal tells when"
+      ? "its connection was closed; observe event.signal"
       : null;
     if (why !== null) logError(`Cannot answer ${this.label} any more: ${why}`);
     return why !== null;
@@ -668,17 +668,17 @@ export class Exchange {
   #checkOpen(): void {
     if (this.isOver) {
       throw new TypeError(
-        "Cannot respond: the exchange is over; event.signal tells when that happens",
+        "Cannot respond: the exchange is over; observe event.signal",
       );
     }
     if (this.#extras !== null && this.#extras.isFailing) {
       throw new TypeError(
-        "Cannot respond: the request has failed, and hooks of onHTTPError() answer, by what they return",
+        "Cannot respond: the request has failed; a hook of onHTTPError() responds by returning a Response",
       );
     }
     if (this.isResponded) {
       throw new TypeError(
-        "Cannot respond twice: the response was sent before; look at ctx.isResponded",
+        "Cannot respond twice: a response was already sent; check ctx.isResponded",
       );
     }
   }

@@ -43,7 +43,9 @@ export class HTTPError extends Error {
   constructor(status: number, message?: string, options: HTTPErrorOptions = {}) {
     super(message ?? reasonPhrase(status), options);
     if (!Number.isInteger(status) || status < 400 || status > 599) {
-      throw new RangeError(`Cannot make an HTTPError of status ${status}: must be from 400 to 599`);
+      throw new RangeError(
+        `Cannot create an HTTPError with status ${status}: must be from 400 to 599`,
+      );
     }
     this.status = status;
     this.headers = options.headers ?? [];

@@ -137,7 +137,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   get listenAddr(): Deno.Addr {
     if (this.#server === null) {
       throw new TypeError(
-        "Cannot get the address: the server does not listen; await start() before",
+        "Cannot get the address: the server is not listening; await start() first",
       );
     }
     return this.#server.addr;
@@ -243,7 +243,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       // The promise is abandoned: a later failure must not be an unhandled rejection as well.
       result.then(undefined, () => {});
       throw new TypeError(
-        "Cannot use a plugin that returns a promise: have it wait in a callback of app.startup()",
+        "Cannot use a plugin that returns a promise: do asynchronous work in a callback of app.startup()",
       );
     }
     return this;
@@ -474,7 +474,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     if (path !== undefined || port === 0) {
       const address = path ?? "port 0";
       throw new ListenError(
-        `Cannot share ${address} among ${count} workers: give a port from 1 up`,
+        `Cannot share ${address} among ${count} workers: use a TCP port of 1 or higher`,
       );
     }
     const address = hostAndPort(this.#settings);
@@ -534,7 +534,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     let isCalled = false;
     const next = (): void | Promise<void> => {
       if (isCalled) {
-        throw new TypeError(`Cannot call next() twice in a ${who()}: it runs the handler`);
+        throw new TypeError(
+          `Cannot call next() twice in a ${who()}: it would run the handler again`,
+        );
       }
       isCalled = true;
       return this.#surround(exchange, ctx, hooks, at + 1);
@@ -611,5 +613,5 @@ function exchangeOfRequest(event: AnyEvent, first: AnyEvent = event): Exchange |
 /** @throws {TypeError} `hook` is not a function. */
 function checkHook(hook: unknown, method: string): void {
   if (typeof hook === "function") return;
-  throw new TypeError(`Cannot call ${method}(): the hook must be a function, not ${shown(hook)}`);
+  throw new TypeError(`Cannot call ${method}(): the hook must be a function, got ${shown(hook)}`);
 }

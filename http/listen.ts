@@ -55,23 +55,23 @@ function advice(error: unknown, settings: Settings): string {
     const flags = path === undefined
       ? `--allow-net=${hostAndPort(settings)}`
       : `--allow-net=unix:${path} --allow-read=${path} --allow-write=${path}`;
-    return `the program has no permission; run it with ${flags}`;
+    return `missing permission; run the program with ${flags}`;
   }
   if (error instanceof errors.AddrInUse) {
     return path === undefined
-      ? "the port is in use; stop the program that has it, or choose another port"
-      : "the path is there already; stop the program that listens on it, or remove it";
+      ? "the port is in use; stop the program that uses it, or choose another port"
+      : "the path already exists; stop the program that listens on it, or remove it";
   }
   if (error instanceof errors.AddrNotAvailable) {
-    return "this machine has no such address; use one of its own, or 0.0.0.0 for all of them";
+    return "this machine has no such address; use one that it has, or 0.0.0.0 for all of them";
   }
   if (error instanceof errors.PermissionDenied) {
     return path === undefined
-      ? "the system does not allow it; choose a port of 1024 or higher"
-      : "the system does not allow it; choose a folder that the program may write to";
+      ? "the operating system does not allow it; choose a port of 1024 or higher"
+      : "the operating system does not allow it; choose a folder that the program may write to";
   }
   if (error instanceof errors.InvalidData) {
-    return `the certificate or its key is not valid: ${error.message}`;
+    return `the certificate or its key is invalid: ${error.message}`;
   }
   return error instanceof Error ? error.message : String(error);
 }

@@ -171,7 +171,7 @@ export class Log {
     if (this.#unwritten.length > 0) return;
     if (this.#dropped > 0) {
       this.#at = this.#end;
-      this.put(`WARNING: ${this.#dropped} lines of the log were dropped`);
+      this.put(`WARNING: ${this.#dropped} log lines were dropped`);
       this.#endLine();
       this.#dropped = 0;
     }
@@ -223,7 +223,7 @@ function inspected(value: unknown): string {
   try {
     return Deno.inspect(value, { colors: false });
   } catch {
-    return "what was thrown cannot be shown";
+    return "the thrown value cannot be shown";
   }
 }
 

@@ -161,7 +161,7 @@ class MemoryClient {
       const event = await this.#read();
       if (event.type === "Response") return event;
       if (event.type === "InformationalResponse" && event.statusCode === 101) {
-        const why = "Cannot fetch: the handler upgrades the connection, which takes a real one";
+        const why = "Cannot fetch: the handler upgrades the connection, which requires a socket";
         this.close();
         throw new TypeError(`${why}; use testClient()`);
       }
@@ -189,7 +189,7 @@ class MemoryClient {
     } catch (cause) {
       this.close();
       if (this.#failure !== null) throw this.#failure.reason;
-      throw new TypeError("Cannot fetch: the application ended the response before its end", {
+      throw new TypeError("Cannot fetch: the application aborted the response", {
         cause,
       });
     }

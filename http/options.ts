@@ -216,7 +216,7 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
   for (const name of TEXTS) {
     const value: unknown = settings[name];
     if (value !== undefined && (typeof value !== "string" || value === "")) {
-      throw new RangeError(`Cannot set ${name} to ${shown(value)}: must be text, and not empty`);
+      throw new RangeError(`Cannot set ${name} to ${shown(value)}: must be a non-empty string`);
     }
   }
   for (const name of SWITCHES) {
@@ -232,12 +232,14 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
   new TrustedProxies(trustedProxies);
   lineFormat(accessLog);
   if ((settings.cert === undefined) !== (settings.key === undefined)) {
-    throw new TypeError("Cannot speak TLS with only one of cert and key: both are needed, in PEM");
+    throw new TypeError(
+      "Cannot use TLS with only one of cert and key: both are required, in PEM format",
+    );
   }
   // Load balancers send the header before the TLS handshake, and Deno expects the handshake first.
   if (settings.proxyProtocol && settings.cert !== undefined) {
     throw new TypeError(
-      "Cannot speak TLS with proxyProtocol: its header comes before TLS; let the balancer speak TLS",
+      "Cannot use TLS with proxyProtocol: the PROXY header precedes TLS; terminate TLS in the load balancer",
     );
   }
   return settings;
@@ -247,11 +249,9 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
 function checkNumber(name: keyof Settings, value: unknown, action: string): void {
   const [lowest, highest, unit] = RANGES[name]!;
   if (Number.isInteger(value) && Number(value) >= lowest && Number(value) <= highest) return;
-  const hint = typeof value === "string" ? "; Number(...) makes one" : "";
+  const hint = typeof value === "string" ? "; convert it with Number(...)" : "";
   throw new RangeError(
-    `${action} to ${
-      shown(value)
-    }: must be a whole number from ${lowest} to ${highest}${unit}${hint}`,
+    `${action} to ${shown(value)}: must be an integer from ${lowest} to ${highest}${unit}${hint}`,
   );
 }
 
@@ -286,11 +286,11 @@ export function checkRouteOptions(pattern: string, options: RouteOptions): void 
     if (limit === undefined || value === undefined) continue;
     if (!ROUTE_LIMITS.includes(limit as RouteLimit)) {
       throw new RouteError(
-        `${action}: ${name} is set for the whole server, by its options; ` +
-          `a route may have its own ${ROUTE_LIMITS.join(" and ")}`,
+        `${action}: ${name} is a server-wide option; ` +
+          `a route can only set ${ROUTE_LIMITS.join(" and ")}`,
       );
     }
-    if (name !== limit) throw new RouteError(`${action}: ${name} is no option; use ${limit}`);
+    if (name !== limit) throw new RouteError(`${action}: ${name} is not an option; use ${limit}`);
     checkNumber(limit, value, `${action}: ${name} is set`);
   }
 }

@@ -57,7 +57,7 @@ export class Outcomes<C extends HTTPContext> {
     } else if (exchange.isResponded) {
       logError(
         `Cannot answer ${exchange.label} with the Response that the ${who()} returned: ` +
-          "a response was sent before",
+          "a response was already sent",
       );
       discardResponse(result);
     } else {
@@ -172,5 +172,5 @@ function isClientGone(error: unknown, event: AnyEvent | null): boolean {
 function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (typeof value !== "object") return `a ${typeof value}`;
-  return "an object that is no Response (Response.json() makes one)";
+  return "an object that is not a Response (use Response.json())";
 }

@@ -53,7 +53,7 @@ const FAMILIES: Record<number, { name: string; ipLength: number; length: number 
 export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   if (beginsAs(bytes, V1_SIGNATURE)) return parseV1(bytes);
   if (beginsAs(bytes, V2_SIGNATURE)) return parseV2(bytes);
-  throw unreadable(bytes, "expected one of version 1 or 2");
+  throw unreadable(bytes, "expected version 1 or 2");
 }
 
 /**
@@ -79,7 +79,7 @@ export async function readProxyHeader(
     const header = parseProxyHeader(received);
     if (header !== null) return { header, rest: received.subarray(header.length) };
     if (received.length > maxSize) {
-      throw new ProxyProtocolError(`The header is over ${maxSize} bytes`);
+      throw new ProxyProtocolError(`Cannot read a PROXY header of more than ${maxSize} bytes`);
     }
   }
 }
@@ -126,10 +126,10 @@ function parseV2(bytes: Uint8Array): ProxyHeader | null {
   const family = FAMILIES[bytes[13]];
   if (!isLocal) {
     if (family === undefined) {
-      throw unreadable(bytes, "expected an address family and a transport that version 2 has");
+      throw unreadable(bytes, "expected an address family and a transport of version 2");
     }
     if (rest < family.length) {
-      throw unreadable(bytes, `expected ${family.length} bytes for ${family.name}, not ${rest}`);
+      throw unreadable(bytes, `expected ${family.length} bytes for ${family.name}, got ${rest}`);
     }
   }
   if (bytes.length < length) return null;

@@ -64,11 +64,11 @@ export class RequestBody {
   async readInto(buffer: Uint8Array): Promise<number | null> {
     this.#checkFree();
     if (!(buffer instanceof Uint8Array)) {
-      throw new TypeError("Cannot read the request's body: the buffer must be a Uint8Array");
+      throw new TypeError("Cannot read the request body: the buffer must be a Uint8Array");
     }
     if (buffer.length === 0) {
       throw new TypeError(
-        "Cannot read the request's body into an empty buffer: give one with room; what was transferred has none",
+        "Cannot read the request body into an empty buffer: pass one with room; a transferred buffer has none",
       );
     }
     const isDirect = this.#exchange.connection.socket.canKeepTarget && isTransferable(buffer);
@@ -183,13 +183,13 @@ function isTransferable({ buffer, byteLength }: Uint8Array): boolean {
 
 function otherRead(): TypeError {
   return new TypeError(
-    "Cannot read the request's body: another read of it is under way; await that before",
+    "Cannot read the request body: another read is in progress; await it first",
   );
 }
 
 /** The error for a body that was already read. */
 export function readTwice(): TypeError {
   return new TypeError(
-    "Cannot read the request's body: it was read before; keep what the first read returned",
+    "Cannot read the request body: it was already read; keep the result of the first read",
   );
 }

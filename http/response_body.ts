@@ -48,18 +48,20 @@ export function checkBody(body: unknown): void {
   if (typeof body !== "object" || !(Symbol.asyncIterator in body)) {
     throw new TypeError(
       `Cannot send a body of type ${typeof body}: must be a string, a Uint8Array, a ReadableStream, an ` +
-        "async iterable or null; return a Response for others, as Response.json() makes it",
+        "async iterable or null; for other types, return a Response such as Response.json(data)",
     );
   }
   if (body instanceof ReadableStream && body.locked) {
-    throw new TypeError("Cannot send a ReadableStream that is locked: something else reads it");
+    throw new TypeError(
+      "Cannot send a ReadableStream that is locked: something else is reading it",
+    );
   }
 }
 
 /** Tells the source of a body, if any, that nobody reads it; whoever writes to it gets that as an error. */
 export function discard(body: ResponseBody): void {
   if (body === null || typeof body === "string" || body instanceof Uint8Array) return;
-  const reason = new DOMException("The body of the response is not sent", "AbortError");
+  const reason = new DOMException("The response body is not sent", "AbortError");
   if (body instanceof ReadableStream) void body.cancel(reason).catch(ignore);
   else void Promise.try(() => body[Symbol.asyncIterator]().return?.()).catch(ignore);
 }

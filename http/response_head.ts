@@ -40,7 +40,7 @@ export class AddedFields {
     const lowerCased = name.toLowerCase();
     if (FRAMING.has(lowerCased)) {
       throw new TypeError(
-        `Cannot set field "${name}": it belongs to the body; give it with the response`,
+        `Cannot set field "${name}": it describes the body; pass it with the response`,
       );
     }
     if (isOnly) this.#fields = this.#fields.filter((field) => field.lowerCased !== lowerCased);
@@ -128,7 +128,7 @@ export function badStatus(status: unknown): RangeError {
     : typeof status === "number";
   const hint = isNumeric ? "" : "; the status comes first, then the body";
   return new RangeError(
-    `Cannot respond with status ${shown(status)}: must be a whole number from 200 to 599${hint}`,
+    `Cannot respond with status ${shown(status)}: must be an integer from 200 to 599${hint}`,
   );
 }
 

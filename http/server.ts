@@ -139,7 +139,8 @@ export class Server implements ConnectionHost {
     if (most === 0 || address === null || (this.#perAddress.get(address) ?? 0) < most) return false;
     this.counters.overAddressLimit++;
     this.logRefusal(
-      `WARNING: ${formatAddr(conn.remoteAddr)} - closed: its address has ${most} connections`,
+      `WARNING: ${formatAddr(conn.remoteAddr)} - closed: its address already has ` +
+        `${most} connections`,
     );
     return true;
   }

@@ -51,7 +51,7 @@ export class ConnectionLost extends Error {
 /** The reason an event's signal is aborted with if its client disconnects. */
 export class ClientLeft extends DOMException {
   constructor() {
-    super("The client has left", "AbortError");
+    super("The client has disconnected", "AbortError");
   }
 }
 
@@ -204,7 +204,7 @@ export class Socket {
   readonly #cannotRead = (cause: unknown): void => {
     this.#isReading = false;
     this.#into = this.#buffer;
-    const error = new ConnectionLost("Cannot read: the connection is gone", { cause });
+    const error = new ConnectionLost("Cannot read: the connection was lost", { cause });
     const receiver = this.#receiver;
     if (receiver !== null) {
       this.#receiver = null;
@@ -496,7 +496,7 @@ export class Socket {
   }
 
   #lost(): ConnectionLost {
-    return new ConnectionLost("Cannot write: the connection is gone", { cause: this.#cause });
+    return new ConnectionLost("Cannot write: the connection was lost", { cause: this.#cause });
   }
 
   /**
@@ -589,12 +589,11 @@ interface Piece {
 /** Logs the handler's mistake: it transferred the buffer of an array that it gave. */
 function transferred(message: string): TypeError {
   const error = new TypeError(message);
-  logError("Cannot finish with a body:", error);
+  logError("Cannot complete a body:", error);
   return error;
 }
-const TRANSFERRED_READ =
-  "Cannot read the whole body: its buffer was transferred while it was read into";
+const TRANSFERRED_READ = "Cannot read the whole body: its buffer was transferred during the read";
 const TRANSFERRED_SEND =
-  "Cannot send the whole body: its buffer was transferred before it was sent";
+  "Cannot send the whole body: its buffer was transferred before all of it was sent";
 
 const DONE = Promise.resolve();

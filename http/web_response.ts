@@ -183,7 +183,7 @@ function bodyProblemOf(response: Response): string | null {
   if (response.bodyUsed) return WAS_READ;
   return response.body?.locked ? "the body of the Response is locked to another reader" : null;
 }
-const WAS_READ = "the body of the Response was read before";
+const WAS_READ = "the body of the Response was already read";
 
 /**
  * Returns `value` if it is a `Response` that can be sent.
@@ -206,11 +206,11 @@ function problemOf(value: unknown): string | null {
   if (places !== null && typeof kept[places.text] === "string") {
     return kept[places.isTextRead] ? WAS_READ : null;
   }
-  if (value.type === "error") return "it is an error response, as Response.error() makes";
+  if (value.type === "error") return "it is an error response, such as Response.error()";
   // No public constructor creates a 101.
   if (value.status === 101) {
-    return "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: " +
-      "use upgradeWebSocket() of @tiny/listener/websocket, in a handler of HTTPListener";
+    return "it comes from Deno.upgradeWebSocket(), which only works with Deno.serve; " +
+      "use upgradeWebSocket() of @tiny/listener/websocket in a handler of an HTTPListener";
   }
   return bodyProblemOf(value);
 }

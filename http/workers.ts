@@ -102,7 +102,7 @@ class Supervisor {
       return worker;
     } catch (cause) {
       const reason = cause instanceof Deno.errors.NotCapable
-        ? "the program has no permission; run it with --allow-run"
+        ? "missing permission; run the program with --allow-run"
         : (cause as Error).message;
       throw new ListenError(`Cannot start a worker: ${reason}`, { cause });
     }
@@ -139,8 +139,8 @@ class Supervisor {
     const isClean = success || signal !== null && signal in SIGNALS ||
       this.#options.isWatcher && signal === "SIGKILL";
     if (this.#stop.signal.aborted && !isClean) this.#status ||= 1;
-    const how = signal === null ? `with status ${code}` : `by ${signal}`;
-    return { how: `worker ${worker.pid} ended ${how}`, code };
+    const how = signal === null ? `exited with status ${code}` : `was killed by ${signal}`;
+    return { how: `worker ${worker.pid} ${how}`, code };
   }
 
   /** Stops the other workers as well: none of them can listen. */
@@ -282,7 +282,7 @@ export function workerCommand(
   if (Deno.build.standalone) return [Deno.execPath(), ...args];
   const module = Deno.mainModule;
   if (module.includes("$deno$")) {
-    throw new ListenError(`Cannot start a worker: the program must be a module, not ${module}`);
+    throw new ListenError(`Cannot start a worker: the program must be a module, got ${module}`);
   }
   return [
     Deno.execPath(),

@@ -96,7 +96,7 @@ test("cli --workers runs processes that share the port, and restarts one that di
   Deno.kill(Number(killed), "SIGKILL");
   assertEquals(
     await program.nextLine(),
-    `WARNING: worker ${killed} ended by SIGKILL; starting another in 100 ms`,
+    `WARNING: worker ${killed} was killed by SIGKILL; starting another in 100 ms`,
   );
   assertMatch(await program.nextLine(), RUNNING);
   const now = await pids(port);
@@ -197,7 +197,7 @@ test("cli --reload ends a program that listens for SIGTERM itself", {
 
 // What cannot be done, and the one line on standard error that says so.
 const REFUSED: [args: string, message: RegExp][] = [
-  ["", /^Cannot run 0 listeners: give one "<file>:<name>"; see --help$/],
+  ["", /^Cannot run 0 listeners: expected one "<file>:<name>"; see --help$/],
   ["a.ts:a b.ts:b", /^Cannot run 2 listeners: /],
   ["--foo a.ts:a", /^Cannot read the command line: Unknown option '--foo'; see --help$/],
   ["a.ts:a --port", /^Cannot read the command line: Option '--port <value>' argument missing; /],
@@ -207,7 +207,7 @@ const REFUSED: [args: string, message: RegExp][] = [
   ],
   ["--help=yes", /^Cannot read the command line: Option '--help' does not take an argument; /],
   ["examples/http_web.ts", /^Cannot import "examples\/http_web.ts": must be "file:name", /],
-  ["no.ts:app", /^Cannot import "no.ts:app": there is no file:.*\/no\.ts$/],
+  ["no.ts:app", /^Cannot import "no.ts:app": file:.*\/no\.ts does not exist$/],
   ["examples:app", /^Cannot import "examples:app": .*/],
   ["examples/http_web.ts:no", /^Cannot import .*: examples\/http_web.ts has no export "no"$/],
   [
@@ -223,36 +223,42 @@ const REFUSED: [args: string, message: RegExp][] = [
     "data:text/javascript,throw[null,{a:1}]:app",
     /^Cannot import .*: the module threw \[ null, \{ a: 1 } \]$/,
   ],
-  ["tests/cli_app.ts:nothing", /^Cannot run .*: must be a Listener, but it is null$/],
-  ["tests/cli_app.ts:number", /^Cannot run .*: must be a Listener, but it is a number$/],
-  ["tests/cli_app.ts:Once", /^Cannot run .*: must be a Listener, but it is a function or class$/],
+  ["tests/cli_app.ts:nothing", /^Cannot run .*: must be a Listener, got null$/],
+  ["tests/cli_app.ts:number", /^Cannot run .*: must be a Listener, got a number$/],
+  ["tests/cli_app.ts:Once", /^Cannot run .*: must be a Listener, got a function or class$/],
   [
     "tests/cli_app.ts:all",
-    /^Cannot run .*: must be a Listener, but it is an object of another kind$/,
+    /^Cannot run .*: must be a Listener, got an object of another type$/,
   ],
   [
     "tests/cli_app.ts:all.once --port 1",
-    /^Cannot set port of "tests\/cli_app.ts:all.once": it is a listener without an address$/,
+    /^Cannot set port of "tests\/cli_app.ts:all.once": the listener does not accept this option$/,
   ],
-  ["examples/http_web.ts:app --port http", /^Cannot set --port to "http": must be a whole number$/],
+  [
+    "examples/http_web.ts:app --port http",
+    /^Cannot set --port to "http": must be a non-negative integer$/,
+  ],
   ["examples/http_web.ts:app --workers 0", /^Cannot set workers to 0: must be .* from 1 to 1024$/],
   [
     "examples/http_web.ts:app --workers 2 --port 0",
-    /^Cannot share port 0 among 2 workers: give a port from 1 up$/,
+    /^Cannot share port 0 among 2 workers: use a TCP port of 1 or higher$/,
   ],
   [
     "examples/http_web.ts:app --workers 2",
-    /^Cannot start a worker: the program has no permission; run it with --allow-run$/,
+    /^Cannot start a worker: missing permission; run the program with --allow-run$/,
   ],
   [
     "examples/http_web.ts:app --reload",
-    /^Cannot reload: the program has no permission to run it again; run it with --allow-run$/,
+    /^Cannot reload: missing permission; run the program with --allow-run$/,
   ],
   [
     "examples/http_web.ts:app --reload --workers 2",
-    /^Cannot reload with --workers: give one of them$/,
+    /^Cannot reload with --workers: use only one of them$/,
   ],
-  ["examples/http_web.ts:app --port=-1", /^Cannot set --port to "-1": must be a whole number$/],
+  [
+    "examples/http_web.ts:app --port=-1",
+    /^Cannot set --port to "-1": must be a non-negative integer$/,
+  ],
   [
     "examples/http_web.ts:app --port 65536",
     /^Cannot set port to 65536: must be .* from 0 to 65535$/,

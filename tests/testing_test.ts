@@ -63,7 +63,7 @@ Deno.test("testClient() refuses what is no HTTPListener", async () => {
     await assertRejects(
       () => testClient(app as HTTPListener),
       TypeError,
-      "Cannot make a client: the application must be an HTTPListener",
+      "Cannot create a client: the application must be an HTTPListener",
     );
   }
 });

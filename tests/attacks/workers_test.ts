@@ -48,7 +48,7 @@ test(
     const [killed, other] = server.children;
     const before = clients.filter(({ pid }) => pid === other).map((client) => client.answers);
     Deno.kill(killed, "SIGKILL");
-    const ended = new RegExp(`worker ${killed} ended by SIGKILL; starting another in 100 ms$`);
+    const ended = new RegExp(`worker ${killed} was killed by SIGKILL; starting another in 100 ms$`);
     await until(() => server.log.some((line) => ended.test(line)), 10_000, "it is noticed");
     // From here on nobody is led to the one that is gone.
     while (listening() < 3) assertEquals((await server.ask()).status, 200);

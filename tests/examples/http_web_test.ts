@@ -83,7 +83,7 @@ test("examples/http_web.ts says in one line that its port is in use", NEEDS, asy
   assertEquals(
     stderr,
     "ERROR: Cannot listen on 127.0.0.1:8000: the port is in use; " +
-      "stop the program that has it, or choose another port\n",
+      "stop the program that uses it, or choose another port\n",
   );
 });
 
@@ -94,7 +94,7 @@ test(
     const { code, stdout, stderr } = await run("run", "--no-prompt", "examples/http_web.ts");
     assertEquals([code, stdout], [1, ""]);
     assertStringIncludes(stderr, "ERROR: Cannot listen on 127.0.0.1:8000: ");
-    assertStringIncludes(stderr, "run it with --allow-net=127.0.0.1:8000\n");
+    assertStringIncludes(stderr, "run the program with --allow-net=127.0.0.1:8000\n");
     assertEquals(stderr.trimEnd().split("\n").length, 1);
   },
 );

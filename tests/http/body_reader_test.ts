@@ -98,7 +98,7 @@ Deno.test("bodyTimeout counts what has come of a trailer that is not complete", 
   assertEquals(bodies(await server.received()), ["0 bytes"]);
 });
 
-const BESIDE = "Cannot read the request's body: another read of it is under way; await that before";
+const BESIDE = "Cannot read the request body: another read is in progress; await it first";
 
 Deno.test("RequestBody.readInto() beside another is refused, and the first gets what comes", async () => {
   const buffers = [new Uint8Array(20), new Uint8Array(20)];
@@ -144,7 +144,7 @@ Deno.test("RequestBody.readInto() that nobody awaits fails when its exchange is 
   await server.send(post("Content-Length: 5"));
   assertEquals(bodies(await server.received()), ["over"]);
   assertEquals(failures, [
-    "TypeError: Cannot read the request's body: the exchange is over; read it before the response ends",
+    "TypeError: Cannot read the request body: the exchange is over; read it before the response ends",
   ]);
   await server.send(`abcde${post("Content-Length: 0")}`);
   assertEquals(bodies(await server.received()), ["over"]);

@@ -2,7 +2,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { HTTPListener, RouteError } from "../../mod.ts";
 
 const FORM = 'must be "METHOD:/path"';
-const PARAM = 'a param is written "<name>" or "<name:converter>"';
+const PARAM = 'write a param as "<name>" or "<name:converter>"';
 
 const REFUSED: [pattern: string, message: string][] = [
   ["/", FORM],
@@ -14,21 +14,21 @@ const REFUSED: [pattern: string, message: string][] = [
   ["GET :/foo", FORM],
   ["GET:", FORM],
   ["POST:users/<id>", FORM],
-  ["GET:/a/../b", 'it has no segments "." and ".."'],
-  ["GET:/%2E", 'it has no segments "." and ".."'],
+  ["GET:/a/../b", 'remove "." and ".."'],
+  ["GET:/%2E", 'remove "." and ".."'],
   ["GET|POST:/a", "register a route for each method"],
-  ["*:/a", 'for all methods it begins with a param, as in "<method>:/foo"'],
-  ["all:/a", 'for all methods it begins with a param, as in "<method>:/foo"'],
+  ["*:/a", 'to match all methods, begin with a param, as in "<method>:/foo"'],
+  ["all:/a", 'to match all methods, begin with a param, as in "<method>:/foo"'],
   ["GET,POST:/a", "register a route for each method"],
   ["GET, POST /a", "register a route for each method"],
-  ["get:/foo", "methods are in upper case"],
-  ["Get:/foo", "methods are in upper case"],
-  ["get: /foo", "methods are in upper case"],
-  ["GET:/:id", 'a param is written "<id>", not ":id"'],
-  ["GET:/user/:id/posts", 'a param is written "<id>", not ":id"'],
-  ["GET:/*", 'the rest of a path is written "<rest:path>", not "*"'],
-  ["GET:/a/*", 'the rest of a path is written "<rest:path>", not "*"'],
-  ["GET:/a/**/b", 'the rest of a path is written "<rest:path>", not "*"'],
+  ["get:/foo", "methods are upper case"],
+  ["Get:/foo", "methods are upper case"],
+  ["get: /foo", "methods are upper case"],
+  ["GET:/:id", 'write a param as "<id>", not as ":id"'],
+  ["GET:/user/:id/posts", 'write a param as "<id>", not as ":id"'],
+  ["GET:/*", 'write the rest of a path as "<rest:path>", not as "*"'],
+  ["GET:/a/*", 'write the rest of a path as "<rest:path>", not as "*"'],
+  ["GET:/a/**/b", 'write the rest of a path as "<rest:path>", not as "*"'],
   ["GET:/<id", PARAM],
   ["GET:/<>", PARAM],
   ["GET:/<my-id>", PARAM],
@@ -36,12 +36,12 @@ const REFUSED: [pattern: string, message: string][] = [
   ["GET:/{1st}", PARAM],
   ["GET:/{id:int", PARAM],
   ["GET:/<int:id:3>", PARAM],
-  ["GET:/search?q=<q>", "the query is no part of the path: leave it out, and read ctx.query"],
-  ["GET:/<id>?", "the query is no part of the path"],
-  ["GET:/a#top", "what comes after # is not sent"],
-  ["GET:/a b", 'a path has no white space: clients send "%20"'],
-  ["GET:/a\n", "a path has no white space"],
-  ["GET:/café", 'a path is ASCII: clients send other characters encoded, as "%C3%A9"'],
+  ["GET:/search?q=<q>", "the query is not part of the path; omit it, and read ctx.query"],
+  ["GET:/<id>?", "the query is not part of the path"],
+  ["GET:/a#top", "clients do not send what follows #"],
+  ["GET:/a b", 'a path contains no whitespace; clients send "%20"'],
+  ["GET:/a\n", "a path contains no whitespace"],
+  ["GET:/café", 'a path is ASCII; clients send other characters encoded, as in "%C3%A9"'],
 ];
 for (const [pattern, message] of REFUSED) {
   Deno.test(`HTTPListener.onEvent() refuses ${JSON.stringify(pattern)}`, () => {

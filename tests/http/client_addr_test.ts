@@ -263,7 +263,7 @@ for (const proxy of REFUSED) {
     assertThrows(
       () => new TrustedProxies(["127.0.0.1", proxy]),
       RangeError,
-      `Cannot trust proxy "${proxy}": must be an IP address, a range of them such as "10.0.0.0/8", or "unix"`,
+      `Cannot trust proxy "${proxy}": must be an IP address, a range such as "10.0.0.0/8", or "unix"`,
     );
   });
 }

@@ -203,7 +203,10 @@ for (const [when, after] of TRANSFERS) {
       await client.send(request("GET"));
       await client.until("\r\n\r\n");
       assert((await client.rest()).length < 16 * 1024 * 1024);
-      assertStringIncludes(errors.entries[0], "its buffer was transferred before it was sent");
+      assertStringIncludes(
+        errors.entries[0],
+        "its buffer was transferred before all of it was sent",
+      );
     },
   );
 }
@@ -400,7 +403,7 @@ test("who writes to a stream that HEAD does not read gets that as the error", NE
     writable.getWriter().write(new Uint8Array(1)).catch(failed.resolve);
     ctx.response(200, readable);
   }, { method: "HEAD" });
-  assertEquals(String(await failed.promise), "AbortError: The body of the response is not sent");
+  assertEquals(String(await failed.promise), "AbortError: The response body is not sent");
 });
 
 test("HTTPContext.response() leaves a stream that fails midway without its end", NET, async () => {
@@ -505,15 +508,15 @@ for (const [what, respond] of NOT_VALID) {
 }
 
 const NO_STATUS: [status: unknown, message: string][] = [
-  [103, "103: must be a whole number from 200 to 599"],
-  ["200", '"200" (a string): must be a whole number from 200 to 599'],
+  [103, "103: must be an integer from 200 to 599"],
+  ["200", '"200" (a string): must be an integer from 200 to 599'],
   [
     "hello",
-    '"hello" (a string): must be a whole number from 200 to 599; the status comes first, then the body',
+    '"hello" (a string): must be an integer from 200 to 599; the status comes first, then the body',
   ],
   [
     undefined,
-    "undefined: must be a whole number from 200 to 599; the status comes first, then the body",
+    "undefined: must be an integer from 200 to 599; the status comes first, then the body",
   ],
 ];
 
@@ -539,12 +542,12 @@ test("HTTPContext.response() refuses a second response, and the first stands", N
   assertEquals([status, body], [200, "first"]);
   assertStringIncludes(
     errors.entries[0],
-    "Cannot respond twice: the response was sent before; look at ctx.isResponded",
+    "Cannot respond twice: a response was already sent; check ctx.isResponded",
   );
 });
 
 const TOO_LATE =
-  'Cannot answer "GET /" any more: its handler ended before, without a response; await or return ' +
+  'Cannot answer "GET /" any more: its handler ended earlier without a response; await or return ' +
   "what leads to ctx.response()";
 
 for (
@@ -553,7 +556,7 @@ for (
       "HTTPContext.response() refuses to answer when the exchange is over",
       (ctx: HTTPContext) => ctx.response(200),
       200,
-      "TypeError: Cannot respond: the exchange is over; event.signal tells when that happens",
+      "TypeError: Cannot respond: the exchange is over; observe event.signal",
       [],
     ],
     [
@@ -664,7 +667,7 @@ test("a web Response returned after a response was sent is logged, and given up"
   });
   assertEquals([body, await isCancelled.promise], ["first", "cancelled"]);
   assertEquals(errors.entries, [
-    'Cannot answer "GET /" with the Response that the handler of route "GET:/" returned: a response was sent before',
+    'Cannot answer "GET /" with the Response that the handler of route "GET:/" returned: a response was already sent',
   ]);
 });
 

@@ -194,7 +194,7 @@ Deno.test("fetch() fails as the response does that ends before its end", async (
       })(),
     ));
   const response = await app.fetch("/");
-  await assertRejects(() => response.text(), TypeError, "before its end");
+  await assertRejects(() => response.text(), TypeError, "the application aborted the response");
 });
 
 Deno.test("fetch() fails with what the request's body fails with", async () => {

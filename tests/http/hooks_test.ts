@@ -327,7 +327,7 @@ test("onHTTPError() hooks make the responses that tell an error", {}, async () =
     '405 GET, HEAD, OPTIONS null ["Method Not Allowed","undefined","POST"]',
     '500 null null ["Internal Server Error","RangeError: secret","GET"]',
     '410 null May ["It was here","undefined","GET"]',
-    '400 null null ["Bad Request","PathParamsError: Cannot take param \\"n\\" of \\"GET:/' +
+    '400 null null ["Bad Request","PathParamsError: Cannot parse param \\"n\\" of \\"GET:/' +
     "9".repeat(20) +
     '\\": Cannot read int \\"' + "9".repeat(20) +
     '\\": must be at most 9007199254740991","GET"]',
@@ -504,12 +504,12 @@ const REFUSED: [what: string, set: (ctx: HTTPContext) => void, why: string][] = 
       ctx.response(200);
       ctx.setHeader("X-A", "a");
     },
-    'TypeError: Cannot set field "X-A": the response has begun',
+    'TypeError: Cannot set field "X-A": the response has already begun',
   ],
   [
     "that frames the message",
     (ctx) => ctx.setHeader("Content-Length", "1"),
-    'TypeError: Cannot set field "Content-Length": it belongs to the body; give it with the response',
+    'TypeError: Cannot set field "Content-Length": it describes the body; pass it with the response',
   ],
   [
     "that is not valid",
@@ -558,7 +558,7 @@ Deno.test("use() refuses a plugin that is asynchronous, and its failure is nobod
   assertThrows(
     () => new HTTPListener().use(() => Promise.reject(new Error("later"))),
     TypeError,
-    "Cannot use a plugin that returns a promise: have it wait in a callback of app.startup()",
+    "Cannot use a plugin that returns a promise: do asynchronous work in a callback of app.startup()",
   );
   // By now it would be an unhandled rejection.
   await new Promise((resolve) => setTimeout(resolve, 0));

@@ -19,7 +19,7 @@ for (const status of [0, 200, 399, 600, 404.5, NaN]) {
     assertThrows(
       () => new HTTPError(status),
       RangeError,
-      `Cannot make an HTTPError of status ${status}: must be from 400 to 599`,
+      `Cannot create an HTTPError with status ${status}: must be from 400 to 599`,
     );
   });
 }

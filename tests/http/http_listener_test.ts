@@ -276,12 +276,12 @@ test("HTTPListener drops the context of each exchange when it is over", NET, asy
 
 test("HTTPListener.addr is the address while the server listens", NET, async () => {
   const app = new HTTPListener({ port: 0, accessLog: false });
-  assertThrows(() => app.addr, TypeError, "the server does not listen; await start() before");
+  assertThrows(() => app.addr, TypeError, "the server is not listening; await start() first");
   await app.start();
   assertEquals(app.addr.hostname, "127.0.0.1");
   assert(app.addr.port > 0);
   await app.stop();
-  assertThrows(() => app.addr, TypeError, "the server does not listen; await start() before");
+  assertThrows(() => app.addr, TypeError, "the server is not listening; await start() first");
 });
 
 test("HTTPListener.configure() is of effect at the next start", NET, async () => {
@@ -567,7 +567,7 @@ Deno.test("a route may have a maxBodySize of its own", async () => {
   assertThrows(
     () => app.onEvent("POST:/none", { maxBodySize: -1 }, echo),
     RangeError,
-    'Cannot add route "POST:/none": maxBodySize is set to -1: must be a whole number from 0 to',
+    'Cannot add route "POST:/none": maxBodySize is set to -1: must be an integer from 0 to',
   );
 });
 
@@ -579,10 +579,10 @@ Deno.test("the log tells who answers with a plain object how JSON is answered", 
   await app.fetch("/returned");
   await app.fetch("/given");
   assertEquals(errors.entries.map((entry) => entry.split("\n")[0]), [
-    'Cannot answer "GET /returned": the handler of route "GET:/returned" returned an object that is no Response ' +
-    "(Response.json() makes one); return a Response, or call ctx.response()",
+    'Cannot answer "GET /returned": the handler of route "GET:/returned" returned an object that is not a Response ' +
+    "(use Response.json()); return a Response, or call ctx.response()",
     'Cannot answer "GET /given": TypeError: Cannot send a body of type object: must be a string, a Uint8Array, ' +
-    "a ReadableStream, an async iterable or null; return a Response for others, as Response.json() makes it",
+    "a ReadableStream, an async iterable or null; for other types, return a Response such as Response.json(data)",
   ]);
 });
 
@@ -602,8 +602,8 @@ Deno.test("HTTPListener.onEvent() refuses a limit that only the whole server has
   assertThrows(
     () => new HTTPListener().onEvent("PUT:/film", { bodyTimeout: 60_000 }, () => {}),
     RouteError,
-    'Cannot add route "PUT:/film": bodyTimeout is set for the whole server, by its options; ' +
-      "a route may have its own handlerTimeout and maxBodySize",
+    'Cannot add route "PUT:/film": bodyTimeout is a server-wide option; ' +
+      "a route can only set handlerTimeout and maxBodySize",
   );
 });
 
@@ -613,7 +613,7 @@ Deno.test("HTTPListener.onEvent() refuses a limit that is written in another way
     assertThrows(
       () => app.onEvent("GET:/", { [name]: 5_000 }, () => {}),
       RouteError,
-      `Cannot add route "GET:/": ${name} is no option; use handlerTimeout`,
+      `Cannot add route "GET:/": ${name} is not an option; use handlerTimeout`,
     );
   }
 });

@@ -86,7 +86,7 @@ for (const [what, sent] of REQUESTS) {
     await working.asked.promise;
     assertEquals(working.signal!.aborted, false);
     client[Symbol.dispose]();
-    assertEquals(String(await working.aborted.promise), "AbortError: The client has left");
+    assertEquals(String(await working.aborted.promise), "AbortError: The client has disconnected");
     assertEquals(errors.entries, []);
   });
 }
@@ -103,7 +103,7 @@ test("event.signal aborts when a client resets the connection", NET, async () =>
   await conn.write(latin1("abc"));
   await working.asked.promise;
   conn.close();
-  assertEquals(String(await working.aborted.promise), "AbortError: The client has left");
+  assertEquals(String(await working.aborted.promise), "AbortError: The client has disconnected");
 });
 
 test(
@@ -115,7 +115,7 @@ test(
     await client.send(GET);
     await working.asked.promise;
     await client.closeWrite();
-    assertEquals(String(await working.aborted.promise), "AbortError: The client has left");
+    assertEquals(String(await working.aborted.promise), "AbortError: The client has disconnected");
     assertEquals((await client.response()).body, "finished");
     assertEquals(await client.rest(), "");
   },
@@ -178,7 +178,7 @@ test(
     await client.send(POST.slice(0, -1));
     await cancelled.promise;
     client[Symbol.dispose]();
-    assertEquals(String(await aborted.promise), "AbortError: The client has left");
+    assertEquals(String(await aborted.promise), "AbortError: The client has disconnected");
   },
 );
 
@@ -270,7 +270,7 @@ for (const [what, answer] of QUIET) {
     await client.send(GET);
     await client.until("a\r\n");
     client[Symbol.dispose]();
-    assertEquals(String(await aborted.promise), "AbortError: The client has left");
+    assertEquals(String(await aborted.promise), "AbortError: The client has disconnected");
     await cancelled.promise;
   });
 
@@ -287,7 +287,7 @@ for (const [what, answer] of QUIET) {
     await client.send(GET);
     await client.until("a\r\n");
     await app.stop();
-    assertEquals(String(await aborted.promise), "AbortError: The server stops");
+    assertEquals(String(await aborted.promise), "AbortError: The server is stopping");
   });
 }
 
@@ -336,7 +336,7 @@ for (const [method, read] of READS) {
         await end(client);
         assertEquals(
           await failed.promise,
-          hasLeft ? "AbortError: The client has left" : "HTTPError: Bad Request",
+          hasLeft ? "AbortError: The client has disconnected" : "HTTPError: Bad Request",
         );
       },
     );

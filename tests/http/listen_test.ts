@@ -19,7 +19,7 @@ test("HTTPListener.start() says what to do when the port is in use", NET, async 
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   assertEquals(
     await failure("127.0.0.1", taken.addr.port),
-    "the port is in use; stop the program that has it, or choose another port",
+    "the port is in use; stop the program that uses it, or choose another port",
   );
 });
 
@@ -29,7 +29,7 @@ test(
   async () => {
     assertEquals(
       await failure("192.0.2.1", 0),
-      "this machine has no such address; use one of its own, or 0.0.0.0 for all of them",
+      "this machine has no such address; use one that it has, or 0.0.0.0 for all of them",
     );
   },
 );
@@ -42,13 +42,13 @@ for (const host of ["::1", "[::1]"]) {
 
   test(`HTTPListener.run() writes ${host} as flags of Deno have it`, RUN, async () => {
     const { code, stderr } = await ask([], []);
-    const message = "the program has no permission; run it with --allow-net=[::1]:8000";
+    const message = "missing permission; run the program with --allow-net=[::1]:8000";
     assertEquals([code, stderr], [1, `ERROR: Cannot listen on [::1]:8000: ${message}\n`]);
   });
 
   test(`HTTPListener.run() with workers on ${host} needs no more of the network`, RUN, async () => {
     const { code, stderr } = await ask(["--allow-net=[::1]:8000"], ["--workers", "2"]);
-    const message = "the program has no permission; run it with --allow-run";
+    const message = "missing permission; run the program with --allow-run";
     assertEquals([code, stderr], [1, `ERROR: Cannot start a worker: ${message}\n`]);
   });
 }
@@ -86,7 +86,7 @@ test(
     try {
       const program = ["tests/http/unix_program.ts", `${folder}/a.sock`];
       const { stdout } = await run("run", "--no-prompt", ...program);
-      const [, flags] = /^Cannot listen on .*: the program has no permission; run it with (.*)\n$/
+      const [, flags] = /^Cannot listen on .*: missing permission; run the program with (.*)\n$/
         .exec(stdout)!;
       const allowed = await run("run", "--no-prompt", ...flags.split(" "), ...program);
       assertEquals(allowed, { code: 0, stdout: "listening\n", stderr: "" });
@@ -126,7 +126,7 @@ for (const [what, put, isReplaced] of IN_THE_WAY) {
           const { message } = await assertRejects(() => app.start(), ListenError);
           assertEquals(
             message,
-            `Cannot listen on ${path}: the path is there already; ` +
+            `Cannot listen on ${path}: the path already exists; ` +
               "stop the program that listens on it, or remove it",
           );
           assertEquals((await Deno.lstat(path)).isSocket, what !== "a file");

@@ -65,7 +65,7 @@ Deno.test("Log.line() drops lines over a bound and tells how many, once", async 
   const lines = sink.writes.join("").trimEnd().split("\n");
   assertEquals(lines.map((it) => it === line ? "line" : it), [
     ...Array<string>(5).fill("line"),
-    "WARNING: 3 lines of the log were dropped",
+    "WARNING: 3 log lines were dropped",
     "more",
   ]);
 });

@@ -4,8 +4,8 @@ import { resolveOptions } from "../../http/options.ts";
 import { test } from "../needs.ts";
 
 const REFUSED: [options: { [K in keyof ServerOptions]: unknown }, message: string][] = [
-  [{ port: -1 }, "Cannot set port to -1: must be a whole number from 0 to 65535"],
-  [{ port: 65536 }, "Cannot set port to 65536: must be a whole number from 0 to 65535"],
+  [{ port: -1 }, "Cannot set port to -1: must be an integer from 0 to 65535"],
+  [{ port: 65536 }, "Cannot set port to 65536: must be an integer from 0 to 65535"],
   [{ port: NaN }, "Cannot set port to NaN"],
   [{ port: 80.5 }, "Cannot set port to 80.5"],
   [{ maxHeadSize: 0 }, "Cannot set maxHeadSize to 0"],
@@ -15,11 +15,11 @@ const REFUSED: [options: { [K in keyof ServerOptions]: unknown }, message: strin
   [{ shutdownGrace: -5 }, "Cannot set shutdownGrace to -5"],
   [
     { port: "8000" },
-    'Cannot set port to "8000" (a string): must be a whole number from 0 to 65535; Number(...) makes one',
+    'Cannot set port to "8000" (a string): must be an integer from 0 to 65535; convert it with Number(...)',
   ],
-  [{ hostname: null }, "Cannot set hostname to null: must be text, and not empty"],
-  [{ hostname: "" }, 'Cannot set hostname to "" (a string): must be text, and not empty'],
-  [{ path: "" }, 'Cannot set path to "" (a string): must be text, and not empty'],
+  [{ hostname: null }, "Cannot set hostname to null: must be a non-empty string"],
+  [{ hostname: "" }, 'Cannot set hostname to "" (a string): must be a non-empty string'],
+  [{ path: "" }, 'Cannot set path to "" (a string): must be a non-empty string'],
   [{ cert: new Uint8Array(1), key: "" }, "Cannot set cert to "],
   [{ proxyProtocol: "no" }, 'Cannot set proxyProtocol to "no" (a string): must be true or false'],
   [{ reusePort: 1 }, "Cannot set reusePort to 1: must be true or false"],
@@ -50,7 +50,7 @@ const CERT_AND_KEY = { cert: "-----BEGIN CERTIFICATE-----", key: "-----BEGIN PRI
 
 Deno.test("HTTPListener refuses TLS with proxyProtocol, whose header would come before it", () => {
   const options = { ...CERT_AND_KEY, proxyProtocol: true };
-  const message = "Cannot speak TLS with proxyProtocol: its header comes before TLS";
+  const message = "Cannot use TLS with proxyProtocol: the PROXY header precedes TLS";
   assertThrows(() => new HTTPListener(options), TypeError, message);
   const app = new HTTPListener({ proxyProtocol: true });
   assertThrows(() => app.configure(CERT_AND_KEY), TypeError, message);

@@ -63,14 +63,14 @@ function addr(text: string | null): Deno.NetAddr | null {
 }
 
 const FIVE = 'expected "PROXY TCP4" or "PROXY TCP6", two addresses and two ports';
-const FAMILY = "expected an address family and a transport that version 2 has";
+const FAMILY = "expected an address family and a transport of version 2";
 const COMMAND = "expected version 2 and the command LOCAL or PROXY";
 
 // What is refused as soon as these bytes are there, and not before.
 const REFUSED: [what: string, bytes: string, message: string][] = [
-  ["a request", "G", 'Cannot read PROXY header "G": expected one of version 1 or 2'],
-  ["a request whose method begins so", "PO", 'header "PO": expected one of version 1 or 2'],
-  ["a signature that ends otherwise", `${V2.slice(0, -1)}\r`, "expected one of version 1 or 2"],
+  ["a request", "G", 'Cannot read PROXY header "G": expected version 1 or 2'],
+  ["a request whose method begins so", "PO", 'header "PO": expected version 1 or 2'],
+  ["a signature that ends otherwise", `${V2.slice(0, -1)}\r`, "expected version 1 or 2"],
   ["a bare LF", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n", FIVE],
   ["a line that is too long", `PROXY UNKNOWN ${"a".repeat(93)}`, "expected CRLF within 107 bytes"],
   ["an unknown protocol", "PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n", FIVE],
@@ -88,7 +88,7 @@ const REFUSED: [what: string, bytes: string, message: string][] = [
   ["a command to come", `${V2}\x22`, COMMAND],
   ["a family to come", `${V2}\x21\x41\0\x0c`, FAMILY],
   ["a transport without its family", `${V2}\x21\x01\0\x0c`, FAMILY],
-  ["too few bytes for its family", `${V2}\x21\x11\0\x0b`, "12 bytes for TCP over IPv4, not 11"],
+  ["too few bytes for its family", `${V2}\x21\x11\0\x0b`, "12 bytes for TCP over IPv4, got 11"],
 ];
 
 for (const [what, refused, message] of REFUSED) {

@@ -293,8 +293,8 @@ for (const [what, read] of LEFT) {
 
 type Read = (ctx: HTTPContext) => unknown[] | Promise<unknown[]>;
 
-const AGAIN = "it was read before; keep what the first read returned";
-const EMPTY = "into an empty buffer: give one with room; what was transferred has none";
+const AGAIN = "it was already read; keep the result of the first read";
+const EMPTY = "into an empty buffer: pass one with room; a transferred buffer has none";
 const some = (): Uint8Array => new Uint8Array(2);
 
 const REFUSED: [what: string, read: Read, why: string][] = [
@@ -335,7 +335,7 @@ for (const [what, read, why] of REFUSED) {
   test(`HTTPContext refuses ${what} with a TypeError`, NET, async () => {
     const error = await refusal(read);
     assert(error instanceof TypeError, String(error));
-    assertStringIncludes(error.message, `Cannot read the request's body`);
+    assertStringIncludes(error.message, `Cannot read the request body`);
     assertStringIncludes(error.message, why);
   });
 }
@@ -389,7 +389,7 @@ test(
     assert(failure instanceof Error);
     assertStringIncludes(
       errors.entries[0],
-      "TypeError: Cannot read the whole body: its buffer was transferred while it was read into",
+      "TypeError: Cannot read the whole body: its buffer was transferred during the read",
     );
   },
 );

@@ -134,7 +134,7 @@ const REFUSED: [what: string, value: unknown, message: string][] = [
   ["nothing", undefined, "expected a Response, got undefined"],
   ["null", null, "expected a Response, got null"],
   ["an object that looks like one", { status: 200, body: null }, "expected a Response, got object"],
-  ["Response.error()", Response.error(), "it is an error response, as Response.error() makes"],
+  ["Response.error()", Response.error(), "it is an error response, such as Response.error()"],
   [
     "the Response of Deno.upgradeWebSocket()",
     Deno.upgradeWebSocket(
@@ -147,10 +147,10 @@ const REFUSED: [what: string, value: unknown, message: string][] = [
         },
       }),
     ).response,
-    "it is one of Deno.upgradeWebSocket(), which works with Deno.serve only: " +
-    "use upgradeWebSocket() of @tiny/listener/websocket, in a handler of HTTPListener",
+    "it comes from Deno.upgradeWebSocket(), which only works with Deno.serve; " +
+    "use upgradeWebSocket() of @tiny/listener/websocket in a handler of an HTTPListener",
   ],
-  ["a Response that was read", used, "the body of the Response was read before"],
+  ["a Response that was read", used, "the body of the Response was already read"],
   [
     "a Response that is being read",
     locked,

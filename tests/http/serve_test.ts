@@ -587,7 +587,7 @@ test("serve() throws at once where it cannot listen", NET, () => {
   assertEquals((error as Error & { code?: string }).code, "EADDRINUSE");
   assertEquals(
     error.message,
-    `Cannot listen on 127.0.0.1:${port}: the port is in use; stop the program that has it, or choose ` +
+    `Cannot listen on 127.0.0.1:${port}: the port is in use; stop the program that uses it, or choose ` +
       "another port",
   );
   assertThrows(() => serve({ ...LOCAL, port: -1 }, () => new Response()), RangeError);
@@ -790,7 +790,7 @@ test(
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
     ));
     assertEquals((await client.response()).status, 500);
-    assertStringIncludes(log.entries[0], "works with Deno.serve only: use upgradeWebSocket()");
+    assertStringIncludes(log.entries[0], "only works with Deno.serve; use upgradeWebSocket()");
   },
 );
 

@@ -131,11 +131,11 @@ test("HTTPListener.stop() ends streams of events, those too that begin later", N
   await idle.send(GET.replace("/", "/stream"));
   goOn.resolve();
   // Its head has not told that the connection ends: one more request may come.
-  await begun.until("AbortError: The server stops\r\n0\r\n\r\n");
+  await begun.until("AbortError: The server is stopping\r\n0\r\n\r\n");
   await begun.send(GET);
   assertEquals(await lastAnswer(begun), "Welcome!");
   for (const client of [late, idle]) {
-    assertEquals(await lastAnswer(client), "first AbortError: The server stops");
+    assertEquals(await lastAnswer(client), "first AbortError: The server is stopping");
     client[Symbol.dispose]();
   }
   begun[Symbol.dispose]();
@@ -175,7 +175,7 @@ test(
     const stopped = app.stop();
     const [finite, ...endless] = begun;
     for (const client of endless) assertEquals(await client.rest(), "0\r\n\r\n");
-    assertEquals(String(await isTold.promise), "AbortError: The server stops");
+    assertEquals(String(await isTold.promise), "AbortError: The server is stopping");
     goOn.resolve();
     await finite.until("two\r\n0\r\n\r\n");
     await stopped;

@@ -61,7 +61,7 @@ Deno.test("headerTimeout answers 408 when a head is not there 10 s after its fir
   assertEquals(server.counters.headerTimeouts, 1);
   assertEquals(server.counters.refused, { 408: 1 });
   assertEquals(server.refusals, [
-    'WARNING: 127.0.0.1:50000 - refused with 408: The head did not come in time; received "G"',
+    'WARNING: 127.0.0.1:50000 - refused with 408: The request head did not arrive in time; received "G"',
   ]);
 });
 
@@ -211,7 +211,7 @@ Deno.test("writeTimeout cuts a connection whose client takes nothing for 30 s", 
   await passExactly(server, 30 * SECOND, () => server.hasEnded);
   assertEquals(server.counters.writeTimeouts, 1);
   assertEquals(server.refusals, [
-    "WARNING: 127.0.0.1:50000 - cut: it took nothing for 30000 ms",
+    "WARNING: 127.0.0.1:50000 - closed: it read nothing for 30000 ms",
   ]);
   assert((await server.received()).length < 1_000_000);
 });
@@ -324,7 +324,7 @@ test("writeTimeout ends a real connection and aborts the event's signal", NET, a
   }, { writeTimeout: 1 });
   using client = await RawClient.connect(app.addr);
   await client.send(GET);
-  assertEquals(String(await aborted.promise), "TimeoutError: The client takes nothing");
+  assertEquals(String(await aborted.promise), "TimeoutError: The client is not reading");
   await cancelled.promise;
   assertEquals(app.counters.writeTimeouts, 1);
   assert(!(await client.gone()).endsWith("\r\n0\r\n\r\n"));
@@ -361,10 +361,10 @@ test("handlerTimeout answers 503 and aborts the event's signal", NET, async () =
   using client = await RawClient.connect(app.addr);
   await client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
   assertEquals((await client.response()).status, 503);
-  assertMatch(String(await aborted.promise), /^TimeoutError: .* not over after 1 ms$/);
+  assertMatch(String(await aborted.promise), /^TimeoutError: .* still running after 1 ms$/);
   assertEquals(app.counters.handlerTimeouts, 1);
   assertEquals(errors.entries.length, 1);
-  assertMatch(errors.entries[0], /^Cannot answer "GET \/slow": .* not over after 1 ms$/);
+  assertMatch(errors.entries[0], /^Cannot answer "GET \/slow": .* still running after 1 ms$/);
   // The client did nothing wrong: the connection goes on.
   await client.send(GET);
   assertEquals((await client.response()).body, "Welcome!");
@@ -424,7 +424,7 @@ test("an answer after handlerTimeout is logged, and fails nothing", NET, async (
   assertEquals(await late.promise, undefined);
   assertEquals(
     log.entries.at(-1),
-    'Cannot answer "GET /" any more: handlerTimeout was over before; event.signal tells when',
+    'Cannot answer "GET /" any more: handlerTimeout has expired; observe event.signal',
   );
 });
 

@@ -99,27 +99,27 @@ const NOT_UPGRADED: [what: string, request: string, reason: string][] = [
   [
     "a request without Upgrade",
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "TypeError: Cannot upgrade: the request asks for no other protocol; answer it with 426 (Upgrade Required)",
+    "TypeError: Cannot upgrade: the client did not request it; respond with 426 (Upgrade Required)",
   ],
   [
     "Upgrade without its Connection option",
     "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\n\r\n",
-    "TypeError: Cannot upgrade: the request asks for no other protocol; answer it with 426 (Upgrade Required)",
+    "TypeError: Cannot upgrade: the client did not request it; respond with 426 (Upgrade Required)",
   ],
   [
     "Upgrade in HTTP/1.0",
     UPGRADE.replace("/1.1", "/1.0"),
-    "TypeError: Cannot upgrade: the request asks for no other protocol; answer it with 426 (Upgrade Required)",
+    "TypeError: Cannot upgrade: the client did not request it; respond with 426 (Upgrade Required)",
   ],
   [
     "a protocol that the client does not offer",
     UPGRADE.replace("/", "/own").replace("echo", "whisper"),
-    'TypeError: Cannot upgrade to "echo": the client offers "shout, whisper" (RFC 9110 7.8)',
+    'TypeError: Cannot upgrade to "echo": the client offered "shout, whisper" (RFC 9110 7.8)',
   ],
   [
     "a request whose body was not read",
     UPGRADE.replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\n"),
-    "TypeError: Cannot upgrade: the request's body was not read to its end; await ctx.bytes() before",
+    "TypeError: Cannot upgrade: the request body was not read to its end; await ctx.bytes() first",
   ],
 ];
 

@@ -59,7 +59,7 @@ test("superviseWorkers() starts another worker for one that dies", RUN, async ()
   const { program, pids: [killed, other] } = supervised;
   Deno.kill(killed, "SIGKILL");
   const line = await program.nextLine();
-  assertEquals(line, `WARNING: worker ${killed} ended by SIGKILL; starting another in 100 ms`);
+  assertEquals(line, `WARNING: worker ${killed} was killed by SIGKILL; starting another in 100 ms`);
   const another = await started(program);
   program.signal("SIGTERM");
   const { code, stdout } = await program.end();
@@ -74,7 +74,7 @@ test("superviseWorkers() waits longer each time a worker dies at once", RUN, asy
   for (const delay of [100, 200, 400]) {
     assertMatch(
       await program.nextLine(),
-      new RegExp(`^WARNING: worker \\d+ ended with status 1; starting another in ${delay} ms$`),
+      new RegExp(`^WARNING: worker \\d+ exited with status 1; starting another in ${delay} ms$`),
     );
   }
 });
@@ -99,7 +99,7 @@ test("superviseWorkers() tries again where a worker cannot be started", {
     const { program, pids: [killed] } = supervised;
     await Deno.remove(deno);
     Deno.kill(killed, "SIGKILL");
-    assertMatch(await program.nextLine(), / ended by SIGKILL; starting another in 100 ms$/);
+    assertMatch(await program.nextLine(), / was killed by SIGKILL; starting another in 100 ms$/);
     assertMatch(
       await program.nextLine(),
       /^WARNING: Cannot start a worker: .*; starting another in 200 ms$/,
@@ -114,7 +114,7 @@ test("superviseWorkers() tries again where a worker cannot be started", {
 test("superviseWorkers() says that it needs --allow-run", RUN, async () => {
   const { code, stderr } = await run("run", "--no-prompt", SUPERVISE.at(-1)!, "works", "1");
   assertEquals(code, 1);
-  const reason = "the program has no permission; run it with --allow-run";
+  const reason = "missing permission; run the program with --allow-run";
   assertMatch(stderr, new RegExp(`ListenError: Cannot start a worker: ${reason}\n`));
 });
 
@@ -139,7 +139,7 @@ test("onSupervisorStop() is called when the supervisor is gone", RUN, async () =
 test("onSupervisorStop() does not keep a worker going that stops it", RUN, async () => {
   await using program = new Program(...SUPERVISE, "unwatches", "1");
   await started(program);
-  assertMatch(await program.nextLine(), / ended with status 0; starting another in 100 ms$/);
+  assertMatch(await program.nextLine(), / exited with status 0; starting another in 100 ms$/);
 });
 
 test(
