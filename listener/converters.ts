@@ -201,7 +201,7 @@ function parseInteger(text: string): number {
   const value = Number(text);
   // Above that, several texts stand for the same number: someone else's row in a database.
   if (!Number.isSafeInteger(value)) {
-    throw new RangeError(`Cannot read int "${text}": must be at most ${Number.MAX_SAFE_INTEGER}`);
+    throw new RangeError(`Cannot parse int "${text}": must be at most ${Number.MAX_SAFE_INTEGER}`);
   }
   return value;
 }
@@ -209,7 +209,7 @@ function parseInteger(text: string): number {
 function parseFloating(text: string): number {
   const value = Number(text);
   if (!Number.isFinite(value)) {
-    throw new RangeError(`Cannot read float "${text}": must be at most ${Number.MAX_VALUE}`);
+    throw new RangeError(`Cannot parse float "${text}": must be at most ${Number.MAX_VALUE}`);
   }
   return value;
 }

@@ -329,7 +329,7 @@ test("onHTTPError() hooks make the responses that tell an error", {}, async () =
     '410 null May ["It was here","undefined","GET"]',
     '400 null null ["Bad Request","PathParamsError: Cannot parse param \\"n\\" of \\"GET:/' +
     "9".repeat(20) +
-    '\\": Cannot read int \\"' + "9".repeat(20) +
+    '\\": Cannot parse int \\"' + "9".repeat(20) +
     '\\": must be at most 9007199254740991","GET"]',
     '413 null null ["Content Too Large","undefined","POST"]',
   ]);
