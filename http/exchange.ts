@@ -27,6 +27,7 @@ import {
   type Fields,
   NO_HEADERS,
   pairsOf,
+  switchingFields,
 } from "./response_head.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf, type Scheme, schemeOf } from "./target.ts";
@@ -604,25 +605,7 @@ export class Exchange {
       this.#write(protocol.send(response)!);
       this.status = 200;
     } else {
-      const fields: Fields = given.rawItems();
-      const offered = membersOf(this.request.headers, "upgrade");
-      const named = given.has("upgrade") ? membersOf(given, "upgrade") : offered.slice(0, 1);
-      const isOffered = (name: string): boolean =>
-        offered.some((it) => it.toLowerCase() === name.toLowerCase());
-      if (!named.some(isOffered)) {
-        throw new TypeError(
-          `Cannot upgrade to "${named.join(", ")}": the client offered "${
-            offered.join(", ")
-          }" (RFC 9110 7.8)`,
-        );
-      }
-      if (!given.has("upgrade")) fields.unshift(["Upgrade", named[0]]);
-      // Added to other options that may be set: without it the client does not switch protocols (RFC 9110
-      // 7.8).
-      const options = membersOf(given, "connection");
-      if (!options.some((option) => option.toLowerCase() === "upgrade")) {
-        fields.push(["Connection", "Upgrade"]);
-      }
+      const fields = switchingFields(given, this.request.headers);
       const reason = reasonPhrase(101);
       const response = new h11.InformationalResponse({ statusCode: 101, reason, headers: fields });
       this.#write(protocol.send(response)!);
@@ -687,11 +670,6 @@ export class Exchange {
 /** The bytes of a body part; those of a text are valid until the next text is encoded. */
 function bytesOf(part: string | Uint8Array): Uint8Array {
   return typeof part === "string" ? encode(part) : part;
-}
-
-/** The members of the lists in the fields called `name` (RFC 9110 5.6.1). */
-function membersOf(headers: h11.Headers, name: string): string[] {
-  return headers.getAll(name).join().split(",").map((it) => it.trim()).filter(Boolean);
 }
 
 /** Whether a response is a stream of server-sent events (HTML 9.2). */

@@ -121,6 +121,39 @@ function is(name: string, lowerCased: string): boolean {
   return name.toLowerCase() === lowerCased;
 }
 
+/**
+ * The fields of a 101 (Switching Protocols) response: those `given`, completed with the protocol, by default
+ * the first that the client offered, and with the connection option without which the client does not switch
+ * (RFC 9110 7.8).
+ *
+ * @throws {TypeError} The client offered none of the protocols named.
+ */
+export function switchingFields(given: h11.Headers, request: h11.Headers): Fields {
+  const fields: Fields = given.rawItems();
+  const offered = membersOf(request, "upgrade");
+  if (!given.has("upgrade")) {
+    fields.unshift(["Upgrade", offered[0]]);
+  } else if (!offered.some((protocol) => hasMember(given, "upgrade", protocol))) {
+    throw new TypeError(
+      `Cannot upgrade to "${membersOf(given, "upgrade").join(", ")}": the client offered "${
+        offered.join(", ")
+      }" (RFC 9110 7.8)`,
+    );
+  }
+  if (!hasMember(given, "connection", "upgrade")) fields.push(["Connection", "Upgrade"]);
+  return fields;
+}
+
+/** The members of the lists in the fields called `name` (RFC 9110 5.6.1). */
+export function membersOf(headers: h11.Headers, name: string): string[] {
+  return headers.getAll(name).join().split(",").map((it) => it.trim()).filter(Boolean);
+}
+
+/** Whether those lists contain `member`, in upper or lower case. */
+export function hasMember(headers: h11.Headers, name: string, member: string): boolean {
+  return membersOf(headers, name).some((it) => is(it, member.toLowerCase()));
+}
+
 /** The error for a value that is not a valid response status. */
 export function badStatus(status: unknown): RangeError {
   const isNumeric = typeof status === "string"
