@@ -5,6 +5,8 @@
 // is a token (RFC 9110 9.1) and an HTTP version consists of digits: they need no escaping.
 
 import type * as h11 from "../h11.ts";
+import type { Context } from "../listener.ts";
+import type { HTTPContext } from "./context.ts";
 import { formatAddr, type Log, oneLine } from "./log.ts";
 
 /** What the access log knows about an exchange. Text from the client is not escaped. */
@@ -30,6 +32,11 @@ export interface AccessLogEntry {
   readonly duration: number;
   /** The header fields of the request. */
   readonly headers: h11.Headers;
+  /**
+   * The context of the request, which is over: for its `cid`, `route` and `error`, and for what handlers and
+   * hooks left in its `scope`, or in properties of your own class. Null if the context could not be created.
+   */
+  readonly ctx: HTTPContext | null;
 }
 
 /** The named formats. */
@@ -215,6 +222,8 @@ export interface Logged {
   readonly bytes: number;
   /** The value of `performance.now()` when the request arrived. */
   readonly startedAt: number;
+  /** The context of the request. */
+  readonly context: Context | null;
 }
 
 /** The entry for an exchange that has just ended; its values are computed on access. */
@@ -262,5 +271,10 @@ export class LazyEntry implements AccessLogEntry {
 
   get headers(): h11.Headers {
     return this.#logged.request.headers;
+  }
+
+  get ctx(): HTTPContext | null {
+    // A web server's contexts are of no other class.
+    return this.#logged.context as HTTPContext | null;
   }
 }

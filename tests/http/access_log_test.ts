@@ -20,6 +20,7 @@ const ENTRY: AccessLogEntry = {
   bytes: 2326,
   duration: 12.3456789,
   headers: new h11.Headers([["Referer", "http://a/"], ["User-Agent", "curl/8.5.0"]]),
+  ctx: null,
 };
 
 /** The line that is logged of an exchange as in ENTRY, with some things changed; "" for none. */
@@ -41,6 +42,7 @@ async function line(
     peer: formatAddr(remoteAddr),
     request: new h11.Request({ ...rest, headers: [["Host", "a"], ...headers.rawItems()] }),
     startedAt: performance.now() - duration,
+    context: null,
   });
   await log.flush();
   return written.slice(0, -1);
@@ -156,7 +158,8 @@ Deno.test("LazyEntry tells of an exchange that has just ended", () => {
     headers: { Host: "a", Referer: "http://b/" },
   });
   const startedAt = performance.now() - 5_000;
-  const entry = new LazyEntry({ ...ENTRY, peer: "", request, status: 201, bytes: 3, startedAt });
+  const answer = { status: 201, bytes: 3, startedAt, context: null };
+  const entry = new LazyEntry({ ...ENTRY, ...answer, peer: "", request });
   const { method, target, httpVersion, status, bytes, headers, remoteAddr } = entry;
   assertEquals([method, target, httpVersion], ["POST", "/a", "1.1"]);
   assertEquals([status, bytes, remoteAddr], [201, 3, ENTRY.remoteAddr]);

@@ -284,6 +284,33 @@ test("HTTPListener.addr is the address while the server listens", NET, async () 
   assertThrows(() => app.addr, TypeError, "the server is not listening; await start() first");
 });
 
+test(
+  "a function of the access log sees the context that handlers and hooks have filled",
+  NET,
+  async () => {
+    using errors = new ErrorLog();
+    const { promise: logged, resolve } = Promise.withResolvers<unknown[]>();
+    await using app = await serving((app) => {
+      app.aroundRequest((ctx, next) => {
+        ctx.setHeader("X-Request-Id", ctx.cid);
+        return next();
+      });
+      app.onEvent("GET:/orders/<id:int>", ({ ctx }) => {
+        ctx.scope.user = "Ada";
+        throw new Error("the disk is full");
+      });
+    }, {
+      accessLog: ({ ctx, status }) =>
+        resolve([ctx?.cid, ctx?.scope.user, ctx?.route?.pattern, `${ctx?.error}`, status]),
+    });
+    const { body, headers } = await fetch(`http://127.0.0.1:${app.addr.port}/orders/7`);
+    await body?.cancel();
+    const id = headers.get("x-request-id");
+    assertEquals(await logged, [id, "Ada", "GET:/orders/<id:int>", "Error: the disk is full", 500]);
+    assertEquals(errors.entries.length, 1);
+  },
+);
+
 test("HTTPListener.configure() is of effect at the next start", NET, async () => {
   await using app = new HTTPListener({ port: 8000, accessLog: false });
   app.configure({ port: 0 });
