@@ -44,7 +44,8 @@ export class HTTPError extends Error {
     super(message ?? reasonPhrase(status), options);
     if (!Number.isInteger(status) || status < 400 || status > 599) {
       throw new RangeError(
-        `Cannot create an HTTPError with status ${status}: must be from 400 to 599`,
+        `Cannot create an HTTPError with status ${status}: must be from 400 to 599; ` +
+          "to redirect, throw an error of another class, and call ctx.redirect() in its onError() hook",
       );
     }
     this.status = status;

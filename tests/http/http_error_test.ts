@@ -23,3 +23,7 @@ for (const status of [0, 200, 399, 600, 404.5, NaN]) {
     );
   });
 }
+
+Deno.test("HTTPError tells who wants to redirect by throwing how to", () => {
+  assertThrows(() => new HTTPError(303), RangeError, "call ctx.redirect() in its onError() hook");
+});
