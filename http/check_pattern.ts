@@ -1,7 +1,7 @@
 // Patterns written for another framework, which no request can match. Events other than requests are also
 // registered on an HTTP application, so whatever is not clearly meant as METHOD:/path is accepted.
 
-import { RouteError } from "../listener.ts";
+import { RouteError, type RouteOptions } from "../listener.ts";
 
 // RFC 9110 9.3 and RFC 5789 2.
 const METHOD = "(?:CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT|TRACE)";
@@ -37,18 +37,28 @@ const IN_PATH: readonly [mistake: RegExp, what: string][] = [
 
 const OF_METHOD = RegExp(`^${METHOD}:(/.*)$`, "s");
 
+/** `data` gives the handler a type, so it looks as if it were the body of the request. */
+const NO_DATA = "a request is an event without data, so leave out the option data, " +
+  "and check the body in the handler: const item = toItem(await ctx.json())";
+
 /**
  * Checks a pattern of an HTTP application.
  *
  * @param text The pattern with a letter in place of each param.
- * @throws {RouteError} It is meant for requests, and none can match it.
+ * @param options The options of its route.
+ * @throws {RouteError} It is meant for requests, and none can match it or has what an option checks.
  */
-export function checkPattern(pattern: string, text: string): void {
+export function checkPattern(pattern: string, text: string, { data }: RouteOptions): void {
+  const fail = (what: string): never => {
+    throw new RouteError(`Cannot add route "${pattern}": ${what}`);
+  };
   const refuse = (table: typeof IN_PATTERN, text: string): void => {
     const found = table.find(([mistake]) => mistake.test(text));
-    if (found !== undefined) throw new RouteError(`Cannot add route "${pattern}": ${found[1]}`);
+    if (found !== undefined) fail(found[1]);
   };
   refuse(IN_PATTERN, pattern);
   const path = OF_METHOD.exec(text)?.[1];
-  if (path !== undefined) refuse(IN_PATH, path);
+  if (path === undefined) return;
+  refuse(IN_PATH, path);
+  if (data !== undefined) fail(NO_DATA);
 }

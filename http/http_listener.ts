@@ -487,7 +487,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
 
   /** Rejects patterns that are meant for requests, but match none: "GET /" or "GET:/:id". */
   protected override checkRoute(pattern: string, path: string, options: RouteOptions): void {
-    checkPattern(pattern, path);
+    checkPattern(pattern, path, options);
     checkRouteOptions(pattern, options);
   }
 

@@ -26,7 +26,7 @@ export interface RouteOptions<D = unknown> {
   /**
    * Checks the data that an event is triggered with and returns it typed, like the `parse` method of a schema
    * library. If it returns a promise, that is awaited before the first hook runs. If it throws or rejects,
-   * the event fails with an {@linkcode EventDataError}.
+   * the event fails with an {@linkcode EventDataError}. An HTTP request is an event without data.
    */
   readonly data?: ((data: unknown) => D | PromiseLike<D>) | undefined;
   /** Arbitrary values that the application keeps with the route. */

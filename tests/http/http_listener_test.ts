@@ -634,6 +634,17 @@ Deno.test("HTTPListener.onEvent() refuses a limit that only the whole server has
   );
 });
 
+Deno.test("HTTPListener.onEvent() tells who gives a request's route `data` to read the body", () => {
+  const app = new HTTPListener();
+  const toName = (data: unknown): string => String(Object(data).name);
+  assertThrows(
+    () => app.onEvent("POST:/users", { data: toName }, ({ ctx, data }) => ctx.response(200, data)),
+    RouteError,
+    'Cannot add route "POST:/users": a request is an event without data',
+  );
+  app.onEvent("greet", { data: toName }, ({ data }) => data.length);
+});
+
 Deno.test("HTTPListener.onEvent() refuses a limit that is written in another way", () => {
   const app = new HTTPListener();
   for (const name of ["handlertimeout", "handler_timeout", "handlerTimeOut"]) {
