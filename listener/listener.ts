@@ -252,7 +252,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    *
    * @throws {RouteError} The converter of a param is unknown, a param name is used twice or is `__proto__`,
    * or {@linkcode Listener.checkRoute} rejects the pattern.
-   * @throws {EventAlreadyExists} A route of that name already exists.
+   * @throws {EventAlreadyExists} A route of that name already exists, or one that takes all of its events: its
+   * pattern differs at most in the names of the params.
    * @throws {TypeError} An argument has the wrong type.
    */
   onEvent<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
@@ -273,9 +274,10 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     this.checkRoute(pattern, path, options);
     const route = new Route(pattern, handler, options, { order: ++this.#order, parts });
     const other = this.#routes.get(route.name);
-    if (other !== undefined) throw nameTaken(route, other);
+    if (other !== undefined) throw alreadyExists(route, other);
+    const first = this.#router.add(route);
+    if (first !== route) throw alreadyExists(route, first);
     this.#routes.set(route.name, route);
-    this.#router.add(route);
     return route;
   }
 
@@ -641,14 +643,20 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 }
 
-function nameTaken({ name, pattern }: Route, other: Route): errors.EventAlreadyExists {
+/** The error for a route that has the name of another one, or its events. */
+function alreadyExists({ name, pattern }: Route, other: Route): errors.EventAlreadyExists {
   const action = `Cannot add route "${pattern}"`;
-  return new errors.EventAlreadyExists(
-    pattern === other.pattern
-      ? `${action}: it already exists, and of two equal routes the first takes all events; ` +
-        "omit one of them, or first remove the other with removeOnEventHook()"
-      : `${action}: the name "${name}" is taken by "${other.pattern}"; ` +
+  if (name === other.name && pattern !== other.pattern) {
+    return new errors.EventAlreadyExists(
+      `${action}: the name "${name}" is taken by "${other.pattern}"; ` +
         "give one of them another name, as in onEvent(pattern, { name }, handler)",
+    );
+  }
+  const why = pattern === other.pattern
+    ? "it already exists"
+    : `"${other.pattern}" already matches the same events`;
+  return new errors.EventAlreadyExists(
+    `${action}: ${why}; omit one of them, or first remove the other with removeOnEventHook()`,
   );
 }
 

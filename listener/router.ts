@@ -232,8 +232,13 @@ export class Router {
   /** The starts and ends, in pairs, of the params of the route found last, as positions in its path. */
   readonly ends: number[] = [];
 
-  /** Adds a route. Routes must be added in their order. */
-  add(route: Route): void {
+  /**
+   * Adds a route. Routes must be added in their order.
+   *
+   * @returns The route that gets the events: an earlier one, if its pattern differs in nothing but the names of
+   * its params; otherwise `route` itself.
+   */
+  add(route: Route): Route {
     this.#heads.clear();
     this.#lastHead = NO_HEAD;
     let node = this.#root;
@@ -254,7 +259,7 @@ export class Router {
         node = param;
       }
     }
-    node.route ??= route;
+    return node.route ??= route;
   }
 
   /**

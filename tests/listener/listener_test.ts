@@ -45,9 +45,42 @@ Deno.test("onEvent() tells of a pattern that is there already, to which no name 
   assertThrows(
     () => app.onEvent("a", () => 2),
     EventAlreadyExists,
-    'Cannot add route "a": it already exists, and of two equal routes the first takes all events; ' +
+    'Cannot add route "a": it already exists; ' +
       "omit one of them, or first remove the other with removeOnEventHook()",
   );
+});
+
+const TAKEN: [first: string, second: string, why: string][] = [
+  ["a", "a", "it already exists"],
+  ["GET:/users/<id>", "GET:/users/<name>", '"GET:/users/<id>" already matches the same events'],
+  [
+    "<x:int>-<rest:path>",
+    "{n:int}-<_:path>",
+    '"<x:int>-<rest:path>" already matches the same events',
+  ],
+];
+for (const [first, second, why] of TAKEN) {
+  Deno.test(`onEvent() refuses "${second}" after "${first}", though the handlers have names`, () => {
+    const app = new Listener();
+    const one = app.onEvent(first, function list() {});
+    const addTwo = (): unknown => app.onEvent(second, function show() {});
+    assertThrows(
+      addTwo,
+      EventAlreadyExists,
+      `Cannot add route "${second}": ${why}; omit one of them`,
+    );
+    assertEquals([...app.routes.values()], [one]);
+    app.removeOnEventHook("list");
+    addTwo();
+  });
+}
+
+Deno.test("onEvent() takes patterns whose params match different texts", () => {
+  const app = new Listener();
+  for (const pattern of ["a/<x>", "a/<x:int>", "a/<x:path>", "a/<x>/", "<_:path>"]) {
+    app.onEvent(pattern, () => {});
+  }
+  assertEquals(app.routes.size, 5);
 });
 
 Deno.test("onEvent() refuses what compilePath() refuses", () => {

@@ -100,7 +100,6 @@ const FIRST: [patterns: string[], path: string, index: number][] = [
   [["GET:/<a:int>", "GET:/<b>"], "GET:/1", 0],
   [["GET:/<a:int>", "GET:/<b>"], "GET:/a", 1],
   [["<a>-<b>x", "<a>-<b>", "<c:path>"], "1-2-3", 1],
-  [["same <a>", "same <b>"], "same thing", 0],
   [["ab<x>", "abc<y>", "a<z>"], "abcd", 0],
 ];
 for (const [patterns, path, index] of FIRST) {
@@ -129,6 +128,16 @@ function randomPattern(random: () => number): string {
     pattern += random() < 0.55 ? `<p${i}:${pick(KINDS)}>` : pick(ATOMS);
   }
   return pattern;
+}
+
+/** The patterns without those that differ from an earlier one in the names of params alone: they are refused. */
+function differing(patterns: string[]): string[] {
+  const byShape = new Map<string, string>();
+  for (const pattern of patterns) {
+    const shape = pattern.replaceAll(/<p\d/g, "<");
+    if (!byShape.has(shape)) byShape.set(shape, pattern);
+  }
+  return [...byShape.values()];
 }
 
 function randomPath(random: () => number): string {
@@ -178,10 +187,10 @@ Deno.test("findRoute() answers as a scan of greedy regular expressions does, on 
   const random = seeded(20261122);
   let matches = 0;
   for (let round = 0; round < 400; round++) {
-    const patterns = Array.from(
+    const patterns = differing(Array.from(
       { length: 1 + Math.floor(random() * 12) },
       () => randomPattern(random),
-    );
+    ));
     const app = listenerOf(patterns);
     const regexes = patterns.map((pattern) => compilePath(pattern).regex);
     for (let i = 0; i < 60; i++) {
@@ -255,11 +264,13 @@ Deno.test("findRoute() tries ends from the farthest on, on random patterns with 
     for (const name of names) {
       app.addConverter(name, { regex: EXPRESSIONS[name], parse: (text) => text });
     }
-    const routes = Array.from({ length: 6 }, (_, i) => {
-      const pattern = randomPattern(random).replaceAll(
+    const patterns = differing(Array.from({ length: 6 }, () => {
+      return randomPattern(random).replaceAll(
         /uuid|str/g,
         () => names[Math.floor(random() * names.length)],
       );
+    }));
+    const routes = patterns.map((pattern, i) => {
       return app.onEvent(pattern, { name: String(i) }, () => {});
     });
     for (let i = 0; i < 40; i++) {
@@ -268,7 +279,7 @@ Deno.test("findRoute() tries ends from the farthest on, on random patterns with 
       const parts = (route: Route): (string | PathParam)[] => [...route.parts];
       const route = routes.find((route) => endsOf(parts(route), path) !== null);
       const found = app.findRoute(path);
-      const context = JSON.stringify({ patterns: routes.map(({ pattern }) => pattern), path });
+      const context = JSON.stringify({ patterns, path });
       assertStrictEquals(found?.route, route, context);
       assertEquals(findCut(app, path, Math.floor(random() * (path.length + 1))), found, context);
       if (route === undefined) continue;

@@ -39,7 +39,7 @@ for (const [what, path, pattern] of SUGGESTED) {
 }
 
 Deno.test("EventNotFound tells the closest pattern, and the first of those that are equally close", () => {
-  const app = appWith("order <id> packed", "order <id> paid", "order <nr> paid");
+  const app = appWith("order <id> packed", "order <id> paid", "order <nr:int> paid");
   assertEquals(hint(app, "order 7 pad"), '; did you mean "order <id> paid"?');
 });
 
