@@ -1,5 +1,5 @@
 import { STATUS_TEXT } from "@std/http/status";
-import type { HeadersInit } from "../h11.ts";
+import { Headers, type HeadersInit } from "../h11.ts";
 
 /** The reason phrase of a status code; empty if it has none. */
 export function reasonPhrase(status: number): string {
@@ -50,6 +50,23 @@ export class HTTPError extends Error {
     }
     this.status = status;
     this.headers = options.headers ?? [];
+  }
+
+  /**
+   * Creates the response. If a Hono app is the handler, the errors of reading the body are thrown inside of
+   * it, and Hono answers with what this method of an error returns, or else with 500.
+   */
+  getResponse(): Response {
+    const headers = new Headers(this.headers).rawItems();
+    return new Response(this.message, { status: this.status, headers });
+  }
+
+  /**
+   * What `JSON.stringify()` shows. h3 takes the body of its response from this method of any error that has
+   * the name of this class.
+   */
+  toJSON(): { status: number; message: string } {
+    return { status: this.status, message: this.message };
   }
 }
 

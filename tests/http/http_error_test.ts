@@ -14,6 +14,17 @@ Deno.test("HTTPError keeps status, headers and cause", () => {
   assertEquals(error.cause, cause);
 });
 
+Deno.test("HTTPError makes the response that it stands for", async () => {
+  const headers = { "WWW-Authenticate": "Basic" };
+  const response = new HTTPError(401, "Who are you?", { headers }).getResponse();
+  assertEquals([response.status, await response.text()], [401, "Who are you?"]);
+  assertEquals(response.headers.get("WWW-Authenticate"), "Basic");
+});
+
+Deno.test("HTTPError shows its status and message as JSON", () => {
+  assertEquals(JSON.stringify(new HTTPError(413)), '{"status":413,"message":"Content Too Large"}');
+});
+
 for (const status of [0, 200, 399, 600, 404.5, NaN]) {
   Deno.test(`HTTPError refuses the status ${status}`, () => {
     assertThrows(

@@ -180,6 +180,16 @@ for (const [what, [path, init], status, fields, body] of ANSWERS) {
   });
 }
 
+test("serve() runs Hono: a body over maxBodySize is answered with 413", NET, async () => {
+  const app = new Hono();
+  app.post("/", async (c) => c.json(await c.req.json()));
+  const options = { hostname: "127.0.0.1", port: 0, maxBodySize: 10, onListen(): void {} };
+  await using server = serve(options, app.fetch);
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  const response = await fetch(url, { method: "POST", body: '["0123456789"]' });
+  assertEquals([response.status, await response.text()], [413, "Content Too Large"]);
+});
+
 test("serve() runs Hono: compress sends gzip in chunks", NET, async () => {
   await using server = serving(demo().app);
   using client = await RawClient.connect(server.addr);
