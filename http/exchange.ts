@@ -507,8 +507,10 @@ export class Exchange {
       // part, and when the turn has become long, what is queued is sent.
       let isAtHand = await parts.ask();
       // A producer that reads the request's body has asked for it by now, so that the client was told to send
-      // it. A client still waiting for 100 (Continue) may or may not send its body: what comes next may be
-      // the body or another request. And if nobody has asked for the body, more of it may be left than is
+      // it. One that reads it through other streams may ask only after the head, which is too late for that.
+      if (protocol.theyAreWaitingFor100Continue && this.#body?.isLocked) this.inviteBody();
+      // A client still waiting for 100 (Continue) may or may not send its body: what comes next may be the
+      // body or another request. And if nobody has asked for the body, more of it may be left than is
       // dropped.
       const isLast = protocol.theyAreWaitingFor100Continue ||
         (this.#body === null && this.#closes(false));

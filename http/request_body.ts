@@ -27,6 +27,11 @@ export class RequestBody {
     return this.#exchange.connection.bodyReader;
   }
 
+  /** Whether something holds the body as a stream and may read it, whether or not it has begun to. */
+  get isLocked(): boolean {
+    return this.#stream?.locked === true;
+  }
+
   /** The body as a stream, which is the same one for each call. */
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     if (this.#stream === null) {

@@ -551,6 +551,34 @@ for (const [what, make] of PASSED_ON) {
 }
 
 test(
+  "HTTPContext sends 100 (Continue) before a stream that ctx.body feeds later",
+  NET,
+  async () => {
+    await using app = await serving((app) => {
+      app.onEvent("POST:/text", ({ ctx }) => {
+        // It asks for nothing before the client has received the head of the response.
+        const later = new TransformStream<Uint8Array, Uint8Array>();
+        const reader = ctx.body.getReader();
+        headReceived.promise.then(async () => {
+          const writer = later.writable.getWriter();
+          await writer.write((await reader.read()).value!);
+          await writer.close();
+        });
+        return new Response(later.readable);
+      });
+    });
+    const headReceived = Promise.withResolvers<void>();
+    using client = await RawClient.connect(app.addr);
+    await client.send(EXPECTING);
+    assertEquals((await client.response()).status, 100);
+    assertStringIncludes(await client.until("\r\n\r\n"), "HTTP/1.1 200 ");
+    headReceived.resolve();
+    await client.send("abc");
+    assertEquals(await client.until("0\r\n\r\n"), "3\r\nabc\r\n0\r\n\r\n");
+  },
+);
+
+test(
   "HTTPContext.response() sends no 100 (Continue) before a stream that reads nothing",
   NET,
   async () => {
