@@ -133,16 +133,17 @@ export class BodyReader implements Receiver {
       length - this.#received > DRAIN_MAX;
   }
 
-  /** Reads and drops the rest of the body, up to a limit, or until the connection ends. */
+  /** Reads and drops the rest of the body, until the connection ends. */
   async drain(): Promise<void> {
     const connection = this.#connection;
     // The finished handler may have left a read under way; it now belongs to this loop.
     this.#leave();
-    for (let dropped = 0; dropped <= DRAIN_MAX && !connection.isEnding;) {
+    // Only the time is limited: the client of a chunked body was not told that the connection may end, and may
+    // send a request that would be lost.
+    while (!connection.isEnding) {
       const event = connection.protocol.nextEvent();
       if (event === h11.NEED_DATA) await connection.receive();
-      else if (event !== h11.PAUSED && event.type === "Data") dropped += event.data.length;
-      else break;
+      else if (event === h11.PAUSED || event.type !== "Data") break;
     }
   }
 
