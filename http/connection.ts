@@ -54,6 +54,11 @@ const FIRST_LOOK = 4;
 export interface ConnectionHost {
   /** The server is stopping. */
   readonly isClosing: boolean;
+  /**
+   * Connections are accepted; when the server stops, until its backlog is empty. A client that was told to
+   * close before that would connect again, and be reset with whatever is in the backlog at the end.
+   */
+  readonly isAccepting: boolean;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly counters: Counters;
@@ -167,7 +172,7 @@ export class Connection implements Receiver, Watched {
   /** Whether the current exchange is the last one. */
   get isClosing(): boolean {
     const { maxRequestsPerConnection } = this.host.settings;
-    return this.host.isClosing || this.#bodyTimedOut ||
+    return !this.host.isAccepting || this.#bodyTimedOut ||
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 

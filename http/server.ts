@@ -64,6 +64,7 @@ export class Server implements ConnectionHost {
   #isRef = true;
   #isListening = true;
   isClosing = false;
+  isAccepting = true;
   #isAborted = false;
   /** Settles when the last connection was accepted; null before `serve()`. */
   #accepting: Promise<void> | null = null;
@@ -99,6 +100,7 @@ export class Server implements ConnectionHost {
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
   async serve(): Promise<void> {
     await (this.#accepting = this.#acceptAll());
+    this.isAccepting = false;
     await this.#emptied;
     // After an abort, handlers that keep running are not waited for.
     if (this.#connections.size > 0) {

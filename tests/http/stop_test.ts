@@ -1,6 +1,6 @@
 // What a server that stops still takes: requests that are on their way, and clients that wait to be accepted.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import type { HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { PROCESS, ServerProcess } from "../soak/process.ts";
@@ -74,11 +74,32 @@ test(
     const stopped = app.stop();
     for (const client of [used, fresh]) {
       await client.send(GET);
-      assertEquals(await lastAnswer(client), "Welcome!");
+      assertEquals((await client.response()).body, "Welcome!");
+    }
+    for (const client of [used, fresh, silent]) {
+      assertEquals(await client.rest(), "");
       client[Symbol.dispose]();
     }
-    assertEquals(await silent.rest(), "");
-    silent[Symbol.dispose]();
+    await stopped;
+  },
+);
+
+test(
+  "HTTPListener.stop() tells no client to close that could connect to the same server again",
+  NET,
+  async () => {
+    await using app = await serving(home);
+    const { addr } = app;
+    using client = await connected(app);
+    const stopped = app.stop();
+    let connection: string | undefined;
+    while (connection === undefined) {
+      await client.send(GET);
+      connection = new Map((await client.response()).headers).get("connection");
+    }
+    assertEquals(connection, "close");
+    await assertRejects(() => RawClient.connect(addr), Deno.errors.ConnectionRefused);
+    client[Symbol.dispose]();
     await stopped;
   },
 );
@@ -133,12 +154,14 @@ test("HTTPListener.stop() ends streams of events, those too that begin later", N
   // Its head has not told that the connection ends: one more request may come.
   await begun.until("AbortError: The server is stopping\r\n0\r\n\r\n");
   await begun.send(GET);
-  assertEquals(await lastAnswer(begun), "Welcome!");
+  assertEquals((await begun.response()).body, "Welcome!");
   for (const client of [late, idle]) {
-    assertEquals(await lastAnswer(client), "first AbortError: The server is stopping");
+    assertEquals((await client.response()).body, "first AbortError: The server is stopping");
+  }
+  for (const client of [begun, late, idle]) {
+    assertEquals(await client.rest(), "");
     client[Symbol.dispose]();
   }
-  begun[Symbol.dispose]();
   await stopped;
 });
 
