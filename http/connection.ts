@@ -54,10 +54,7 @@ const FIRST_LOOK = 4;
 export interface ConnectionHost {
   /** The server is stopping. */
   readonly isClosing: boolean;
-  /**
-   * Connections are accepted; when the server stops, until its backlog is empty. A client that was told to
-   * close before that would connect again, and be reset with whatever is in the backlog at the end.
-   */
+  /** Connections are accepted; when the server stops, until its backlog is empty. */
   readonly isAccepting: boolean;
   readonly settings: Settings;
   readonly clock: Clock;
@@ -106,6 +103,12 @@ export class Connection implements Receiver, Watched {
   isEnding = false;
   /** The connection is over. */
   #isOver = false;
+  /**
+   * Accepted when the server had begun to stop. Its client is told to close only once the listener is closed.
+   * Before that, it would connect again at once, as those that were told did: the backlog would never become
+   * empty, and be reset in the end.
+   */
+  readonly #isFromBacklog: boolean;
   /** Whether no request is read after the current one. */
   #isLast = false;
   #readsAheadSoon = false;
@@ -119,6 +122,7 @@ export class Connection implements Receiver, Watched {
   constructor(host: ConnectionHost, conn: Deno.Conn) {
     const { settings } = host;
     this.host = host;
+    this.#isFromBacklog = host.isClosing;
     this.socket = new Socket(conn, host.clock, settings.writeTimeout);
     this.#remoteAddr = conn.remoteAddr;
     this.protocol = new h11.Connection(h11.SERVER, {
@@ -171,8 +175,8 @@ export class Connection implements Receiver, Watched {
 
   /** Whether the current exchange is the last one. */
   get isClosing(): boolean {
-    const { maxRequestsPerConnection } = this.host.settings;
-    return !this.host.isAccepting || this.#bodyTimedOut ||
+    const { isClosing, isAccepting, settings: { maxRequestsPerConnection } } = this.host;
+    return (isClosing && !(isAccepting && this.#isFromBacklog)) || this.#bodyTimedOut ||
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 

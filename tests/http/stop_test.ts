@@ -85,21 +85,26 @@ test(
 );
 
 test(
-  "HTTPListener.stop() tells no client to close that could connect to the same server again",
+  "HTTPListener.stop() tells clients to close, and those that connect again not before others are refused",
   NET,
   async () => {
     await using app = await serving(home);
     const { addr } = app;
     using client = await connected(app);
     const stopped = app.stop();
-    let connection: string | undefined;
-    while (connection === undefined) {
+    const ask = async (client: RawClient): Promise<string | undefined> => {
       await client.send(GET);
-      connection = new Map((await client.response()).headers).get("connection");
-    }
+      return new Map((await client.response()).headers).get("connection");
+    };
+    assertEquals(await ask(client), "close");
+    client[Symbol.dispose]();
+    using again = await RawClient.connect(addr);
+    let connection = await ask(again);
+    assertEquals(connection, undefined);
+    while (connection === undefined) connection = await ask(again);
     assertEquals(connection, "close");
     await assertRejects(() => RawClient.connect(addr), Deno.errors.ConnectionRefused);
-    client[Symbol.dispose]();
+    again[Symbol.dispose]();
     await stopped;
   },
 );
