@@ -144,11 +144,13 @@ export class RequestBody {
 
   /** @throws {HTTPError} 413: `length` exceeds the limit of the methods that read the body whole. */
   checkSize(length: number): void {
-    const { route, connection: { host: { counters, settings } } } = this.#exchange;
+    const { request, route, connection: { host: { counters, settings } } } = this.#exchange;
     const maxBodySize = limitOf(route, settings, "maxBodySize");
     if (maxBodySize === 0 || length <= maxBodySize) return;
     counters.bodiesTooLarge++;
-    throw new HTTPError(413);
+    // Nobody knows how long the rest of a chunked body is, and whether there is time to read and drop it.
+    const headers = request.contentLength === null ? { Connection: "close" } : [];
+    throw new HTTPError(413, undefined, { headers });
   }
 
   async #collect(read: (view: View) => View | Promise<View>): Promise<Uint8Array<ArrayBuffer>> {

@@ -615,6 +615,21 @@ test("HTTPContext.text() sends no 100 (Continue) when the body has come already"
   assertEquals((await client.response()).status, 200);
 });
 
+test(
+  "a chunked body over maxBodySize ends the connection, and the response says so",
+  NET,
+  async () => {
+    await using app = await serving(readers, { maxBodySize: 8 });
+    const [whole, chunked] = framings("/text", "x".repeat(9));
+    for (const [sent, connection] of [[whole, undefined], [chunked, "close"]] as const) {
+      using client = await RawClient.connect(app.addr);
+      await client.send(sent);
+      const { status, headers } = await client.response();
+      assertEquals([status, new Map(headers).get("connection")], [413, connection]);
+    }
+  },
+);
+
 test("HTTPContext.text() sends no 100 (Continue) for a body that is too large", NET, async () => {
   await using app = await serving(readers, { maxBodySize: 2 });
   using client = await RawClient.connect(app.addr);
