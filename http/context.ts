@@ -384,9 +384,9 @@ export class HTTPContext extends Context {
   }
 
   /**
-   * Sends an interim response, such as 103 (Early Hints). HTTP/1.0 clients do not get one (RFC 9110 15.2). A
-   * proxy in front must support interim responses: nginx before 1.29 takes one for the final response, and
-   * mixes up the responses that follow.
+   * Sends an interim response, such as 103 (Early Hints). HTTP/1.0 clients do not get one (RFC 9110 15.2).
+   * Send one only to clients and proxies that support it. Others, such as nginx before 1.29 and Python's
+   * `http.client`, take it for the final response, and mix up the responses that follow.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";
