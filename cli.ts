@@ -161,8 +161,9 @@ function configure(listener: Configurable, source: string, options: ServerOption
 /** Runs this command again under Deno's watcher, which follows the imports of the program. */
 async function watch(): Promise<never> {
   const command = workerCommand({ options: ["--watch"] });
+  const logWarning = (message: string): void => console.log(`WARNING: ${message}`);
   try {
-    Deno.exit(await superviseWorkers({ command, count: 1, log: console.log, isWatcher: true }));
+    Deno.exit(await superviseWorkers({ command, count: 1, log: logWarning, isWatcher: true }));
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
     const { cause, message } = error;

@@ -23,6 +23,7 @@ export type {
   AccessLogFormatter,
 } from "./http/access_log.ts";
 export type { ConnectionInfo } from "./http/connection_info.ts";
+export type { ErrorLogEntry } from "./http/error_log.ts";
 export { HTTPContext, type UpgradeOptions } from "./http/context.ts";
 export type { Counters } from "./http/counters.ts";
 export type { Upgraded } from "./http/exchange.ts";

@@ -16,6 +16,7 @@ export {
   type AccessLogFormatter,
   type ConnectionInfo,
   type Counters,
+  type ErrorLogEntry,
   formatAddr,
   HTTPContext,
   HTTPError,

@@ -35,7 +35,6 @@ import { Duplex } from "node:stream";
 // @ts-types="npm:@types/ws@8"
 import { WebSocket, WebSocketServer } from "ws";
 import { type HTTPContext, HTTPError } from "./http_context.ts";
-import { hasMember, membersOf } from "./http/response_head.ts";
 
 /** The server's end of a connection: the class of the package `ws`, an `EventEmitter`. */
 export type ServerWebSocket = WebSocket;
@@ -162,8 +161,8 @@ async function upgrade(ctx: HTTPContext, options: UpgradeWebSocketOptions): Prom
 function checkHandshake({ method, httpVersion, headers }: HTTPContext): Record<string, string> {
   const fields = { Upgrade: "websocket", Connection: "Upgrade" };
   if (
-    method !== "GET" || httpVersion === "1.0" || !hasMember(headers, "upgrade", "websocket") ||
-    !hasMember(headers, "connection", "upgrade")
+    method !== "GET" || httpVersion === "1.0" || !has(headers.get("upgrade"), "websocket") ||
+    !has(headers.get("connection"), "upgrade")
   ) {
     throw new HTTPError(426, "Expected a WebSocket handshake", { headers: fields });
   }
@@ -178,6 +177,15 @@ function checkHandshake({ method, httpVersion, headers }: HTTPContext): Record<s
     throw new HTTPError(400, "A WebSocket handshake must not have a body");
   }
   return { upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": key };
+}
+
+/** The members of a list (RFC 9110 5.6.1); a missing field counts as an empty one. */
+function membersOf(list: string | null): string[] {
+  return (list ?? "").split(",").map((member) => member.trim());
+}
+
+function has(list: string | null, name: string): boolean {
+  return membersOf(list).some((member) => member.toLowerCase() === name);
 }
 
 /** @throws {HTTPError} A browser sent the request for a page that may not connect (RFC 6455 4.2.2). */
@@ -227,7 +235,7 @@ function chooseProtocol({ headers }: HTTPContext, ours: readonly string[]): stri
   if (wrong !== undefined) {
     throw new RangeError(`Cannot offer protocol "${wrong}": must be a token (RFC 6455 4.1)`);
   }
-  const offered = membersOf(headers, "sec-websocket-protocol");
+  const offered = membersOf(headers.get("sec-websocket-protocol"));
   return ours.find((it) => offered.includes(it));
 }
 

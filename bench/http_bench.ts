@@ -124,7 +124,7 @@ for (const [name, it, connect] of EXCHANGES) {
       return Promise.resolve(bytes.length);
     },
   };
-  const socket = new Socket(sink as Deno.Conn, new Clock(), 0);
+  const socket = new Socket(sink as Deno.Conn, new Clock(), { writeTimeout: 0, accessLog: false });
 
   /** Reads a request and answers it. @returns The bytes of the answer. */
   const answer = (send: () => Uint8Array[]): number => {

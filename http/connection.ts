@@ -9,10 +9,12 @@ import { BodyReader } from "./body_reader.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
+import type { HTTPContext } from "./context.ts";
 import type { Counters } from "./counters.ts";
+import { report } from "./error_log.ts";
 import { Exchange } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
-import { formatAddr, logError } from "./log.ts";
+import { formatAddr } from "./log.ts";
 import type { Settings } from "./options.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
@@ -70,7 +72,7 @@ export interface ConnectionHost {
   /** Called when a connection ends, and again when its handler, if still running then, is done. */
   ended(connection: Connection): void;
   /** Logs in one line why a client was not served. */
-  logRefusal(line: string): void;
+  logRefusal(message: string): void;
 }
 
 /** Connections about to read ahead. */
@@ -123,7 +125,7 @@ export class Connection implements Receiver, Watched {
     const { settings } = host;
     this.host = host;
     this.#isFromBacklog = host.isClosing;
-    this.socket = new Socket(conn, host.clock, settings.writeTimeout);
+    this.socket = new Socket(conn, host.clock, settings);
     this.#remoteAddr = conn.remoteAddr;
     this.protocol = new h11.Connection(h11.SERVER, {
       maxIncompleteEventSize: settings.maxHeadSize,
@@ -276,7 +278,9 @@ export class Connection implements Receiver, Watched {
   /** Logs an internal error or a TLS failure that ended the connection. A plain disconnect is not logged. */
   #reportEnd(error: unknown): void {
     if (!(error instanceof ConnectionLost)) {
-      logError(`Cannot continue serving ${this.peer}:`, error);
+      const ctx = (this.#exchange?.context ?? null) as HTTPContext | null;
+      const message = `Cannot continue serving ${this.peer}`;
+      report(this.host.settings, { level: "error", message, error, ctx });
     } else if (error.cause instanceof Deno.errors.InvalidData) {
       this.#logRefusal(`closed: TLS failed (${error.cause.message})`);
     }
@@ -628,7 +632,7 @@ export class Connection implements Receiver, Watched {
   }
 
   #logRefusal(what: string): void {
-    this.host.logRefusal(`WARNING: ${this.peer} - ${what}`);
+    this.host.logRefusal(`${this.peer} - ${what}`);
   }
 }
 

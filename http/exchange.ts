@@ -4,9 +4,11 @@ import * as h11 from "../h11.ts";
 import type { AnyEvent, Context, Route } from "../listener.ts";
 import { BodyParts } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
+import type { HTTPContext } from "./context.ts";
 import { reasonPhrase } from "./http_error.ts";
 import { keepResponse, knownResponse, plainResponse, typeAlone } from "./known_response.ts";
-import { formatAddr, logError } from "./log.ts";
+import { report } from "./error_log.ts";
+import { formatAddr } from "./log.ts";
 import { RequestBody } from "./request_body.ts";
 import {
   checkBody,
@@ -201,6 +203,12 @@ export class Exchange {
   /** The request's body. */
   get body(): RequestBody {
     return this.#body ??= new RequestBody(this);
+  }
+
+  /** Reports that something failed; `thrown` has the error if there is one. */
+  report(message: string, thrown: { error?: unknown } = {}): void {
+    const ctx = this.context as HTTPContext | null;
+    report(this.connection.host.settings, { level: "error", message, ...thrown, ctx });
   }
 
   /** Sends an interim response. */
@@ -452,7 +460,7 @@ export class Exchange {
   }
 
   #dropFailed(error: unknown): void {
-    logError(`Cannot drop the context of ${this.label}:`, error);
+    this.report(`Cannot drop the context of ${this.label}`, { error });
   }
 
   #complete(): void {
@@ -646,7 +654,7 @@ export class Exchange {
       : this.status === 0
       ? "its connection was closed; observe event.signal"
       : null;
-    if (why !== null) logError(`Cannot answer ${this.label} any more: ${why}`);
+    if (why !== null) this.report(`Cannot answer ${this.label} any more: ${why}`);
     return why !== null;
   }
 

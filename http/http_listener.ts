@@ -24,7 +24,8 @@ import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
 import { hostAndPort, ListenError, removeLeftBehind } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
-import { formatAddr, log, logError } from "./log.ts";
+import { printError, report } from "./error_log.ts";
+import { formatAddr, log } from "./log.ts";
 import {
   checkRouteOptions,
   limitOf,
@@ -413,9 +414,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     });
     this.#server = server;
     this.#counters = server.counters;
-    if (settings.accessLog !== false) {
-      log.line(`INFO: Tiny-listener HTTP server running on ${formatAddr(server.addr)}`);
-    }
+    const message = `Tiny-listener HTTP server running on ${formatAddr(server.addr)}`;
+    report(settings, { level: "info", message, ctx: null });
     return {
       finished: server.serve().finally(() => {
         if (this.#server === server) this.#server = null;
@@ -449,7 +449,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       await super.run();
     } catch (error) {
       if (!(error instanceof ListenError)) throw error;
-      logError(`ERROR: ${error.message}`);
+      printError(`ERROR: ${error.message}`);
       Deno.exit(isWorker() ? CANNOT_LISTEN : 1);
     } finally {
       unwatch();
@@ -479,10 +479,19 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     }
     const address = hostAndPort(this.#settings);
     const command = workerCommand({ address });
-    const status = await superviseWorkers({ command, count, log: (line) => log.line(line) });
+    const logWarning = (message: string): void =>
+      report(this.#settings, { level: "warning", message, ctx: null });
+    const status = await superviseWorkers({ command, count, log: logWarning });
     await log.flush();
     // What the program has started before, and would end in a shutdown callback, ends here with the process.
     Deno.exit(status);
+  }
+
+  /** Like {@linkcode Listener.reportFailure}, but reports to `errorLog` if there is one. */
+  protected override reportFailure(event: AnyEvent, error: unknown): void {
+    if (this.#settings.errorLog === undefined) return super.reportFailure(event, error);
+    const message = `Cannot finish event "${event.route.name}" ("${event.path}")`;
+    report(this.#settings, { level: "error", message, error, ctx: event.ctx as C });
   }
 
   /** Rejects patterns that are meant for requests, but match none: "GET /" or "GET:/:id". */

@@ -210,32 +210,6 @@ export function oneLine(text: string): string {
 /** The server's log. */
 export const log: Log = new Log();
 
-/** Reports a failure on standard error, with its error. A full disk is no reason to stop serving. */
-export function logError(message: string, error?: unknown): void {
-  try {
-    console.error(arguments.length === 1 ? message : `${message} ${shown(error)}`);
-  } catch {
-    // There is nowhere left to report to.
-  }
-}
-
-function inspected(value: unknown): string {
-  try {
-    return Deno.inspect(value, { colors: false });
-  } catch {
-    return "the thrown value cannot be shown";
-  }
-}
-
-/**
- * An error as text. It may quote a client: only its first line may look like the beginning of a log entry.
- */
-function shown(error: unknown): string {
-  const text = typeof error === "string" ? error : inspected(error);
-  const [first, ...others] = text.split("\n").map(oneLine);
-  return [first, ...others.map((line) => line.startsWith(" ") ? line : `    ${line}`)].join("\n");
-}
-
 /**
  * An address as the log shows it, on a single line: `host:port` for TCP, with an IPv6 address in brackets, or
  * the path of a Unix socket. An unknown port, as that of a client behind a proxy may be, is 0 and left out.

@@ -4,6 +4,7 @@
 import { type Route, RouteError, type RouteOptions } from "../listener.ts";
 import { type AccessLogChoice, lineFormat } from "./access_log.ts";
 import { TrustedProxies } from "./client_addr.ts";
+import type { ErrorLogEntry } from "./error_log.ts";
 import { shown } from "./shown.ts";
 
 /** Where the server listens, and what it accepts from clients. Sizes are in bytes, times in milliseconds. */
@@ -36,6 +37,12 @@ export interface ServerOptions {
    * `false` for no log. The default is `"default"`.
    */
   accessLog?: AccessLogChoice | undefined;
+  /**
+   * A function that receives what the server reports besides requests: failures, refused clients, the address
+   * it listens on. By default, failures are written to standard error, with the error and its stack, and the
+   * others to standard output, unless `accessLog` is `false`.
+   */
+  errorLog?: ((entry: ErrorLogEntry) => void) | undefined;
   /**
    * The maximum size of a request's head in bytes; 16 KiB by default. A larger head is answered with 431
    * (RFC 6585 5). Trailers share this limit.
@@ -125,9 +132,11 @@ export interface ServerOptions {
 /** Options with their defaults filled in. */
 export type Settings =
   & {
-    [K in Exclude<keyof ServerOptions, "path" | "cert" | "key">]-?: NonNullable<ServerOptions[K]>;
+    [K in Exclude<keyof ServerOptions, Unset>]-?: NonNullable<ServerOptions[K]>;
   }
-  & Pick<ServerOptions, "path" | "cert" | "key">;
+  & Pick<ServerOptions, Unset>;
+/** Options that have no default. */
+type Unset = "path" | "cert" | "key" | "errorLog";
 
 const DEFAULTS: Settings = {
   port: 8000,
@@ -158,7 +167,8 @@ export const LEAST_BODY_RATE = 240;
 /** ... once the server has waited for it for this many milliseconds in total. */
 export const BODY_RATE_AFTER = 5_000;
 
-const NAMES = [...Object.keys(DEFAULTS), "path", "cert", "key"] as (keyof ServerOptions)[];
+const UNSET: Unset[] = ["path", "cert", "key", "errorLog"];
+const NAMES = [...Object.keys(DEFAULTS), ...UNSET] as (keyof ServerOptions)[];
 
 const MILLISECONDS = [0, 0x7fffffff, " milliseconds"] as const;
 const BYTES = [0, Number.MAX_SAFE_INTEGER, " bytes"] as const;
@@ -224,7 +234,10 @@ export function resolveOptions(options: ServerOptions, standard: Settings = DEFA
       throw new RangeError(`Cannot set ${name} to ${shown(settings[name])}: must be true or false`);
     }
   }
-  const { accessLog, trustedProxies } = settings;
+  const { accessLog, errorLog, trustedProxies } = settings;
+  if (errorLog !== undefined && typeof errorLog !== "function") {
+    throw new RangeError(`Cannot set errorLog to ${shown(errorLog)}: must be a function`);
+  }
   if (!Array.isArray(trustedProxies)) {
     throw new RangeError(`Cannot set trustedProxies to ${shown(trustedProxies)}: must be an array`);
   }

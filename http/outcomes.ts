@@ -6,7 +6,6 @@ import type { AnyEvent, EventTask, TimeoutError } from "../listener.ts";
 import type { HTTPContext } from "./context.ts";
 import { type Exchange, NoResponse } from "./exchange.ts";
 import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
-import { logError } from "./log.ts";
 import { discardResponse } from "./response_body.ts";
 import { ClientLeft, ConnectionLost } from "./socket.ts";
 import { isResponse } from "./web_response.ts";
@@ -55,7 +54,7 @@ export class Outcomes<C extends HTTPContext> {
     if (!isResponse(result)) {
       if (exchange.isAnswered) return;
     } else if (exchange.isResponded) {
-      logError(
+      exchange.report(
         `Cannot answer ${exchange.label} with the Response that the ${who()} returned: ` +
           "a response was already sent",
       );
@@ -98,18 +97,18 @@ export class Outcomes<C extends HTTPContext> {
     exchange.error ??= error;
     if (event !== null && event.isTimedOut && event.error === error) {
       exchange.connection.host.counters.handlerTimeouts++;
-      logError(`Cannot answer ${exchange.label}: ${(error as TimeoutError).message}`);
+      exchange.report(`Cannot answer ${exchange.label}: ${(error as TimeoutError).message}`);
       error = new HTTPError(503, undefined, { cause: error });
     } else if (isClientGone(error, event)) {
       error = new HTTPError(CLIENT_CLOSED_REQUEST, "Client Closed Request", { cause: error });
     } else if (error instanceof NoResponse) {
-      logError(`Cannot answer ${exchange.label}: ${error.why}`);
+      exchange.report(`Cannot answer ${exchange.label}: ${error.why}`);
     } else if (!isKnown && isResponse(error)) {
-      logError(
+      exchange.report(
         `Cannot answer ${exchange.label}: a Response was thrown; return it, or throw an HTTPError`,
       );
     } else if (!isKnown && !(error instanceof HTTPError)) {
-      logError(`Cannot answer ${exchange.label}:`, error);
+      exchange.report(`Cannot answer ${exchange.label}`, { error });
     }
     if (exchange.isResponded || exchange.isOver) return exchange.giveUp();
     const answer = toHTTPError(error);
@@ -134,7 +133,7 @@ export class Outcomes<C extends HTTPContext> {
         return await exchange.respondWith(given);
       }
     } catch (error) {
-      logError(`Cannot answer ${exchange.label}: a hook of onHTTPError() failed:`, error);
+      exchange.report(`Cannot answer ${exchange.label}: a hook of onHTTPError() failed`, { error });
     }
     exchange.endFailing();
     if (!exchange.isResponded && !exchange.isOver) this.#respondToError(exchange, error, headers);
@@ -148,7 +147,7 @@ export class Outcomes<C extends HTTPContext> {
     try {
       exchange.respond(status, message, headers);
     } catch (error) {
-      logError(`Cannot answer ${exchange.label} with ${status}:`, error);
+      exchange.report(`Cannot answer ${exchange.label} with ${status}`, { error });
       exchange.respond(500, reasonPhrase(500), []);
     }
   }

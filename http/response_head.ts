@@ -145,12 +145,12 @@ export function switchingFields(given: h11.Headers, request: h11.Headers): Field
 }
 
 /** The members of the lists in the fields called `name` (RFC 9110 5.6.1). */
-export function membersOf(headers: h11.Headers, name: string): string[] {
+function membersOf(headers: h11.Headers, name: string): string[] {
   return headers.getAll(name).join().split(",").map((it) => it.trim()).filter(Boolean);
 }
 
 /** Whether those lists contain `member`, in upper or lower case. */
-export function hasMember(headers: h11.Headers, name: string, member: string): boolean {
+function hasMember(headers: h11.Headers, name: string, member: string): boolean {
   return membersOf(headers, name).some((it) => is(it, member.toLowerCase()));
 }
 

@@ -3,7 +3,7 @@
 import type { FoundRoute, Source } from "../listener.ts";
 import { HTTPListener } from "./http_listener.ts";
 import { ListenError } from "./listen.ts";
-import { logError } from "./log.ts";
+import { printError } from "./error_log.ts";
 import { givenOptions, type ServerOptions } from "./options.ts";
 import { exchangeOf, type HTTPContext } from "./context.ts";
 import { checkResponse, isResponse } from "./web_response.ts";
@@ -225,9 +225,9 @@ class FetchListener extends HTTPListener {
 
 /** Prints the URL that the server listens on, to standard error as Deno.serve does. */
 function printAddr(addr: Deno.NetAddr | Deno.UnixAddr, isTls: boolean): void {
-  if ("path" in addr) return logError(`Listening on ${addr.path}`);
+  if ("path" in addr) return printError(`Listening on ${addr.path}`);
   const { hostname } = addr;
   const url = (host: string): string => `${isTls ? "https" : "http"}://${host}:${addr.port}/`;
   const here = hostname === "0.0.0.0" || hostname === "::" ? ` (${url("localhost")})` : "";
-  logError(`Listening on ${url(hostname.includes(":") ? `[${hostname}]` : hostname)}${here}`);
+  printError(`Listening on ${url(hostname.includes(":") ? `[${hostname}]` : hostname)}${here}`);
 }

@@ -6,7 +6,8 @@ import { Connection, type ConnectionHost } from "./connection.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { bind } from "./listen.ts";
-import { formatAddr, log, logError } from "./log.ts";
+import { type ErrorLogEntry, report } from "./error_log.ts";
+import { formatAddr, log } from "./log.ts";
 import type { Settings } from "./options.ts";
 
 /** Milliseconds to pause after a failure to accept; doubled after each further failure, up to a maximum. */
@@ -141,8 +142,7 @@ export class Server implements ConnectionHost {
     if (most === 0 || address === null || (this.#perAddress.get(address) ?? 0) < most) return false;
     this.counters.overAddressLimit++;
     this.logRefusal(
-      `WARNING: ${formatAddr(conn.remoteAddr)} - closed: its address already has ` +
-        `${most} connections`,
+      `${formatAddr(conn.remoteAddr)} - closed: its address already has ${most} connections`,
     );
     return true;
   }
@@ -216,7 +216,7 @@ export class Server implements ConnectionHost {
     if (now - failures.told > OUTAGE_TOLD_EVERY) {
       failures.told = now;
       const why = error instanceof Error ? error.message : String(error);
-      logError(`ERROR: Cannot accept connections for now: ${why}`);
+      this.#report("error", `Cannot accept connections for now: ${why}`);
     }
     // A connection that was just accepted may have sent a request that is not read yet.
     this.#shed(this.clock.now - 1.5 * TICK);
@@ -236,8 +236,11 @@ export class Server implements ConnectionHost {
     this.#roomMade?.resolve();
   }
 
-  logRefusal(line: string): void {
-    if (this.settings.accessLog === false) return;
+  #report(level: ErrorLogEntry["level"], message: string): void {
+    report(this.settings, { level, message, ctx: null });
+  }
+
+  logRefusal(message: string): void {
     const second = Math.floor(this.clock.now / 1000);
     const refusals = this.#refusals;
     if (second !== refusals.second) {
@@ -246,12 +249,12 @@ export class Server implements ConnectionHost {
     } else if (++refusals.count > REFUSALS_MAX) {
       return;
     }
-    log.line(line);
+    this.#report("warning", message);
   }
 
   #tellMissedRefusals(): void {
     const missed = this.#refusals.count - REFUSALS_MAX;
-    if (missed > 0) log.line(`WARNING: ${missed} more clients were refused`);
+    if (missed > 0) this.#report("warning", `${missed} more clients were refused`);
     this.#refusals.count = 0;
   }
 

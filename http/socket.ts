@@ -6,7 +6,7 @@
 
 import { type Area, AreaPool } from "./area.ts";
 import type { Clock } from "./clock.ts";
-import { logError } from "./log.ts";
+import { report, type Reporting } from "./error_log.ts";
 import { hasEnded, operations, ridOf } from "./operations.ts";
 import { notePoll, pollIfLong } from "./turn.ts";
 
@@ -80,13 +80,19 @@ let waitingSince = 0;
 const WAIT_MAX = 2;
 const LOOK_EVERY = 4;
 
+/** The settings of a socket. */
+export interface SocketSettings extends Reporting {
+  /** Milliseconds a write may go without progress; 0 for no limit. */
+  readonly writeTimeout: number;
+}
+
 /** Reads from and writes to a connection. */
 export class Socket {
   readonly conn: Deno.Conn;
   /** The resource ID that operations use; -1 if the connection has to use its own methods. */
   readonly #rid: number;
   readonly #clock: Clock;
-  readonly #writeTimeout: number;
+  readonly #settings: SocketSettings;
   /**
    * The time by which the peer must have accepted some of the queued bytes; 0 while nothing is being written.
    */
@@ -124,12 +130,11 @@ export class Socket {
   /** The connection was handed over, along with the result of a pending read. */
   isHandedOver = false;
 
-  /** @param writeTimeout Milliseconds a write may go without progress; 0 for no limit. */
-  constructor(conn: Deno.Conn, clock: Clock, writeTimeout: number) {
+  constructor(conn: Deno.Conn, clock: Clock, settings: SocketSettings) {
     this.conn = conn;
     this.#rid = ridOf(conn);
     this.#clock = clock;
-    this.#writeTimeout = writeTimeout;
+    this.#settings = settings;
   }
 
   /** Whether nothing more can be written. */
@@ -180,7 +185,7 @@ export class Socket {
     this.#isFilled = count === into.length;
     if (into.length < count) {
       this.close();
-      return this.#cannotRead(transferred(TRANSFERRED_READ));
+      return this.#cannotRead(this.#transferred(TRANSFERRED_READ));
     }
     const buffer = this.#buffer;
     if (into === buffer) {
@@ -456,9 +461,10 @@ export class Socket {
 
   #write(bytes: Uint8Array): void {
     // Empty arrays are never queued: this one belongs to the caller, who has transferred its buffer.
-    if (bytes.length === 0) return this.#failed(transferred(TRANSFERRED_SEND));
+    if (bytes.length === 0) return this.#failed(this.#transferred(TRANSFERRED_SEND));
     this.#writing = bytes;
-    if (this.#writeTimeout > 0) this.writeDeadline = this.#clock.after(this.#writeTimeout);
+    const { writeTimeout } = this.#settings;
+    if (writeTimeout > 0) this.writeDeadline = this.#clock.after(writeTimeout);
     (this.#rid < 0 ? this.conn.write(bytes) : operations!.write(this.#rid, bytes)).then(
       this.#wrote,
       this.#failed,
@@ -472,9 +478,16 @@ export class Socket {
     if (this.#isClosed) return;
     this.queued -= count;
     if (isWhole) this.#writeNext();
-    else if (bytes.length === 0) this.#failed(transferred(TRANSFERRED_SEND));
+    else if (bytes.length === 0) this.#failed(this.#transferred(TRANSFERRED_SEND));
     else this.#write(bytes.subarray(count));
   };
+
+  /** Reports the handler's mistake: it transferred the buffer of an array that it gave. */
+  #transferred(message: string): TypeError {
+    const error = new TypeError(message);
+    report(this.#settings, { level: "error", message: "Cannot complete a body", error, ctx: null });
+    return error;
+  }
 
   readonly #failed = (cause: unknown): void => {
     this.#writingMemory?.release();
@@ -586,12 +599,6 @@ interface Piece {
   readonly memory: Memory | null;
 }
 
-/** Logs the handler's mistake: it transferred the buffer of an array that it gave. */
-function transferred(message: string): TypeError {
-  const error = new TypeError(message);
-  logError("Cannot complete a body:", error);
-  return error;
-}
 const TRANSFERRED_READ = "Cannot read the whole body: its buffer was transferred during the read";
 const TRANSFERRED_SEND =
   "Cannot send the whole body: its buffer was transferred before all of it was sent";

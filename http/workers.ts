@@ -23,8 +23,8 @@ export interface SupervisorOptions {
   command: readonly string[];
   /** The number of workers to keep running. */
   count: number;
-  /** Writes a line to the log. */
-  log(line: string): void;
+  /** Logs a warning: a worker has ended, and is replaced. */
+  log(message: string): void;
   /**
    * Whether the command is Deno's watcher, which outlives its program, and then does not notice the end of
    * standard input. If it is still running a second later, it is also sent SIGTERM.
@@ -119,7 +119,7 @@ class Supervisor {
       // A worker that replaces another may find the address free again.
       if (isFirst && code === CANNOT_LISTEN) return this.#giveUp();
       const delay = backoff.next(performance.now() - startedAt);
-      this.#options.log(`WARNING: ${how}; starting another in ${delay} ms`);
+      this.#options.log(`${how}; starting another in ${delay} ms`);
       await pause(delay, signal);
       if (signal.aborted) return;
       life = this.#live().catch((error) => ({ how: error.message, code: 1 }));

@@ -141,7 +141,7 @@ test(
       assertEquals((await server.askInTime()).status, 200);
     }
     assert((await server.state()).counters.acceptFailures >= 5);
-    await server.stop(/^ERROR: Cannot accept connections for now: .*Too many open files.*\n$/);
+    await server.stop(/^Cannot accept connections for now: .*Too many open files.*\n$/);
   },
 );
 

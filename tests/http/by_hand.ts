@@ -66,8 +66,8 @@ export class ByHand implements ConnectionHost, AsyncDisposable {
 
   logAnswer(): void {}
 
-  logRefusal(line: string): void {
-    this.refusals.push(line);
+  logRefusal(message: string): void {
+    this.refusals.push(message);
   }
 
   /** Sends, and lets the server go on as far as it can. */

@@ -608,6 +608,6 @@ Deno.test("Socket.linger() ends in time with a client that sends without a pause
     await settled();
     return 1;
   };
-  await new Socket(conn, new Clock(), 0).linger(50, 100);
+  await new Socket(conn, new Clock(), { writeTimeout: 0, accessLog: false }).linger(50, 100);
   client[Symbol.dispose]();
 });

@@ -31,6 +31,7 @@ const REFUSED: [options: { [K in keyof ServerOptions]: unknown }, message: strin
     'Cannot set trustedProxies to "10.0.0.1" (a string): must be an array',
   ],
   [{ trustedProxies: ["10.0.0"] }, 'Cannot trust proxy "10.0.0": must be an IP address'],
+  [{ errorLog: "json" }, 'Cannot set errorLog to "json" (a string): must be a function'],
   [{ accessLog: "yes" }, 'Cannot set accessLog to "yes": must be "default"'],
 ];
 

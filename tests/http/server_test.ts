@@ -73,7 +73,7 @@ test(
     assertEquals(outage.pauses, [5, 10]);
     assertEquals(app.counters.acceptFailures, 12);
     assertEquals(log.entries.length, 1);
-    assertMatch(log.entries[0], /^ERROR: Cannot accept connections for now: Too many open files$/);
+    assertMatch(log.entries[0], /^Cannot accept connections for now: Too many open files$/);
   },
 );
 

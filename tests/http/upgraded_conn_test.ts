@@ -17,7 +17,7 @@ async function connected(): Promise<
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const connecting = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
   const accepted = await listener.accept();
-  const socket = new Socket(accepted, new Clock(), 0);
+  const socket = new Socket(accepted, new Clock(), { writeTimeout: 0, accessLog: false });
   return { client: await connecting, accepted, conn: new UpgradedConn(socket, socket.read()) };
 }
 

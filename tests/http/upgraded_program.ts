@@ -16,6 +16,9 @@ console.log(await first.read(new Uint8Array(1)));
 first.close();
 
 async function accept(): Promise<Deno.Conn> {
-  const socket = new Socket(await listener.accept(), new Clock(), 0);
+  const socket = new Socket(await listener.accept(), new Clock(), {
+    writeTimeout: 0,
+    accessLog: false,
+  });
   return new UpgradedConn(socket, socket.read());
 }

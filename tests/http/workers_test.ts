@@ -59,7 +59,7 @@ test("superviseWorkers() starts another worker for one that dies", RUN, async ()
   const { program, pids: [killed, other] } = supervised;
   Deno.kill(killed, "SIGKILL");
   const line = await program.nextLine();
-  assertEquals(line, `WARNING: worker ${killed} was killed by SIGKILL; starting another in 100 ms`);
+  assertEquals(line, `worker ${killed} was killed by SIGKILL; starting another in 100 ms`);
   const another = await started(program);
   program.signal("SIGTERM");
   const { code, stdout } = await program.end();
@@ -74,7 +74,7 @@ test("superviseWorkers() waits longer each time a worker dies at once", RUN, asy
   for (const delay of [100, 200, 400]) {
     assertMatch(
       await program.nextLine(),
-      new RegExp(`^WARNING: worker \\d+ exited with status 1; starting another in ${delay} ms$`),
+      new RegExp(`^worker \\d+ exited with status 1; starting another in ${delay} ms$`),
     );
   }
 });
@@ -102,7 +102,7 @@ test("superviseWorkers() tries again where a worker cannot be started", {
     assertMatch(await program.nextLine(), / was killed by SIGKILL; starting another in 100 ms$/);
     assertMatch(
       await program.nextLine(),
-      /^WARNING: Cannot start a worker: .*; starting another in 200 ms$/,
+      /^Cannot start a worker: .*; starting another in 200 ms$/,
     );
     await Deno.symlink(Deno.execPath(), deno);
     await started(program);
