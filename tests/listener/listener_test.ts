@@ -62,8 +62,8 @@ const TAKEN: [first: string, second: string, why: string][] = [
 for (const [first, second, why] of TAKEN) {
   Deno.test(`onEvent() refuses "${second}" after "${first}", though the handlers have names`, () => {
     const app = new Listener();
-    const one = app.onEvent(first, function list() {});
-    const addTwo = (): unknown => app.onEvent(second, function show() {});
+    const one = app.onEvent(first, function list(): void {});
+    const addTwo = (): unknown => app.onEvent(second, function show(): void {});
     assertThrows(
       addTwo,
       EventAlreadyExists,
