@@ -42,6 +42,16 @@ export function fromBytes(bytes: Uint8Array): IPAddress {
 }
 const IPV4_IN_IPV6 = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
+/**
+ * What a limit per address counts: an IPv4 address, or the first 64 bits of an IPv6 address, whose other half
+ * a client chooses (RFC 4291 2.5.1).
+ */
+export function countedAs(address: string): string {
+  const ip = address.includes(":") ? parseIP(address) : null;
+  if (ip === null) return address;
+  return ip.bytes.length === 4 ? ip.text : ip.bytes.subarray(0, 8).join(".");
+}
+
 /** Whether two addresses have the same first `bits` bits. */
 export function isInRange(ip: IPAddress, network: IPAddress, bits: number): boolean {
   if (ip.bytes.length !== network.bytes.length) return false;

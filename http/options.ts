@@ -103,8 +103,9 @@ export interface ServerOptions {
    */
   maxConnections?: number | undefined;
   /**
-   * The maximum number of open connections from one address; off by default. Further ones are closed. Clients
-   * of a Unix socket have no address, and are not counted.
+   * The maximum number of open connections from one address; off by default. Further ones are closed. IPv6
+   * addresses with the same first 64 bits count as one, because a client has all of these. Clients of a Unix
+   * socket have no address, and are not counted.
    */
   maxConnectionsPerAddress?: number | undefined;
   /**

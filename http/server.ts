@@ -5,8 +5,9 @@ import { Clock, TICK } from "./clock.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { type Counters, newCounters } from "./counters.ts";
-import { bind } from "./listen.ts";
 import { type ErrorLogEntry, report } from "./error_log.ts";
+import { countedAs } from "./ip_address.ts";
+import { bind } from "./listen.ts";
 import { formatAddr, log } from "./log.ts";
 import type { Settings } from "./options.ts";
 
@@ -362,7 +363,7 @@ function noDelay(conn: Deno.Conn): void {
   }
 }
 
-/** The address a connection is counted under; null for a client of a Unix socket, which has none. */
+/** What a connection is counted under; null for a client of a Unix socket, which has no address. */
 function addressOf({ remoteAddr }: Deno.Conn): string | null {
-  return "hostname" in remoteAddr ? remoteAddr.hostname : null;
+  return "hostname" in remoteAddr ? countedAs(remoteAddr.hostname) : null;
 }

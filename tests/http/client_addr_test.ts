@@ -1,6 +1,7 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import * as h11 from "../../h11.ts";
 import { TrustedProxies } from "../../http/client_addr.ts";
+import { countedAs } from "../../http/ip_address.ts";
 import { formatAddr } from "../../http/log.ts";
 
 /** The proxies that the tables below trust. */
@@ -265,5 +266,19 @@ for (const proxy of REFUSED) {
       RangeError,
       `Cannot trust proxy "${proxy}": must be an IP address, a range such as "10.0.0.0/8", or "unix"`,
     );
+  });
+}
+
+// Addresses that maxConnectionsPerAddress counts as one, and the first that it does not.
+const COUNTED: [same: string[], other: string][] = [
+  [["10.0.0.1", "::ffff:10.0.0.1", "::ffff:a00:1"], "10.0.0.2"],
+  [["2001:db8::1", "2001:db8:0:0:ffff::7", "2001:DB8::"], "2001:db8:0:1::1"],
+  [["::1", "::2"], "0:0:0:1::"],
+  [["fe80::1%eth0"], "fe80::2%eth0"],
+];
+for (const [same, other] of COUNTED) {
+  Deno.test(`${same.join(" and ")} are one client, and ${other} is another`, () => {
+    assertEquals(new Set(same.map(countedAs)).size, 1);
+    assertNotEquals(countedAs(other), countedAs(same[0]));
   });
 }
