@@ -444,6 +444,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       if (!isAlone && !isWorker()) return await this.#supervise();
       if (!isAlone) {
         this.configure({ reusePort: true });
+        log.share();
         unwatch = onSupervisorStop(() => void this.stop().catch(() => {}));
       }
       await super.run();

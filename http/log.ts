@@ -12,6 +12,10 @@ const PAUSE = 10;
 const MAX_QUEUED = 4 * 1024 * 1024;
 /** Bytes of the queue that is kept for reuse. */
 const USUAL_QUEUE = 64 * 1024;
+/**
+ * Bytes that a pipe takes in one piece, however full it is and whoever else writes to it: PIPE_BUF on Linux.
+ */
+const PIPE_PIECE = 4096;
 /** Text up to this length is copied in a loop, which is faster than calling the encoder. */
 const SHORT_MAX = 64;
 const LF = 0x0a;
@@ -37,10 +41,20 @@ export class Log {
   #writing: Promise<void> | null = null;
   #lastWrite = -Infinity;
   #flushes = 0;
+  #isShared = false;
   #endPause = (): void => {};
 
   constructor(sink: LogSink = Deno.stdout) {
     this.#sink = sink;
+  }
+
+  /**
+   * Other processes write to the same sink. If that is a pipe, a longer write is torn as soon as the pipe is
+   * full, and their lines end up inside of ours. So from now on a write has at most as many lines as a pipe
+   * takes in one piece.
+   */
+  share(): void {
+    this.#isShared = true;
   }
 
   /**
@@ -152,7 +166,7 @@ export class Log {
         if (early > 0) await this.#pause(early);
         this.#take();
         while (this.#unwritten.length > 0) {
-          this.#unwritten = this.#unwritten.subarray(await this.#sink.write(this.#unwritten));
+          this.#unwritten = this.#unwritten.subarray(await this.#sink.write(this.#piece()));
         }
         this.#unwritten = NOTHING;
         this.#lastWrite = performance.now();
@@ -164,6 +178,15 @@ export class Log {
     } finally {
       this.#writing = null;
     }
+  }
+
+  /** What to write next: all there is, or the lines of it that others cannot tear apart. */
+  #piece(): Uint8Array {
+    const all = this.#unwritten;
+    if (!this.#isShared || all.length <= PIPE_PIECE) return all;
+    // A line that is longer itself is written alone.
+    const end = all.lastIndexOf(LF, PIPE_PIECE - 1);
+    return all.subarray(0, (end === -1 ? all.indexOf(LF, PIPE_PIECE) : end) + 1);
   }
 
   /** Takes the queued lines to be written, unless a failure has left something to write first. */

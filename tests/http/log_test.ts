@@ -130,6 +130,18 @@ Deno.test("Log.line() writes lines of any length and of any characters", async (
   assertEquals(sink.writes, ["first\n", lines.map((line) => `${line}\n`).join("")]);
 });
 
+Deno.test("Log.share() writes whole lines, no more than a pipe takes in one piece", async () => {
+  const sink = new SlowSink();
+  const log = new Log(sink);
+  log.share();
+  const lengths = [1, 2000, 2000, 93, 1, 5000, 1];
+  for (const length of lengths) log.line("a".repeat(length));
+  sink.go();
+  await log.flush();
+  const writes = sink.writes.map((text) => text.split("\n").map((line) => line.length));
+  assertEquals(writes, [[1, 0], [2000, 2000, 93, 0], [1, 0], [5000, 0], [1, 0]]);
+});
+
 Deno.test("Log goes on where it was when its sink has failed", async () => {
   let written = "", room = 3;
   const log = new Log({
@@ -246,6 +258,30 @@ for (const [options, sent, name] of PROXIES) {
     },
   );
 }
+
+test(
+  "workers leave each other's lines whole in a log that is read slowly",
+  { permissions: ["net", "run"] },
+  async () => {
+    const port = await freePort();
+    const [deno, ...args] = argumentsFor({ port, workers: 2 });
+    await using program = new Program(deno, "--allow-run", ...args);
+    for (let i = 0; i < 2; i++) assertEquals(portIn(await program.nextLine()), port);
+    const count = 200, target = `/nope?${"a".repeat(500)}`;
+    // Far more than a pipe holds: the workers wait for the reader with what they write next.
+    await Promise.all(Array.from({ length: 16 }, async () => {
+      using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+      await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(count));
+      for (let i = 0; i < count; i++) assertEquals((await client.response()).status, 404);
+    }));
+    for (let i = 0; i < 16 * count; i++) {
+      const line = (await program.nextLine()).replace(/127\.0\.0\.1:\d+/, "ADDR");
+      assertEquals(line, `INFO: ADDR - "GET ${target} HTTP/1.1" 404`);
+    }
+    program.signal("SIGTERM");
+    assertEquals(await program.end(), { code: 0, stdout: "", stderr: "" });
+  },
+);
 
 /** A server whose log is read as far as the line with its address. */
 async function startServer(
