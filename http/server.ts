@@ -327,8 +327,23 @@ export class Server implements ConnectionHost {
   abort(reason: unknown): void {
     this.#isAborted = true;
     this.#stopListening();
+    this.#tellAborted();
     for (const connection of this.#connections) connection.abort(reason);
     this.#aborted.resolve();
+  }
+
+  /** A handler that never ends has no line in the access log: nothing else tells that its client is cut off. */
+  #tellAborted(): void {
+    const aborted = [...this.connections()]
+      .filter(({ state }) => state === "handling" || state === "sending");
+    if (aborted.length === 0) return;
+    const [{ method, target }] = aborted;
+    const { shutdownGrace } = this.settings;
+    this.#report(
+      "warning",
+      `requests aborted when shutdownGrace (${shutdownGrace} ms) was over: ${aborted.length}, ` +
+        `the first is "${method} ${target}"`,
+    );
   }
 }
 

@@ -225,6 +225,22 @@ test(
   },
 );
 
+test(
+  "HTTPListener logs that it cut off requests when the grace period was over",
+  { permissions: ["net", "run"] },
+  async () => {
+    await using program = new Program(...argumentsFor({ shutdownGrace: 10 }));
+    const port = portIn(await program.nextLine());
+    using client = await RawClient.connect({ hostname: "127.0.0.1", port });
+    await client.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+    assertEquals(await program.nextLine(), "hangs");
+    program.signal("SIGTERM");
+    const what = "requests aborted when shutdownGrace (10 ms) was over";
+    const stdout = `WARNING: ${what}: 1, the first is "GET /hang"\n`;
+    assertEquals(await program.end(), { code: 0, stdout, stderr: "" });
+  },
+);
+
 // What a proxy says of its client, and whom the access log names.
 const PROXIES: [options: ServerOptions, sent: string, client: string][] = [
   [
