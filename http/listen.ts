@@ -49,12 +49,14 @@ export async function removeLeftBehind(path: string): Promise<void> {
 }
 
 function advice(error: unknown, settings: Settings): string {
-  const { path } = settings;
+  const { path, key } = settings;
   const { errors } = Deno;
   if (error instanceof errors.NotCapable) {
-    const flags = path === undefined
+    const file = path?.startsWith("/") === false ? `${Deno.cwd()}/${path}` : path;
+    // The path in --allow-net must be absolute.
+    const flags = file === undefined
       ? `--allow-net=${hostAndPort(settings)}`
-      : `--allow-net=unix:${path} --allow-read=${path} --allow-write=${path}`;
+      : `--allow-net=unix:${file} --allow-read=${file} --allow-write=${file}`;
     return `missing permission; run the program with ${flags}`;
   }
   if (error instanceof errors.AddrInUse) {
@@ -70,8 +72,20 @@ function advice(error: unknown, settings: Settings): string {
       ? "the operating system does not allow it; choose a port of 1024 or higher"
       : "the operating system does not allow it; choose a folder that the program may write to";
   }
-  if (error instanceof errors.InvalidData) {
-    return `the certificate or its key is invalid: ${error.message}`;
+  if (error instanceof errors.NotFound && path !== undefined) {
+    return "the folder of the path does not exist; create it first";
   }
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  if (message.includes("SUN_LEN")) {
+    return "the path is too long; Linux allows 107 bytes, and macOS 103";
+  }
+  if (message.includes("KeyMismatch")) {
+    return "the key is not that of the certificate; cert must begin with the server's own";
+  }
+  if (error instanceof errors.InvalidData) {
+    return key?.includes("ENCRYPTED")
+      ? "the key is encrypted; decrypt it, for example with openssl pkey"
+      : `the certificate or its key is invalid: ${message}`;
+  }
+  return message;
 }

@@ -84,17 +84,38 @@ test(
   async () => {
     const folder = await Deno.makeTempDir();
     try {
-      const program = ["tests/http/unix_program.ts", `${folder}/a.sock`];
-      const { stdout } = await run("run", "--no-prompt", ...program);
-      const [, flags] = /^Cannot listen on .*: missing permission; run the program with (.*)\n$/
-        .exec(stdout)!;
-      const allowed = await run("run", "--no-prompt", ...flags.split(" "), ...program);
-      assertEquals(allowed, { code: 0, stdout: "listening\n", stderr: "" });
+      // The program runs in the repository's root.
+      const up = new URL("../..", import.meta.url).pathname.replaceAll(/[^/]+/g, "..").slice(1, -1);
+      for (const path of [`${folder}/a.sock`, `${up}${folder}/a.sock`]) {
+        const program = ["tests/http/unix_program.ts", path];
+        const { stdout } = await run("run", "--no-prompt", ...program);
+        const [, flags] = /^Cannot listen on .*: missing permission; run the program with (.*)\n$/
+          .exec(stdout)!;
+        const allowed = await run("run", "--no-prompt", ...flags.split(" "), ...program);
+        assertEquals(allowed, { code: 0, stdout: "listening\n", stderr: "" });
+      }
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
   },
 );
+
+// Paths that no socket can have, and what to do about them.
+const BAD_PATHS: [path: string, advice: string][] = [
+  ["/nonexistent/a.sock", "the folder of the path does not exist; create it first"],
+  [`/${"a".repeat(108)}`, "the path is too long; Linux allows 107 bytes, and macOS 103"],
+];
+for (const [path, advice] of BAD_PATHS) {
+  test(
+    `HTTPListener.start() says what to do about the path ${path.slice(0, 20)}`,
+    { permissions: ["net", "read", "write"] },
+    async () => {
+      const app = new HTTPListener({ path, accessLog: false });
+      const { message } = await assertRejects(() => app.start(), ListenError);
+      assertEquals(message, `Cannot listen on ${path}: ${advice}`);
+    },
+  );
+}
 
 // What may be at the path of a Unix socket, and whether the server takes its place.
 const IN_THE_WAY: [what: string, put: (path: string) => Disposable | void, isReplaced: boolean][] =

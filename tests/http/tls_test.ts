@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import type { HTTPListener } from "../../http_context.ts";
+import { type HTTPListener, ListenError } from "../../http_context.ts";
 import { type Needs, test } from "../needs.ts";
 import { Program } from "../program.ts";
 import { latin1, RawClient } from "./raw_client.ts";
@@ -80,6 +80,34 @@ test("HTTPListener speaks TLS with cert and key, and HTTP/1.1 by ALPN", TLS, asy
     const { answer, protocol } = await askTls(app.addr.port, cert, { protocols });
     assertMatch(answer, WELCOME);
     assertEquals(protocol, "http/1.1");
+  }
+});
+
+test("HTTPListener.start() says what is wrong with a certificate or its key", TLS, async () => {
+  await using folder = new Folder();
+  const { cert, key } = await certificate();
+  const other = await certificate();
+  const [plain, encrypted] = [`${folder.path}/plain.pem`, `${folder.path}/encrypted.pem`];
+  await Deno.writeTextFile(plain, key);
+  await new Deno.Command(OPENSSL, {
+    args: ["pkcs8", "-topk8", "-in", plain, "-out", encrypted, "-passout", "pass:secret"],
+  }).output();
+  const notIts = "the key is not that of the certificate; cert must begin with the server's own";
+  const wrong: [options: { cert: string; key: string }, reason: string][] = [
+    [{ cert, key: other.key }, notIts],
+    [{ cert: other.cert + cert, key }, notIts],
+    [
+      { cert, key: await Deno.readTextFile(encrypted) },
+      "the key is encrypted; decrypt it, for example with openssl pkey",
+    ],
+    [
+      { cert: "cert.pem", key },
+      "the certificate or its key is invalid: No certificates found in certificate data",
+    ],
+  ];
+  for (const [options, reason] of wrong) {
+    const { message } = await assertRejects(() => serving(routes, options), ListenError);
+    assertEquals(message.split(": ").slice(1).join(": "), reason);
   }
 });
 
