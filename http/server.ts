@@ -201,7 +201,8 @@ export class Server implements ConnectionHost {
       if (connection.idleSince === 0 || connection.idleSince >= before) continue;
       if (oldest === null || connection.idleSince < oldest.idleSince) oldest = connection;
     }
-    if (oldest === null) return;
+    // It may have been closed before, and not have ended yet.
+    if (oldest === null || oldest.socket.isLost) return;
     this.counters.shed++;
     oldest.socket.close();
   }

@@ -280,6 +280,36 @@ test("maxConnections sheds a connection that becomes idle while another waits", 
 });
 
 test(
+  "counters.shed counts a connection once if another becomes idle while it ends",
+  NET,
+  async () => {
+    let slow!: ReturnType<typeof routes>;
+    await using app = await serving((app) => slow = routes(app), {
+      maxConnections: 2,
+      shutdownGrace: 0,
+    });
+    using idle = await RawClient.connect(app.addr);
+    assertEquals(await ask(idle), "Welcome!");
+    using busy = await RawClient.connect(app.addr);
+    await busy.send(SLOW);
+    await slow.asked;
+    let shed = 0;
+    Object.defineProperty(app.counters, "shed", {
+      get: () => shed,
+      set: (count: number) => {
+        shed = count;
+        slow.goOn();
+      },
+    });
+    using next = await RawClient.connect(app.addr);
+    assertEquals(await ask(next), "Welcome!");
+    assertEquals(await idle.rest(), "");
+    assertEquals((await busy.response()).body, "slow");
+    assertEquals(shed, 1);
+  },
+);
+
+test(
   "maxConnections gives the place of a client that has reset its connection to another",
   { permissions: ["net", "run"] },
   async () => {
