@@ -24,7 +24,7 @@ import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
 import { hostAndPort, ListenError, removeLeftBehind } from "./listen.ts";
 import { type Counters, newCounters } from "./counters.ts";
-import { printError, report } from "./error_log.ts";
+import { type ErrorLogEntry, printError, report } from "./error_log.ts";
 import { formatAddr, log } from "./log.ts";
 import {
   checkRouteOptions,
@@ -40,7 +40,7 @@ import { Server } from "./server.ts";
 import { shown } from "./shown.ts";
 import { isResponse } from "./web_response.ts";
 import {
-  CANNOT_LISTEN,
+  CANNOT_START,
   isWorker,
   onSupervisorStop,
   superviseWorkers,
@@ -84,6 +84,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   extends Listener<C, T> {
   #settings: Settings;
   #server: Server | null = null;
+  #hasListened = false;
   #counters: Counters = newCounters();
   #requestHooks: readonly RequestHook<C>[] = [];
   readonly #outcomes = new Outcomes<C>();
@@ -414,8 +415,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     });
     this.#server = server;
     this.#counters = server.counters;
-    const message = `Tiny-listener HTTP server running on ${formatAddr(server.addr)}`;
-    report(settings, { level: "info", message, ctx: null });
+    this.#hasListened = true;
+    this.#report("info", `Tiny-listener HTTP server running on ${formatAddr(server.addr)}`);
     return {
       finished: server.serve().finally(() => {
         if (this.#server === server) this.#server = null;
@@ -436,6 +437,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * process then exits, with `Deno.exitCode`, `shutdownGrace` after the listener has stopped.
    *
    * If the address cannot be listened on, it prints why and what to do in one line, and exits with status 1.
+   * So it does if the first workers cannot start for another reason, such as a startup callback that fails.
    */
   override async run(): Promise<void> {
     const isAlone = this.#settings.workers === 1;
@@ -449,9 +451,11 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       }
       await super.run();
     } catch (error) {
-      if (!(error instanceof ListenError)) throw error;
-      printError(`ERROR: ${error.message}`);
-      Deno.exit(isWorker() ? CANNOT_LISTEN : 1);
+      const isWorkerStarting = !isAlone && isWorker() && !this.#hasListened;
+      if (error instanceof ListenError) printError(`ERROR: ${error.message}`);
+      else if (isWorkerStarting) this.#report("error", "Cannot start", { error });
+      else throw error;
+      Deno.exit(isWorkerStarting ? CANNOT_START : 1);
     } finally {
       unwatch();
     }
@@ -480,8 +484,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     }
     const address = hostAndPort(this.#settings);
     const command = workerCommand({ address });
-    const logWarning = (message: string): void =>
-      report(this.#settings, { level: "warning", message, ctx: null });
+    const logWarning = (message: string): void => this.#report("warning", message);
     const status = await superviseWorkers({ command, count, log: logWarning });
     await log.flush();
     // What the program has started before, and would end in a shutdown callback, ends here with the process.
@@ -493,6 +496,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     if (this.#settings.errorLog === undefined) return super.reportFailure(event, error);
     const message = `Cannot finish event "${event.route.name}" ("${event.path}")`;
     report(this.#settings, { level: "error", message, error, ctx: event.ctx as C });
+  }
+
+  #report(level: ErrorLogEntry["level"], message: string, thrown: { error?: unknown } = {}): void {
+    report(this.#settings, { level, message, ...thrown, ctx: null });
   }
 
   /** Rejects patterns that are meant for requests, but match none: "GET /" or "GET:/:id". */

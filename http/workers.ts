@@ -14,8 +14,8 @@ const SUPERVISOR = "TINY_LISTENER_SUPERVISOR";
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 type Signal = keyof typeof SIGNALS;
 
-/** The exit status of a worker that cannot listen on its address: others could not either. */
-export const CANNOT_LISTEN = 78;
+/** The exit status of a worker that fails before it listens: others would, too. */
+export const CANNOT_START = 78;
 
 /** Options of {@linkcode superviseWorkers}. */
 export interface SupervisorOptions {
@@ -41,7 +41,7 @@ const WATCHER_PAUSE = 1_000;
  * Runs workers until SIGINT or SIGTERM. Then their standard input is closed to ask them to end, and they may
  * take as long as they need; a second signal kills them. A worker that ends earlier, for whatever reason, is
  * restarted after a delay. However, if one of the first workers ends with status 78, which means that it
- * cannot listen on its address, all of them are stopped.
+ * cannot start, all of them are stopped.
  *
  * @example
  * ```ts ignore
@@ -117,7 +117,7 @@ class Supervisor {
       const { how, code } = await life;
       if (signal.aborted) return;
       // A worker that replaces another may find the address free again.
-      if (isFirst && code === CANNOT_LISTEN) return this.#giveUp();
+      if (isFirst && code === CANNOT_START) return this.#giveUp();
       const delay = backoff.next(performance.now() - startedAt);
       this.#options.log(`${how}; starting another in ${delay} ms`);
       await pause(delay, signal);

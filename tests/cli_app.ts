@@ -34,6 +34,10 @@ pid.onEvent("POST:/stop", async ({ ctx }) => {
 export const listening = new HTTPListener({ accessLog: () => {} });
 listening.startup(() => Deno.addSignalListener("SIGTERM", () => console.log("hears")));
 
+/** A web server that cannot start. */
+export const failing = new HTTPListener();
+failing.startup(() => Promise.reject(new Error("no database")));
+
 class Once extends Listener {
   override listen(): void {
     this.newCtx().triggerEvent("once");

@@ -105,6 +105,16 @@ test("cli --workers runs processes that share the port, and restarts one that di
   assertEquals(await program.end(), { code: 0, stdout: "", stderr: "" });
 });
 
+test("cli --workers ends with status 1 if its first workers cannot start", {
+  permissions: ["net", "run"],
+}, async () => {
+  const args = ["tests/cli_app.ts:failing", "--workers", "2", "--port", freePort()];
+  await using program = new Program(...MAY_RUN, ...args);
+  const { code, stdout, stderr } = await program.end();
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /^Cannot start: Error: no database\n {4}at /);
+});
+
 test("cli --workers ends gracefully when a terminal sends SIGINT to the workers, too", {
   permissions: ["net", "run"],
 }, async () => {
