@@ -38,8 +38,8 @@ const IN_PATH: readonly [mistake: RegExp, what: string][] = [
 const OF_METHOD = RegExp(`^${METHOD}:(/.*)$`, "s");
 
 /** `data` gives the handler a type, so it looks as if it were the body of the request. */
-const NO_DATA = "a request is an event without data, so leave out the option data, " +
-  "and check the body in the handler: const item = toItem(await ctx.json())";
+const NO_DATA = "a request is an event without data; omit the option data, " +
+  "and validate the body in the handler: const item = toItem(await ctx.json())";
 
 /**
  * Checks a pattern of an HTTP application.

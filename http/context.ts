@@ -83,7 +83,7 @@ export class HTTPContext extends Context {
   get #bound(): Exchange {
     if (this.#exchange === null) {
       throw new TypeError(
-        "Cannot use this HTTPContext: it has no request; use the one that the server creates for each request, not one of newCtx()",
+        "Cannot use this HTTPContext: it has no request; use the one that the server creates for each request, not one from newCtx()",
       );
     }
     return this.#exchange;

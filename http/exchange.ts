@@ -648,7 +648,7 @@ export class Exchange {
   /** Whether a response comes too late: the handler ended without one, timed out, or has lost its client. */
   #isTooLate(): boolean {
     const why = this.error instanceof NoResponse
-      ? "its handler ended earlier without a response; await or return what leads to ctx.response()"
+      ? "its handler has already ended without a response; await or return whatever leads to ctx.response()"
       : this.event?.isTimedOut
       ? "handlerTimeout has expired; observe event.signal"
       : this.status === 0

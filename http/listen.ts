@@ -73,14 +73,14 @@ function advice(error: unknown, settings: Settings): string {
       : "the operating system does not allow it; choose a folder that the program may write to";
   }
   if (error instanceof errors.NotFound && path !== undefined) {
-    return "the folder of the path does not exist; create it first";
+    return "the folder for the socket does not exist; create it first";
   }
   const message = error instanceof Error ? error.message : String(error);
   if (message.includes("SUN_LEN")) {
     return "the path is too long; Linux allows 107 bytes, and macOS 103";
   }
   if (message.includes("KeyMismatch")) {
-    return "the key is not that of the certificate; cert must begin with the server's own";
+    return "the key does not match the certificate; cert must begin with the server's own certificate";
   }
   if (error instanceof errors.InvalidData) {
     return key?.includes("ENCRYPTED")

@@ -126,7 +126,7 @@ function parseV2(bytes: Uint8Array): ProxyHeader | null {
   const family = FAMILIES[bytes[13]];
   if (!isLocal) {
     if (family === undefined) {
-      throw unreadable(bytes, "expected an address family and a transport of version 2");
+      throw unreadable(bytes, "expected an address family and a transport that version 2 defines");
     }
     if (rest < family.length) {
       throw unreadable(bytes, `expected ${family.length} bytes for ${family.name}, got ${rest}`);

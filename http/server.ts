@@ -342,8 +342,8 @@ export class Server implements ConnectionHost {
     const { shutdownGrace } = this.settings;
     this.#report(
       "warning",
-      `requests aborted when shutdownGrace (${shutdownGrace} ms) was over: ${aborted.length}, ` +
-        `the first is "${method} ${target}"`,
+      `shutdownGrace (${shutdownGrace} ms) expired; requests aborted: ${aborted.length}, ` +
+        `the first of them "${method} ${target}"`,
     );
   }
 }

@@ -547,8 +547,8 @@ test("HTTPContext.response() refuses a second response, and the first stands", N
 });
 
 const TOO_LATE =
-  'Cannot answer "GET /" any more: its handler ended earlier without a response; await or return ' +
-  "what leads to ctx.response()";
+  'Cannot answer "GET /" any more: its handler has already ended without a response; await or ' +
+  "return whatever leads to ctx.response()";
 
 for (
   const [what, respond, status, outcome, logged] of [

@@ -102,7 +102,7 @@ test(
 
 // Paths that no socket can have, and what to do about them.
 const BAD_PATHS: [path: string, advice: string][] = [
-  ["/nonexistent/a.sock", "the folder of the path does not exist; create it first"],
+  ["/nonexistent/a.sock", "the folder for the socket does not exist; create it first"],
   [`/${"a".repeat(108)}`, "the path is too long; Linux allows 107 bytes, and macOS 103"],
 ];
 for (const [path, advice] of BAD_PATHS) {

@@ -235,8 +235,8 @@ test(
     await client.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
     assertEquals(await program.nextLine(), "hangs");
     program.signal("SIGTERM");
-    const what = "requests aborted when shutdownGrace (10 ms) was over";
-    const stdout = `WARNING: ${what}: 1, the first is "GET /hang"\n`;
+    const what = "shutdownGrace (10 ms) expired; requests aborted: 1";
+    const stdout = `WARNING: ${what}, the first of them "GET /hang"\n`;
     assertEquals(await program.end(), { code: 0, stdout, stderr: "" });
   },
 );

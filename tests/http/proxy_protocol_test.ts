@@ -63,7 +63,7 @@ function addr(text: string | null): Deno.NetAddr | null {
 }
 
 const FIVE = 'expected "PROXY TCP4" or "PROXY TCP6", two addresses and two ports';
-const FAMILY = "expected an address family and a transport of version 2";
+const FAMILY = "expected an address family and a transport that version 2 defines";
 const COMMAND = "expected version 2 and the command LOCAL or PROXY";
 
 // What is refused as soon as these bytes are there, and not before.

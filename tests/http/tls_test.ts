@@ -92,7 +92,8 @@ test("HTTPListener.start() says what is wrong with a certificate or its key", TL
   await new Deno.Command(OPENSSL, {
     args: ["pkcs8", "-topk8", "-in", plain, "-out", encrypted, "-passout", "pass:secret"],
   }).output();
-  const notIts = "the key is not that of the certificate; cert must begin with the server's own";
+  const notIts =
+    "the key does not match the certificate; cert must begin with the server's own certificate";
   const wrong: [options: { cert: string; key: string }, reason: string][] = [
     [{ cert, key: other.key }, notIts],
     [{ cert: other.cert + cert, key }, notIts],
