@@ -176,8 +176,8 @@ async function watch(): Promise<never> {
 }
 
 /**
- * Runs the listener under the watcher, which outlives its program, even after `Deno.exit()`, so the program
- * has to end it. It may listen for any other signal itself.
+ * Runs the listener under Deno's watcher. The watcher outlives its program, even after `Deno.exit()`, so the
+ * program has to kill this process. It does so with SIGKILL, because it may handle any other signal itself.
  */
 async function runWatched(listener: Configurable): Promise<void> {
   listener.configure?.({ workers: 1 });

@@ -33,8 +33,8 @@ export interface AccessLogEntry {
   /** The header fields of the request. */
   readonly headers: h11.Headers;
   /**
-   * The context of the request, which is over: for its `cid`, `route` and `error`, and for what handlers and
-   * hooks left in its `scope`, or in properties of your own class. Null if the context could not be created.
+   * The context of the finished request: its `cid`, `route` and `error`, and whatever handlers and hooks have
+   * stored in its `scope` or in properties of your own class. Null if the context could not be created.
    */
   readonly ctx: HTTPContext | null;
 }
@@ -274,7 +274,7 @@ export class LazyEntry implements AccessLogEntry {
   }
 
   get ctx(): HTTPContext | null {
-    // A web server's contexts are of no other class.
+    // All contexts of a web server are of this class.
     return this.#logged.context as HTTPContext | null;
   }
 }

@@ -138,8 +138,8 @@ export class BodyReader implements Receiver {
     const connection = this.#connection;
     // The finished handler may have left a read under way; it now belongs to this loop.
     this.#leave();
-    // Only the time is limited: the client of a chunked body was not told that the connection may end, and may
-    // send a request that would be lost.
+    // Limited in time, not in size: the client of a chunked body was not told that the connection may end, so
+    // it may send another request, which would be lost.
     while (!connection.isEnding) {
       const event = connection.protocol.nextEvent();
       if (event === h11.NEED_DATA) await connection.receive();

@@ -37,7 +37,7 @@ const IN_PATH: readonly [mistake: RegExp, what: string][] = [
 
 const OF_METHOD = RegExp(`^${METHOD}:(/.*)$`, "s");
 
-/** `data` gives the handler a type, so it looks as if it were the body of the request. */
+/** `data` gives the handler's data a type, so it can be mistaken for a check of the request body. */
 const NO_DATA = "a request is an event without data; omit the option data, " +
   "and validate the body in the handler: const item = toItem(await ctx.json())";
 
@@ -46,7 +46,8 @@ const NO_DATA = "a request is an event without data; omit the option data, " +
  *
  * @param text The pattern with a letter in place of each param.
  * @param options The options of its route.
- * @throws {RouteError} It is meant for requests, and none can match it or has what an option checks.
+ * @throws {RouteError} The pattern is meant for requests, but no request can match it, or the route has the
+ * option `data`, although requests have no data.
  */
 export function checkPattern(pattern: string, text: string, { data }: RouteOptions): void {
   const fail = (what: string): never => {

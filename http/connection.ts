@@ -32,10 +32,10 @@ const LINGER_MAX = 5_000;
 /** Milliseconds a stream may produce nothing after its client has disconnected or closed its sending half. */
 const QUIET_MAX = 5_000;
 /**
- * Number of checks in a row that find a connection of a stopping server idle before it is closed. Until then
- * the client may send a last request: one in transit would be lost by closing now, and a new client has not
- * sent its first one yet. Counted in checks that the event loop has run, not in time, because a busy server
- * may not have read for a while.
+ * A stopping server closes a connection after more than this many consecutive checks have found it idle.
+ * Until then the client may send a last request: one in transit would be lost if the connection were closed
+ * at once, and a new client has not sent its first one yet. The unit is checks that the event loop has run,
+ * not time, because a busy server may not have read for a while.
  */
 const IDLE_CHECKS = 10;
 /** Bytes read ahead while a handler runs. */
@@ -56,7 +56,7 @@ const FIRST_LOOK = 4;
 export interface ConnectionHost {
   /** The server is stopping. */
   readonly isClosing: boolean;
-  /** Connections are accepted; when the server stops, until its backlog is empty. */
+  /** Connections are still accepted. A stopping server accepts them until its backlog is empty. */
   readonly isAccepting: boolean;
   readonly settings: Settings;
   readonly clock: Clock;
@@ -106,9 +106,9 @@ export class Connection implements Receiver, Watched {
   /** The connection is over. */
   #isOver = false;
   /**
-   * Accepted when the server had begun to stop. Its client is told to close only once the listener is closed.
-   * Before that, it would connect again at once, as those that were told did: the backlog would never become
-   * empty, and be reset in the end.
+   * The connection was accepted after the server had begun to stop. Its client is told to close it only when
+   * the listening socket is closed. A client that is told earlier may reconnect at once: the backlog would
+   * never become empty, and the connections in it would be reset in the end.
    */
   readonly #isFromBacklog: boolean;
   /** Whether no request is read after the current one. */
@@ -188,8 +188,7 @@ export class Connection implements Receiver, Watched {
   }
 
   /**
-   * Called at each check of a stopping server, once it has emptied its backlog: ends a connection that stays
-   * idle.
+   * Called periodically by a stopping server whose backlog is empty: ends a connection that stays idle.
    *
    * @param isBusy Whether other connections still bring requests.
    */

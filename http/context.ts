@@ -325,9 +325,9 @@ export class HTTPContext extends Context {
    * them. A stream or an async iterable is sent as it is produced. Bytes over 16 KiB are not copied: do not
    * modify their array until {@linkcode HTTPContext.completed} resolves.
    *
-   * If it is too late because the client disconnected, `handlerTimeout` expired, or the handler ended without
-   * a response, the body is discarded. No error is thrown, as that would replace the reason; the log says
-   * what happened.
+   * If the response comes too late, because the client has disconnected, `handlerTimeout` has expired, or the
+   * handler has ended without a response, the body is discarded, and the log says why. No error is thrown,
+   * because it would hide the original one.
    *
    * @param status A status code from 200 to 599.
    * @returns If the body is a stream, a promise that resolves when the body has been sent, and rejects with
@@ -386,7 +386,7 @@ export class HTTPContext extends Context {
   /**
    * Sends an interim response, such as 103 (Early Hints). HTTP/1.0 clients do not get one (RFC 9110 15.2).
    * Send one only to clients and proxies that support it. Others, such as nginx before 1.29 and Python's
-   * `http.client`, take it for the final response, and mix up the responses that follow.
+   * `http.client`, mistake it for the final response, and mix up the responses that follow.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";

@@ -1,32 +1,33 @@
-// The error log: what the server reports besides requests. The access log has a file of its own.
+// The error log: everything that the server reports, except the access log, which is in access_log.ts.
 
 import type { HTTPContext } from "./context.ts";
 import { log, oneLine } from "./log.ts";
 
-/** What the server reports, for {@linkcode ServerOptions.errorLog}. */
+/** A report of the server, passed to {@linkcode ServerOptions.errorLog}. */
 export interface ErrorLogEntry {
   /**
-   * `"error"`: something failed, in a handler, a hook or the server. `"warning"`: a client was refused or
-   * disconnected, or a worker replaced. `"info"`: the server listens.
+   * `"error"`: a handler, a hook or the server failed. `"warning"`: a client was refused or disconnected,
+   * requests were aborted because `shutdownGrace` expired, or a worker was replaced. `"info"`: the server is
+   * listening.
    */
   readonly level: "error" | "warning" | "info";
-  /** What happened, on a single line; control characters of a client's text are escaped. */
+  /** What happened, on a single line. Control characters, which a client may have sent, are escaped. */
   readonly message: string;
-  /** What was thrown; absent if nothing was. */
+  /** The value that was thrown, if any; otherwise absent. */
   readonly error?: unknown;
-  /** The context of the request; null if the entry belongs to none. */
+  /** The context of the request; null if the report does not belong to one. */
   readonly ctx: HTTPContext | null;
 }
 
-/** Where reports go, and whether there are any on standard output. */
+/** The settings that determine where reports go, and whether any are written to standard output. */
 export interface Reporting {
   readonly accessLog: unknown;
   readonly errorLog?: ((entry: ErrorLogEntry) => void) | undefined;
 }
 
 /**
- * Reports `entry`: to the error log of the settings, or else an error as text on standard error, and the
- * others as lines among those of the access log. Never throws.
+ * Passes a report to `errorLog`. If that is not set, errors are printed on standard error, and the other
+ * reports on standard output, among the lines of the access log. Never throws.
  */
 export function report({ accessLog, errorLog }: Reporting, given: ErrorLogEntry): void {
   const entry = { ...given, message: oneLine(given.message) };
@@ -52,7 +53,7 @@ function print(entry: ErrorLogEntry): void {
   printError("error" in entry ? `${message}: ${shown(error)}` : message);
 }
 
-/** Prints `text` on standard error. A full disk behind it is no reason to stop serving. */
+/** Prints `text` on standard error. If that fails, as on a full disk, the server keeps running. */
 export function printError(text: string): void {
   try {
     console.error(text);
@@ -62,7 +63,7 @@ export function printError(text: string): void {
 }
 
 /**
- * An error as text. It may quote a client: only its first line may look like the beginning of a log entry.
+ * An error as text. It may quote a client, so only its first line may look like the beginning of a log entry.
  */
 function shown(error: unknown): string {
   const text = typeof error === "string" ? error : inspected(error);

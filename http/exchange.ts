@@ -205,7 +205,7 @@ export class Exchange {
     return this.#body ??= new RequestBody(this);
   }
 
-  /** Reports that something failed; `thrown` has the error if there is one. */
+  /** Reports a failure of this exchange; `thrown` contains the error, if there is one. */
   report(message: string, thrown: { error?: unknown } = {}): void {
     const ctx = this.context as HTTPContext | null;
     report(this.connection.host.settings, { level: "error", message, ...thrown, ctx });
@@ -514,8 +514,9 @@ export class Exchange {
       // Parts that the producer has at hand are written together, and with the head. Before waiting for a
       // part, and when the turn has become long, what is queued is sent.
       let isAtHand = await parts.ask();
-      // A producer that reads the request's body has asked for it by now, so that the client was told to send
-      // it. One that reads it through other streams may ask only after the head, which is too late for that.
+      // A producer that reads the request body directly has asked for it by now, so the client was told to
+      // send it. One that reads it through other streams may ask only after the response head was sent, when
+      // it is too late to tell the client.
       if (protocol.theyAreWaitingFor100Continue && this.#body?.isLocked) this.inviteBody();
       // A client still waiting for 100 (Continue) may or may not send its body: what comes next may be the
       // body or another request. And if nobody has asked for the body, more of it may be left than is

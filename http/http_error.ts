@@ -53,8 +53,9 @@ export class HTTPError extends Error {
   }
 
   /**
-   * Creates the response. If a Hono app is the handler, the errors of reading the body are thrown inside of
-   * it, and Hono answers with what this method of an error returns, or else with 500.
+   * Creates a response with the status, the message and the fields of this error. Hono calls this method of
+   * an error that is thrown inside an app, for example while the app reads a request body. Without it, Hono
+   * would respond with 500.
    */
   getResponse(): Response {
     const headers = new Headers(this.headers).rawItems();
@@ -62,8 +63,8 @@ export class HTTPError extends Error {
   }
 
   /**
-   * What `JSON.stringify()` shows. h3 takes the body of its response from this method of any error that has
-   * the name of this class.
+   * Returns the JSON form of this error. h3 uses it as the body of its response, because it recognizes errors
+   * of its own by the name of their class, which is the same.
    */
   toJSON(): { status: number; message: string } {
     return { status: this.status, message: this.message };

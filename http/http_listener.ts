@@ -211,7 +211,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * Changes options, for example from a command line; the changes take effect when the server starts next. A
    * `hostname` or `port` replaces a `path` that was set before.
    *
-   * @throws As the constructor does; then nothing is changed.
+   * @throws The same errors as the constructor; no option is changed in that case.
    */
   configure(options: ServerOptions): void {
     this.#settings = resolveOptions(options, this.#settings);
@@ -388,7 +388,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       input instanceof Request ? input : new URL(input, "http://localhost"),
       init,
     );
-    // For other bodies, the stream shows the length; for a given Request, nothing does.
+    // The stream of a Blob or a form has several chunks. For other bodies, the stream shows whether the
+    // length is known; in a given Request, nothing shows how its body was made.
     const isWhole = init?.body instanceof Blob || init?.body instanceof FormData;
     const settings = this.#settings;
     // Only tests need it: a server that is started does not have to load it.

@@ -43,8 +43,8 @@ export function fromBytes(bytes: Uint8Array): IPAddress {
 const IPV4_IN_IPV6 = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 /**
- * What a limit per address counts: an IPv4 address, or the first 64 bits of an IPv6 address, whose other half
- * a client chooses (RFC 4291 2.5.1).
+ * The key by which a limit per address counts a client: its IPv4 address, or the first 64 bits of its IPv6
+ * address, because the client can choose the other 64 (RFC 4291 2.5.1).
  */
 export function countedAs(address: string): string {
   const ip = address.includes(":") ? parseIP(address) : null;

@@ -13,7 +13,7 @@ const MAX_QUEUED = 4 * 1024 * 1024;
 /** Bytes of the queue that is kept for reuse. */
 const USUAL_QUEUE = 64 * 1024;
 /**
- * Bytes that a pipe takes in one piece, however full it is and whoever else writes to it: PIPE_BUF on Linux.
+ * Maximum size in bytes of an atomic write to a pipe, which other writers cannot split: PIPE_BUF on Linux.
  */
 const PIPE_PIECE = 4096;
 /** Text up to this length is copied in a loop, which is faster than calling the encoder. */
@@ -49,9 +49,9 @@ export class Log {
   }
 
   /**
-   * Other processes write to the same sink. If that is a pipe, a longer write is torn as soon as the pipe is
-   * full, and their lines end up inside of ours. So from now on a write has at most as many lines as a pipe
-   * takes in one piece.
+   * Called if other processes write to the same sink. If it is a pipe that is full, a write over `PIPE_PIECE`
+   * bytes is split, and lines of other processes may end up in the middle of ours. From now on, each write
+   * contains only as many lines as fit in an atomic write.
    */
   share(): void {
     this.#isShared = true;
@@ -180,11 +180,11 @@ export class Log {
     }
   }
 
-  /** What to write next: all there is, or the lines of it that others cannot tear apart. */
+  /** What to write next: everything, or, if the sink is shared, the lines that fit in an atomic write. */
   #piece(): Uint8Array {
     const all = this.#unwritten;
     if (!this.#isShared || all.length <= PIPE_PIECE) return all;
-    // A line that is longer itself is written alone.
+    // A single line that is too long for that is written alone.
     const end = all.lastIndexOf(LF, PIPE_PIECE - 1);
     return all.subarray(0, (end === -1 ? all.indexOf(LF, PIPE_PIECE) : end) + 1);
   }

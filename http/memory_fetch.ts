@@ -22,8 +22,8 @@ export type Answering = Pick<ConnectionHost, "settings" | "handle">;
 /**
  * Has `request` answered by `host`.
  *
- * @param isWhole Its body has a known length, though its stream has several chunks.
- * @throws As the application's `fetch()`.
+ * @param isWhole Whether the length of the body is known although its stream has several chunks.
+ * @throws The same errors as the application's `fetch()`.
  */
 export async function memoryFetch(
   host: Answering,

@@ -38,9 +38,9 @@ export interface ServerOptions {
    */
   accessLog?: AccessLogChoice | undefined;
   /**
-   * A function that receives what the server reports besides requests: failures, refused clients, the address
-   * it listens on. By default, failures are written to standard error, with the error and its stack, and the
-   * others to standard output, unless `accessLog` is `false`.
+   * A function that receives everything that the server reports, except the access log: failures, refused
+   * clients, and the address that it listens on. By default, failures are written to standard error, with the
+   * error and its stack, and all other reports to standard output, unless `accessLog` is `false`.
    */
   errorLog?: ((entry: ErrorLogEntry) => void) | undefined;
   /**
@@ -104,8 +104,8 @@ export interface ServerOptions {
   maxConnections?: number | undefined;
   /**
    * The maximum number of open connections from one address; off by default. Further ones are closed. IPv6
-   * addresses with the same first 64 bits count as one, because a client has all of these. Clients of a Unix
-   * socket have no address, and are not counted.
+   * addresses with the same first 64 bits count as one, because a client can use any address in that network.
+   * Clients of a Unix socket have no address, and are not counted.
    */
   maxConnectionsPerAddress?: number | undefined;
   /**
@@ -114,8 +114,8 @@ export interface ServerOptions {
    */
   maxRequestsPerConnection?: number | undefined;
   /**
-   * The milliseconds that in-flight requests have to finish when the server stops; 10,000 by default, and
-   * always finite, as a client could otherwise keep the server from stopping.
+   * The milliseconds that in-flight requests have to finish when the server stops; 10,000 by default. It
+   * must be finite, because a client could otherwise keep the server from stopping.
    */
   shutdownGrace?: number | undefined;
   /**

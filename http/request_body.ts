@@ -27,7 +27,7 @@ export class RequestBody {
     return this.#exchange.connection.bodyReader;
   }
 
-  /** Whether something holds the body as a stream and may read it, whether or not it has begun to. */
+  /** Whether something has locked the stream of the body, and may read it even if it has not begun to. */
   get isLocked(): boolean {
     return this.#stream?.locked === true;
   }
@@ -148,7 +148,7 @@ export class RequestBody {
     const maxBodySize = limitOf(route, settings, "maxBodySize");
     if (maxBodySize === 0 || length <= maxBodySize) return;
     counters.bodiesTooLarge++;
-    // Nobody knows how long the rest of a chunked body is, and whether there is time to read and drop it.
+    // The rest of a chunked body has an unknown length, so there may not be enough time to read and drop it.
     const headers = request.contentLength === null ? { Connection: "close" } : [];
     throw new HTTPError(413, undefined, { headers });
   }

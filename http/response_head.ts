@@ -122,11 +122,11 @@ function is(name: string, lowerCased: string): boolean {
 }
 
 /**
- * The fields of a 101 (Switching Protocols) response: those `given`, completed with the protocol, by default
- * the first that the client offered, and with the connection option without which the client does not switch
- * (RFC 9110 7.8).
+ * The fields of a 101 (Switching Protocols) response: the `given` ones, completed with `Upgrade`, by default
+ * the first protocol that the client offered, and with the connection option `Upgrade`, without which the
+ * client does not switch (RFC 9110 7.8).
  *
- * @throws {TypeError} The client offered none of the protocols named.
+ * @throws {TypeError} The client offered none of the protocols in the `given` fields.
  */
 export function switchingFields(given: h11.Headers, request: h11.Headers): Fields {
   const fields: Fields = given.rawItems();
@@ -149,7 +149,7 @@ function membersOf(headers: h11.Headers, name: string): string[] {
   return headers.getAll(name).join().split(",").map((it) => it.trim()).filter(Boolean);
 }
 
-/** Whether those lists contain `member`, in upper or lower case. */
+/** Whether those lists contain `member`, regardless of case. */
 function hasMember(headers: h11.Headers, name: string, member: string): boolean {
   return membersOf(headers, name).some((it) => is(it, member.toLowerCase()));
 }

@@ -201,7 +201,7 @@ export class Server implements ConnectionHost {
       if (connection.idleSince === 0 || connection.idleSince >= before) continue;
       if (oldest === null || connection.idleSince < oldest.idleSince) oldest = connection;
     }
-    // It may have been closed before, and not have ended yet.
+    // It may already have been closed, but not have ended yet.
     if (oldest === null || oldest.socket.isLost) return;
     this.counters.shed++;
     oldest.socket.close();
@@ -333,7 +333,7 @@ export class Server implements ConnectionHost {
     this.#aborted.resolve();
   }
 
-  /** A handler that never ends has no line in the access log: nothing else tells that its client is cut off. */
+  /** Reports aborted requests. A handler that never ends leaves no line in the access log. */
   #tellAborted(): void {
     const aborted = [...this.connections()]
       .filter(({ state }) => state === "handling" || state === "sending");
@@ -379,7 +379,7 @@ function noDelay(conn: Deno.Conn): void {
   }
 }
 
-/** What a connection is counted under; null for a client of a Unix socket, which has no address. */
+/** The key under which a connection is counted; null for a client of a Unix socket, which has no address. */
 function addressOf({ remoteAddr }: Deno.Conn): string | null {
   return "hostname" in remoteAddr ? countedAs(remoteAddr.hostname) : null;
 }

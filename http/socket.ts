@@ -482,7 +482,7 @@ export class Socket {
     else this.#write(bytes.subarray(count));
   };
 
-  /** Reports the handler's mistake: it transferred the buffer of an array that it gave. */
+  /** Reports a mistake in the handler: it transferred the buffer of an array that it had passed in. */
   #transferred(message: string): TypeError {
     const error = new TypeError(message);
     report(this.#settings, { level: "error", message: "Cannot complete a body", error, ctx: null });

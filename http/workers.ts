@@ -23,7 +23,7 @@ export interface SupervisorOptions {
   command: readonly string[];
   /** The number of workers to keep running. */
   count: number;
-  /** Logs a warning: a worker has ended, and is replaced. */
+  /** Logs a warning: a worker has ended and will be replaced. */
   log(message: string): void;
   /**
    * Whether the command is Deno's watcher, which outlives its program, and then does not notice the end of
@@ -134,8 +134,8 @@ class Supervisor {
   async #live(worker = this.#start()): Promise<{ how: string; code: number }> {
     const { success, signal, code } = await worker.status;
     this.#running.delete(worker);
-    // These signals end a worker that does not listen for them yet: that is clean, too. A watcher's program
-    // ends it by SIGKILL.
+    // These signals end a worker that does not listen for them yet, which is a clean end, too. A watcher is
+    // killed by its program with SIGKILL.
     const isClean = success || signal !== null && signal in SIGNALS ||
       this.#options.isWatcher && signal === "SIGKILL";
     if (this.#stop.signal.aborted && !isClean) this.#status ||= 1;

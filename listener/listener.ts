@@ -252,8 +252,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    *
    * @throws {RouteError} The converter of a param is unknown, a param name is used twice or is `__proto__`,
    * or {@linkcode Listener.checkRoute} rejects the pattern.
-   * @throws {EventAlreadyExists} A route of that name already exists, or one that takes all of its events: its
-   * pattern differs at most in the names of the params.
+   * @throws {EventAlreadyExists} A route with that name already exists, or one with the same pattern apart
+   * from the names of params, which would take all events of this one.
    * @throws {TypeError} An argument has the wrong type.
    */
   onEvent<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
@@ -643,7 +643,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   }
 }
 
-/** The error for a route that has the name of another one, or its events. */
+/** The error for a route whose name, or whose events, already belong to another route. */
 function alreadyExists({ name, pattern }: Route, other: Route): errors.EventAlreadyExists {
   const action = `Cannot add route "${pattern}"`;
   if (name === other.name && pattern !== other.pattern) {

@@ -235,8 +235,8 @@ export class Router {
   /**
    * Adds a route. Routes must be added in their order.
    *
-   * @returns The route that gets the events: an earlier one, if its pattern differs in nothing but the names of
-   * its params; otherwise `route` itself.
+   * @returns The route that gets the events: an earlier one with the same pattern, apart from the names of
+   * its params, or else `route` itself.
    */
   add(route: Route): Route {
     this.#heads.clear();
