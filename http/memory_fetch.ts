@@ -12,6 +12,7 @@ import { type Counters, newCounters } from "./counters.ts";
 import { MemoryConn } from "./memory_conn.ts";
 import type { Settings } from "./options.ts";
 import { Chunks, knownBody } from "./response_body.ts";
+import { beginTurn, isTurnLong, nextTurn } from "./turn.ts";
 
 /** Bytes that are read from the connection at a time. */
 const READ_SIZE = 16 * 1024;
@@ -120,6 +121,9 @@ class MemoryClient {
       else if (body !== null) {
         for (let next = await body.next(); !next.done; next = await body.next()) {
           await this.#write(new h11.Data({ data: next.value }));
+          // A body at hand would keep the event loop from its timers, such as those of the server's limits.
+          beginTurn();
+          if (isTurnLong()) await nextTurn();
         }
       }
       await this.#write(new h11.EndOfMessage());

@@ -235,6 +235,24 @@ Deno.test("fetch() cancels a body whose answer comes before it was sent", async 
   await cancelled.promise;
 });
 
+Deno.test("fetch() lets timers run while a body that is at hand is sent and dropped", async () => {
+  const bytes = new Uint8Array(1000), end = performance.now() + 2_000;
+  let isAtEnd = false;
+  const body = new ReadableStream({
+    pull: (controller) => {
+      isAtEnd = performance.now() > end;
+      if (isAtEnd) controller.close();
+      else controller.enqueue(bytes);
+    },
+  });
+  const app = new HTTPListener();
+  app.onEvent("POST:/", ({ ctx }) => ctx.response(403, "no"));
+  const response = await app.fetch("/", { method: "POST", body });
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assert(!isAtEnd);
+  assertEquals(await response.text(), "no");
+});
+
 Deno.test("fetch() runs hooks, and its context is one of the listener's while it lasts", async () => {
   const app = appWith();
   const log: unknown[] = [];
