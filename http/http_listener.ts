@@ -485,7 +485,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     }
     const address = hostAndPort(this.#settings);
     const command = workerCommand({ address });
-    const logWarning = (message: string): void => this.#report("warning", message);
+    // Even without an access log: nothing else tells that workers die.
+    const { errorLog } = this.#settings;
+    const logWarning = (message: string): void =>
+      report({ accessLog: true, errorLog }, { level: "warning", message, ctx: null });
     const status = await superviseWorkers({ command, count, log: logWarning });
     await log.flush();
     // What the program has started before, and would end in a shutdown callback, ends here with the process.

@@ -40,7 +40,8 @@ export interface ServerOptions {
   /**
    * A function that receives everything that the server reports, except the access log: failures, refused
    * clients, and the address that it listens on. By default, failures are written to standard error, with the
-   * error and its stack, and all other reports to standard output, unless `accessLog` is `false`.
+   * error and its stack, and all other reports to standard output. If `accessLog` is `false`, reports about
+   * clients and the address are omitted.
    */
   errorLog?: ((entry: ErrorLogEntry) => void) | undefined;
   /**

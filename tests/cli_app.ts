@@ -38,6 +38,10 @@ listening.startup(() => Deno.addSignalListener("SIGTERM", () => console.log("hea
 export const failing = new HTTPListener();
 failing.startup(() => Promise.reject(new Error("no database")));
 
+/** A web server without a log whose program exits as soon as it starts. */
+export const exiting = new HTTPListener({ port: 8000, accessLog: false });
+exiting.startup(() => Deno.exit(3));
+
 class Once extends Listener {
   override listen(): void {
     this.newCtx().triggerEvent("once");

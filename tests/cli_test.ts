@@ -115,6 +115,16 @@ test("cli --workers ends with status 1 if its first workers cannot start", {
   assertMatch(stderr, /^Cannot start: Error: no database\n {4}at /);
 });
 
+test("cli --workers tells that a worker died even without an access log", RUN, async () => {
+  await using program = new Program(...MAY_RUN, "tests/cli_app.ts:exiting", "--workers", "2");
+  assertMatch(
+    await program.nextLine(),
+    /^WARNING: worker \d+ exited with status 3; starting another in 100 ms$/,
+  );
+  program.signal("SIGTERM");
+  assertEquals((await program.end()).stderr, "");
+});
+
 test("cli --workers ends gracefully when a terminal sends SIGINT to the workers, too", {
   permissions: ["net", "run"],
 }, async () => {
