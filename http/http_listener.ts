@@ -499,7 +499,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   protected override reportFailure(event: AnyEvent, error: unknown): void {
     if (this.#settings.errorLog === undefined) return super.reportFailure(event, error);
     const message = `Cannot finish event "${event.route.name}" ("${event.path}")`;
-    report(this.#settings, { level: "error", message, error, ctx: event.ctx as C });
+    const ctx = event.ctx as C;
+    // An event of the application's own has a context without a request.
+    const isOfRequest = exchangeIn(ctx) !== null;
+    report(this.#settings, { level: "error", message, error, ctx: isOfRequest ? ctx : null });
   }
 
   #report(level: ErrorLogEntry["level"], message: string, thrown: { error?: unknown } = {}): void {

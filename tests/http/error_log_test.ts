@@ -100,6 +100,15 @@ test(
   },
 );
 
+test("errorLog receives no context with an event that belongs to no request", NET, async () => {
+  const { promise, resolve } = Promise.withResolvers<ErrorLogEntry>();
+  const app = new HTTPListener({ errorLog: resolve });
+  routes(app);
+  app.triggerEvent("job");
+  const message = 'Cannot finish event "job" ("job")';
+  assertEquals(await promise, { level: "error", message, error: FAULT, ctx: null });
+});
+
 const FAILING: [how: string, errorLog: () => void | Promise<void>][] = [
   ["throws", () => {
     throw new Error("no disk");
