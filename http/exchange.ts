@@ -517,7 +517,7 @@ export class Exchange {
       // A producer that reads the request body directly has asked for it by now, so the client was told to
       // send it. One that reads it through other streams may ask only after the response head was sent, when
       // it is too late to tell the client.
-      if (protocol.theyAreWaitingFor100Continue && this.#body?.isLocked) this.inviteBody();
+      if (protocol.theyAreWaitingFor100Continue && this.#body?.isAwaited) this.inviteBody();
       // A client still waiting for 100 (Continue) may or may not send its body: what comes next may be the
       // body or another request. And if nobody has asked for the body, more of it may be left than is
       // dropped.

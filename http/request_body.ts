@@ -16,6 +16,7 @@ export class RequestBody {
   #isTaken = false;
   /** Some of the stream was read. */
   #isDisturbed = false;
+  #isCancelled = false;
   /** The trailer fields, once the body was read to its end. */
   trailers: Headers | null = null;
 
@@ -27,9 +28,9 @@ export class RequestBody {
     return this.#exchange.connection.bodyReader;
   }
 
-  /** Whether something has locked the stream of the body, and may read it even if it has not begun to. */
-  get isLocked(): boolean {
-    return this.#stream?.locked === true;
+  /** Whether something has locked the stream of the body, and may still read it. */
+  get isAwaited(): boolean {
+    return this.#stream?.locked === true && !this.#isCancelled;
   }
 
   /** The body as a stream, which is the same one for each call. */
@@ -55,7 +56,10 @@ export class RequestBody {
           const part = this.#read(request?.view as View ?? null);
           return part instanceof Promise ? part.then(give) : give(part);
         },
-        cancel: (): void => this.#reader.cancel(this.#exchange),
+        cancel: (): void => {
+          this.#isCancelled = true;
+          this.#reader.cancel(this.#exchange);
+        },
       }, { highWaterMark: 0 });
     }
     return this.#stream;

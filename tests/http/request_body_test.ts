@@ -592,6 +592,23 @@ test(
   },
 );
 
+test(
+  "HTTPContext.response() sends no 100 (Continue) for a body that its reader has cancelled",
+  NET,
+  async () => {
+    await using app = await serving((app) => {
+      app.onEvent("POST:/text", async ({ ctx }) => {
+        await ctx.body.getReader().cancel();
+        return ctx.response(200, ReadableStream.from(["abc"]));
+      });
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(EXPECTING);
+    const { status, body } = await client.response();
+    assertEquals([status, body], [200, "abc"]);
+  },
+);
+
 test("HTTPContext.text() sends 100 (Continue) after an interim response", NET, async () => {
   await using app = await serving((app) => {
     app.onEvent("POST:/text", async ({ ctx }) => {
