@@ -139,8 +139,8 @@ export class Server implements ConnectionHost {
    */
   #isOverAddressLimit(conn: Deno.Conn): boolean {
     const { maxConnectionsPerAddress: most } = this.settings;
-    const address = addressOf(conn);
-    if (most === 0 || address === null || (this.#perAddress.get(address) ?? 0) < most) return false;
+    const address = this.#addressOf(conn);
+    if (address === null || (this.#perAddress.get(address) ?? 0) < most) return false;
     this.counters.overAddressLimit++;
     this.logRefusal(
       `${formatAddr(conn.remoteAddr)} - closed: its address already has ${most} connections`,
@@ -148,9 +148,18 @@ export class Server implements ConnectionHost {
     return true;
   }
 
+  /**
+   * What a connection is counted under; null if there is no limit, or for a client of a Unix socket, which has
+   * no address.
+   */
+  #addressOf({ remoteAddr }: Deno.Conn): string | null {
+    const isCounted = this.settings.maxConnectionsPerAddress > 0 && "hostname" in remoteAddr;
+    return isCounted ? countedAs(remoteAddr.hostname) : null;
+  }
+
   #serveOne(conn: Deno.Conn): void {
     if (this.#isAborted) return conn.close();
-    const address = addressOf(conn);
+    const address = this.#addressOf(conn);
     if (address !== null) this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
     this.counters.open++;
     noDelay(conn);
@@ -162,7 +171,7 @@ export class Server implements ConnectionHost {
 
   ended(connection: Connection): void {
     if (!this.#connections.delete(connection)) return;
-    const address = addressOf(connection.socket.conn);
+    const address = this.#addressOf(connection.socket.conn);
     this.counters.open--;
     if (address !== null) {
       const left = this.#perAddress.get(address)! - 1;
@@ -377,9 +386,4 @@ function noDelay(conn: Deno.Conn): void {
   } catch {
     // macOS reports EINVAL if the client has disconnected; the first read will tell.
   }
-}
-
-/** The key under which a connection is counted; null for a client of a Unix socket, which has no address. */
-function addressOf({ remoteAddr }: Deno.Conn): string | null {
-  return "hostname" in remoteAddr ? countedAs(remoteAddr.hostname) : null;
 }
