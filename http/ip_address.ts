@@ -49,8 +49,12 @@ const IPV4_IN_IPV6 = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 export function countedAs(address: string): string {
   const ip = address.includes(":") ? parseIP(address) : null;
   if (ip === null) return address;
-  return ip.bytes.length === 4 ? ip.text : ip.bytes.subarray(0, 8).join(".");
+  return ip.bytes.length === 4 || SHARED.test(ip.text)
+    ? ip.text
+    : ip.bytes.subarray(0, 8).join(".");
 }
+/** Networks whose first 64 bits belong to no client: NAT64 (RFC 6052 2.1), link-local (RFC 4291 2.5.6). */
+const SHARED = /^(?:64:ff9b::|fe80::)/;
 
 /** Whether two addresses have the same first `bits` bits. */
 export function isInRange(ip: IPAddress, network: IPAddress, bits: number): boolean {

@@ -275,6 +275,8 @@ const COUNTED: [same: string[], other: string][] = [
   [["2001:db8::1", "2001:db8:0:0:ffff::7", "2001:DB8::"], "2001:db8:0:1::1"],
   [["::1", "::2"], "0:0:0:1::"],
   [["fe80::1%eth0"], "fe80::2%eth0"],
+  [["fe80::1", "FE80:0::1"], "fe80::2"],
+  [["64:ff9b::10.0.0.1", "64:ff9b::a00:1"], "64:ff9b::10.0.0.2"],
 ];
 for (const [same, other] of COUNTED) {
   Deno.test(`${same.join(" and ")} are one client, and ${other} is another`, () => {
