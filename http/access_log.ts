@@ -5,7 +5,6 @@
 // is a token (RFC 9110 9.1) and an HTTP version consists of digits: they need no escaping.
 
 import type * as h11 from "../h11.ts";
-import type { Context } from "../listener.ts";
 import type { HTTPContext } from "./context.ts";
 import { formatAddr, type Log, oneLine } from "./log.ts";
 
@@ -223,7 +222,7 @@ export interface Logged {
   /** The value of `performance.now()` when the request arrived. */
   readonly startedAt: number;
   /** The context of the request. */
-  readonly context: Context | null;
+  readonly context: HTTPContext | null;
 }
 
 /** The entry for an exchange that has just ended; its values are computed on access. */
@@ -274,7 +273,6 @@ export class LazyEntry implements AccessLogEntry {
   }
 
   get ctx(): HTTPContext | null {
-    // All contexts of a web server are of this class.
-    return this.#logged.context as HTTPContext | null;
+    return this.#logged.context;
   }
 }

@@ -9,7 +9,6 @@ import { BodyReader } from "./body_reader.ts";
 import type { TrustedProxies } from "./client_addr.ts";
 import type { Clock, Watched } from "./clock.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
-import type { HTTPContext } from "./context.ts";
 import type { Counters } from "./counters.ts";
 import { report } from "./error_log.ts";
 import { Exchange } from "./exchange.ts";
@@ -56,8 +55,8 @@ const FIRST_LOOK = 4;
 export interface ConnectionHost {
   /** The server is stopping. */
   readonly isClosing: boolean;
-  /** Connections are still accepted. A stopping server accepts them until its backlog is empty. */
-  readonly isAccepting: boolean;
+  /** Connections are still accepted: a stopping server listens until its backlog is empty. */
+  readonly isListening: boolean;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly counters: Counters;
@@ -177,8 +176,8 @@ export class Connection implements Receiver, Watched {
 
   /** Whether the current exchange is the last one. */
   get isClosing(): boolean {
-    const { isClosing, isAccepting, settings: { maxRequestsPerConnection } } = this.host;
-    return (isClosing && !(isAccepting && this.#isFromBacklog)) || this.#bodyTimedOut ||
+    const { isClosing, isListening, settings: { maxRequestsPerConnection } } = this.host;
+    return (isClosing && !(isListening && this.#isFromBacklog)) || this.#bodyTimedOut ||
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
@@ -277,7 +276,7 @@ export class Connection implements Receiver, Watched {
   /** Logs an internal error or a TLS failure that ended the connection. A plain disconnect is not logged. */
   #reportEnd(error: unknown): void {
     if (!(error instanceof ConnectionLost)) {
-      const ctx = (this.#exchange?.context ?? null) as HTTPContext | null;
+      const ctx = this.#exchange?.context ?? null;
       const message = `Cannot continue serving ${this.peer}`;
       report(this.host.settings, { level: "error", message, error, ctx });
     } else if (error.cause instanceof Deno.errors.InvalidData) {

@@ -1,7 +1,7 @@
 // One exchange: a request and the response to it.
 
 import * as h11 from "../h11.ts";
-import type { AnyEvent, Context, Route } from "../listener.ts";
+import type { AnyEvent, Route } from "../listener.ts";
 import { BodyParts } from "./body_parts.ts";
 import type { Connection } from "./connection.ts";
 import type { HTTPContext } from "./context.ts";
@@ -133,7 +133,7 @@ export class Exchange {
   /** What failed: the handler, sending its response, or the search for a route. */
   error: unknown = undefined;
   /** The context, which lives as long as the exchange. */
-  context: Context | null = null;
+  context: HTTPContext | null = null;
   /** The event that the handler runs for; used for its signal. */
   event: AnyEvent | null = null;
   /** Settles at the end of a response whose body is streamed; null if there is none. */
@@ -207,8 +207,8 @@ export class Exchange {
 
   /** Reports a failure of this exchange; `thrown` contains the error, if there is one. */
   report(message: string, thrown: { error?: unknown } = {}): void {
-    const ctx = this.context as HTTPContext | null;
-    report(this.connection.host.settings, { level: "error", message, ...thrown, ctx });
+    const { connection: { host }, context: ctx } = this;
+    report(host.settings, { level: "error", message, ...thrown, ctx });
   }
 
   /** Sends an interim response. */

@@ -47,7 +47,7 @@ export async function memoryFetch(
 /** The server's side: the host of the connection. */
 class MemoryHost implements ConnectionHost {
   readonly isClosing = false;
-  readonly isAccepting = true;
+  readonly isListening = true;
   readonly settings: Settings;
   readonly clock: Clock = new StandingClock();
   readonly counters: Counters = newCounters();

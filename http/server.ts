@@ -64,9 +64,8 @@ export class Server implements ConnectionHost {
   /** Resolved when no connection is left and no more are accepted. */
   readonly #allEnded = Promise.withResolvers<void>();
   #isRef = true;
-  #isListening = true;
+  isListening = true;
   isClosing = false;
-  isAccepting = true;
   #isAborted = false;
   /** Settles when the last connection was accepted; null before `serve()`. */
   #accepting: Promise<void> | null = null;
@@ -102,7 +101,6 @@ export class Server implements ConnectionHost {
   /** Accepts connections and serves them; resolves when the last one has ended after `close()`. */
   async serve(): Promise<void> {
     await (this.#accepting = this.#acceptAll());
-    this.isAccepting = false;
     await this.#emptied;
     // After an abort, handlers that keep running are not waited for.
     if (this.#connections.size > 0) {
@@ -113,12 +111,12 @@ export class Server implements ConnectionHost {
   }
 
   async #acceptAll(): Promise<void> {
-    while (this.#isListening) {
+    while (this.isListening) {
       let conn: Deno.Conn;
       try {
         conn = await this.#listener.accept();
       } catch (error) {
-        if (!this.#isListening) break;
+        if (!this.isListening) break;
         if (hasLeft(error)) this.counters.acceptFailures++;
         else await this.#recover(error);
         continue;
@@ -180,7 +178,7 @@ export class Server implements ConnectionHost {
     }
     this.#roomMade?.resolve();
     this.#endPause();
-    if (this.#connections.size === 0 && !this.#isListening) this.#allEnded.resolve();
+    if (this.#connections.size === 0 && !this.isListening) this.#allEnded.resolve();
   }
 
   #hasRoom(): boolean {
@@ -316,8 +314,8 @@ export class Server implements ConnectionHost {
   #idleChecks: ReturnType<typeof setInterval> | undefined;
 
   #stopListening(): void {
-    if (!this.#isListening) return;
-    this.#isListening = false;
+    if (!this.isListening) return;
+    this.isListening = false;
     this.#listener.close();
     this.#endPause();
   }

@@ -25,7 +25,7 @@ class HandClock extends Clock {
 /** A connection whose requests `handler` answers; `await using` ends it. */
 export class ByHand implements ConnectionHost, AsyncDisposable {
   isClosing = false;
-  isAccepting = true;
+  isListening = true;
   readonly settings: Settings;
   readonly clock: Clock = new HandClock();
   readonly counters: Counters = newCounters();
