@@ -32,6 +32,7 @@ export { HTTPError, type HTTPErrorOptions } from "./http/http_error.ts";
 export { HTTPListener, type RequestHook } from "./http/http_listener.ts";
 export { ListenError } from "./http/listen.ts";
 export { formatAddr } from "./http/log.ts";
+export type { ResponseHook } from "./http/response_hooks.ts";
 export type { ServerOptions } from "./http/options.ts";
 export type { HTTPErrorHook } from "./http/outcomes.ts";
 export {

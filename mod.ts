@@ -26,6 +26,7 @@ export {
   ListenError,
   type RequestHook,
   type ResponseBody,
+  type ResponseHook,
   serve,
   type ServeOptions,
   type ServerOptions,

@@ -31,10 +31,17 @@ import {
   pairsOf,
   switchingFields,
 } from "./response_head.ts";
+import { toResponse, withFields } from "./response_hooks.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf, type Scheme, schemeOf } from "./target.ts";
 import { isTurnLong, nextTurn } from "./turn.ts";
-import { checkResponse, type FieldsAndType, fieldsOf, takeWhole } from "./web_response.ts";
+import {
+  checkResponse,
+  type FieldsAndType,
+  fieldsOf,
+  takeWhole,
+  type WholeResponse,
+} from "./web_response.ts";
 
 /** What `upgrade()` hands over. */
 export interface Upgraded {
@@ -90,6 +97,8 @@ interface GivenHead {
 /** State that few exchanges need, kept apart so that the others stay small. */
 class Extras {
   trailers: h11.EndOfMessage | null = null;
+  /** What the response passes through before it is sent. */
+  filter: ResponseFilter | null = null;
   /** Response fields that were set before the response was given. */
   added: AddedFields | null = null;
   /** A response was given but is not being sent yet. */
@@ -113,6 +122,9 @@ class Extras {
   /** The client's address as reported by trusted proxies. */
   remoteAddr: Deno.Addr | null = null;
 }
+
+/** Sees a response before it is sent, and may replace it. */
+export type ResponseFilter = (response: Response) => Response | Promise<Response>;
 
 /** One request and its response. */
 export class Exchange {
@@ -251,6 +263,11 @@ export class Exchange {
     this.#extras?.added?.dropThoseOfBody();
   }
 
+  /** Has the response pass through `filter` before it is sent. */
+  filterResponse(filter: ResponseFilter): void {
+    this.#extra.filter = filter;
+  }
+
   /**
    * Lets hooks make the response to a failure, with `headers`: nothing else can respond before
    * `endFailing()`.
@@ -270,6 +287,10 @@ export class Exchange {
   respond(status: number, body: ResponseBody, headers: h11.HeadersInit): void | Promise<void> {
     if (this.isOver && this.#isTooLate()) return discard(body);
     if (!Number.isInteger(status) || status < 200 || status > 599) throw badStatus(status);
+    if (this.#extras !== null && this.#extras.filter !== null) {
+      this.#checkOpen();
+      return this.#respondFiltered(toResponse(status, body, headers), this.#extras.filter);
+    }
     return this.#respond(status, body, headers, "", typeOf(body));
   }
 
@@ -389,15 +410,54 @@ export class Exchange {
     if (this.isOver && this.#isTooLate()) return discardResponse(response);
     this.#checkOpen();
     checkResponse(response);
-    const whole = takeWhole(response);
-    if (whole !== null) {
-      const { status, reason, body } = whole;
-      return this.#respond(status, body, this.#fieldsOf(whole), reason, whole.type);
+    const extras = this.#extras;
+    if (extras !== null && extras.filter !== null) {
+      return this.#respondFiltered(response, extras.filter);
     }
+    return this.#respondWith(response);
+  }
+
+  #respondWith(response: Response): void | Promise<void> {
+    const whole = takeWhole(response);
+    if (whole !== null) return this.#respondWhole(whole);
+    this.#extra.isTaken = true;
+    return this.#sendWhenBegun(this.#begin(response));
+  }
+
+  #respondWhole(whole: WholeResponse): void | Promise<void> {
+    const { status, reason, body, type } = whole;
+    return this.#respond(status, body, this.#fieldsOf(whole), reason, type);
+  }
+
+  #sendWhenBegun(begun: Promise<{ rest: void | Promise<void> }>): Promise<void> {
+    this.#extra.begun = handled(begun);
+    return this.sending = handled(begun.then(({ rest }) => rest));
+  }
+
+  /** Sends what `filter` makes of `response`. If it fails, the response that reports it is not filtered. */
+  #respondFiltered(response: Response, filter: ResponseFilter): void | Promise<void> {
     const extra = this.#extra;
-    extra.isTaken = true;
-    extra.begun = handled(this.#begin(response));
-    return this.sending = handled(extra.begun.then(({ rest }) => rest));
+    const { added } = extra;
+    const fail = (error: unknown): never => {
+      extra.isTaken = false;
+      extra.filter = null;
+      extra.added = added;
+      discardResponse(response);
+      throw error;
+    };
+    try {
+      const complete = withFields(response, added);
+      extra.added = null;
+      extra.isTaken = true;
+      const filtered = filter(complete);
+      if (filtered instanceof Promise) {
+        return this.#sendWhenBegun(filtered.then((result) => this.#begin(result), fail));
+      }
+      extra.isTaken = false;
+      return this.#respondWith(filtered);
+    } catch (error) {
+      return fail(error);
+    }
   }
 
   /**
@@ -425,6 +485,10 @@ export class Exchange {
 
   /** Begins a web response whose body may take time. @returns The rest of the sending. */
   async #begin(response: Response): Promise<{ rest: void | Promise<void> }> {
+    if (this.isOver) {
+      discardResponse(response);
+      return { rest: undefined };
+    }
     const { status, statusText, body } = response;
     const given = fieldsOf(response);
     const known = body === null ? null : await knownBody(body);

@@ -35,6 +35,7 @@ import {
 } from "./options.ts";
 import { type HTTPErrorHook, Outcomes } from "./outcomes.ts";
 import { discardResponse } from "./response_body.ts";
+import { passThrough, type ResponseHook } from "./response_hooks.ts";
 import { allowed, route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { shown } from "./shown.ts";
@@ -87,6 +88,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   #hasListened = false;
   #counters: Counters = newCounters();
   #requestHooks: readonly RequestHook<C>[] = [];
+  #responseHooks: readonly ResponseHook<C>[] = [];
   readonly #outcomes = new Outcomes<C>();
 
   /**
@@ -273,6 +275,38 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   aroundRequest(hook: RequestHook<C>): void {
     checkHook(hook, "aroundRequest");
     this.#requestHooks = [...this.#requestHooks, hook];
+  }
+
+  /**
+   * Has `hook` see each response before it is sent, with all of its fields, whether it comes from a handler,
+   * a hook, or the server itself (404, 500 ...). The hook may change the fields, or return another
+   * `Response`, for example with a compressed body. Hooks run in the order of their registration, each with
+   * the response of the one before. Trailers, interim responses, and responses of `upgrade()` pass through no
+   * hook, nor does the response to a request that is rejected while it is parsed.
+   *
+   * If a hook fails, the client gets a 500, which no hook sees. While there are hooks, each response is made a
+   * web `Response` before it is sent, which takes time: to add fields that do not depend on the response, use
+   * {@linkcode HTTPContext.setHeader}.
+   *
+   * ```ts
+   * import { HTTPListener } from "@tiny/listener/http";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const app = new HTTPListener();
+   * app.beforeResponse(({ headers }) => {
+   *   const isPage = headers.get("content-type")?.startsWith("text/html");
+   *   if (isPage) headers.set("Content-Security-Policy", "default-src 'self'");
+   * });
+   * app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "<p>Hi", { "Content-Type": "text/html" }));
+   * const { headers } = await app.fetch("/");
+   * assertEquals(headers.get("content-security-policy"), "default-src 'self'");
+   * ```
+   *
+   * @throws {TypeError} `hook` is not a function.
+   */
+  beforeResponse(hook: ResponseHook<C>): void {
+    checkHook(hook, "beforeResponse");
+    this.#responseHooks = [...this.#responseHooks, hook];
   }
 
   /**
@@ -542,6 +576,10 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       bindNext(null);
     }
     bindExchange(ctx, exchange);
+    const responseHooks = this.#responseHooks;
+    if (responseHooks.length > 0) {
+      exchange.filterResponse((response) => passThrough(responseHooks, response, ctx));
+    }
     const hooks = this.#requestHooks;
     return hooks.length === 0 ? this.#answer(exchange, ctx) : this.#surround(exchange, ctx, hooks);
   }
@@ -583,8 +621,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     try {
       const found = this.routeOf(exchange.request);
       if (found === null) {
-        exchange.respond(204, null, { Allow: allowed(this, exchange.request) });
-        return;
+        return exchange.respond(204, null, { Allow: allowed(this, exchange.request) });
       }
       const { params } = found;
       exchange.route = found.route;

@@ -116,7 +116,7 @@ export class Outcomes<C extends HTTPContext> {
     if (this.#hooks.length > 0 && exchange.context !== null) {
       return this.#askErrorHooks(exchange, answer);
     }
-    this.#respondToError(exchange, answer, answer.headers);
+    return this.#respondToError(exchange, answer, answer.headers);
   }
 
   async #askErrorHooks(exchange: Exchange, error: HTTPError): Promise<void> {
@@ -136,19 +136,24 @@ export class Outcomes<C extends HTTPContext> {
       exchange.report(`Cannot answer ${exchange.label}: a hook of onHTTPError() failed`, { error });
     }
     exchange.endFailing();
-    if (!exchange.isResponded && !exchange.isOver) this.#respondToError(exchange, error, headers);
+    if (exchange.isResponded || exchange.isOver) return;
+    await this.#respondToError(exchange, error, headers);
   }
 
   #respondToError(
     exchange: Exchange,
     { status, message }: HTTPError,
     headers: h11.HeadersInit,
-  ): void {
-    try {
-      exchange.respond(status, message, headers);
-    } catch (error) {
+  ): void | Promise<void> {
+    const onFailure = (error: unknown): void => {
       exchange.report(`Cannot answer ${exchange.label} with ${status}`, { error });
+      if (exchange.isResponded || exchange.isOver) return;
       exchange.respond(500, reasonPhrase(500), []);
+    };
+    try {
+      return exchange.respond(status, message, headers)?.catch(onFailure);
+    } catch (error) {
+      onFailure(error);
     }
   }
 }

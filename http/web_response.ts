@@ -173,6 +173,13 @@ export function fieldsOf(response: Response): FieldsAndType {
     : keptFields(places, response);
 }
 
+/** Whether the body of `response` is a stream that something else produces. */
+export function isStreamed(response: Response): boolean {
+  const places = placesOfResponse();
+  if (places === null) return response.body !== null;
+  return innerOf(places, response).body?.streamOrStatic instanceof ReadableStream;
+}
+
 /** What prevents the body of `response` from being sent; null for nothing. */
 function bodyProblemOf(response: Response): string | null {
   const places = placesOfResponse();
@@ -196,7 +203,8 @@ export function checkResponse(value: unknown): Response {
   return value as Response;
 }
 
-function problemOf(value: unknown): string | null {
+/** What prevents `value` from being sent; null for nothing. */
+export function problemOf(value: unknown): string | null {
   if (!isResponse(value)) {
     return `expected a Response, got ${value === null ? "null" : typeof value}`;
   }

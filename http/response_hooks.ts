@@ -1,0 +1,101 @@
+// Hooks that see a response before it is sent.
+
+import * as h11 from "../h11.ts";
+import type { HTTPContext } from "./context.ts";
+import { checkBody, discard, discardResponse, type ResponseBody, typeOf } from "./response_body.ts";
+import { type AddedFields, pairsOf } from "./response_head.ts";
+import { fieldsOf, isResponse, isStreamed, problemOf } from "./web_response.ts";
+
+/** Sees a response before it is sent: see {@linkcode HTTPListener.beforeResponse}. */
+export type ResponseHook<C extends HTTPContext = HTTPContext> = (
+  response: Response,
+  ctx: C,
+) => void | Response | Promise<void | Response>;
+
+/** Statuses whose responses have no body (Fetch 2.2.4). */
+const NULL_BODY = new Set([204, 205, 304]);
+
+const encoder = new TextEncoder();
+
+/** Passes `response` through `hooks`, from index `at` on; returns a promise if a hook does. */
+export function passThrough<C extends HTTPContext>(
+  hooks: readonly ResponseHook<C>[],
+  response: Response,
+  ctx: C,
+  at = 0,
+): Response | Promise<Response> {
+  if (at === hooks.length) return response;
+  const goOn = (given: void | Response): Response | Promise<Response> => {
+    const next = isResponse(given) ? given : response;
+    const problem = problemOf(next);
+    if (problem !== null) {
+      const { name } = hooks[at];
+      throw new TypeError(
+        `Cannot send the response after the hook of beforeResponse()${
+          name && ` "${name}"`
+        }: ${problem}`,
+      );
+    }
+    // A stream in its place may read the original one, which it need not have begun.
+    if (next !== response && isStreamed(response) && !isStreamed(next)) discardResponse(response);
+    return passThrough(hooks, next, ctx, at + 1);
+  };
+  const given = hooks[at](response, ctx);
+  if (given === undefined || isResponse(given)) return goOn(given);
+  return Promise.resolve(given).then(goOn);
+}
+
+/**
+ * A web response made of what a handler gave to `ctx.response()`.
+ *
+ * @throws {LocalProtocolError} A field is invalid.
+ * @throws {TypeError} The body cannot be sent.
+ */
+export function toResponse(status: number, body: ResponseBody, headers: h11.HeadersInit): Response {
+  const fields = new h11.Headers(pairsOf(headers));
+  checkBody(body);
+  const init = { status, headers: fields.rawItems() };
+  const type = typeOf(body);
+  if (type !== null && !fields.has("content-type")) init.headers.push(["Content-Type", type]);
+  if (!NULL_BODY.has(status)) return new Response(bodyInit(body), init);
+  discard(body);
+  return new Response(null, init);
+}
+
+function bodyInit(body: ResponseBody): BodyInit | null {
+  if (body === null || typeof body === "string") return body;
+  if (body instanceof Uint8Array) return body as Uint8Array<ArrayBuffer>;
+  const stream = body instanceof ReadableStream ? body : ReadableStream.from(body);
+  return stream.pipeThrough(
+    new TransformStream<Uint8Array | string, Uint8Array<ArrayBuffer>>({
+      transform(part, controller): void {
+        const bytes = typeof part === "string" ? encoder.encode(part) : part;
+        controller.enqueue(bytes as Uint8Array<ArrayBuffer>);
+      },
+    }),
+  );
+}
+
+/** `response` with the `added` fields, so that hooks can change all of its fields. */
+export function withFields(response: Response, added: AddedFields | null): Response {
+  const result = mutable(response);
+  if (added === null) return result;
+  const own = [...result.headers];
+  for (const [name, value] of added.mergeWith(own).slice(own.length)) {
+    result.headers.append(name, value);
+  }
+  return result;
+}
+
+/** `response`, or a copy if its fields cannot be changed, as those of `fetch()`. */
+function mutable(response: Response): Response {
+  try {
+    // Throws whether or not there is such a field (Fetch 5.1, "validate").
+    response.headers.delete("x");
+    return response;
+  } catch {
+    const { status, statusText, body } = response;
+    const headers = fieldsOf(response).fields as [string, string][];
+    return new Response(body, { status, statusText, headers });
+  }
+}
