@@ -35,13 +35,7 @@ import { toResponse, withFields } from "./response_hooks.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf, type Scheme, schemeOf } from "./target.ts";
 import { isTurnLong, nextTurn } from "./turn.ts";
-import {
-  checkResponse,
-  type FieldsAndType,
-  fieldsOf,
-  takeWhole,
-  type WholeResponse,
-} from "./web_response.ts";
+import { checkResponse, type FieldsAndType, fieldsOf, takeWhole } from "./web_response.ts";
 
 /** What `upgrade()` hands over. */
 export interface Upgraded {
@@ -414,19 +408,13 @@ export class Exchange {
     if (extras !== null && extras.filter !== null) {
       return this.#respondFiltered(response, extras.filter);
     }
-    return this.#respondWith(response);
-  }
-
-  #respondWith(response: Response): void | Promise<void> {
     const whole = takeWhole(response);
-    if (whole !== null) return this.#respondWhole(whole);
+    if (whole !== null) {
+      const { status, reason, body } = whole;
+      return this.#respond(status, body, this.#fieldsOf(whole), reason, whole.type);
+    }
     this.#extra.isTaken = true;
     return this.#sendWhenBegun(this.#begin(response));
-  }
-
-  #respondWhole(whole: WholeResponse): void | Promise<void> {
-    const { status, reason, body, type } = whole;
-    return this.#respond(status, body, this.#fieldsOf(whole), reason, type);
   }
 
   #sendWhenBegun(begun: Promise<{ rest: void | Promise<void> }>): Promise<void> {
@@ -434,27 +422,28 @@ export class Exchange {
     return this.sending = handled(begun.then(({ rest }) => rest));
   }
 
-  /** Sends what `filter` makes of `response`. If it fails, the response that reports it is not filtered. */
+  /** Sends what `filter` makes of `response`. If that fails, the response that reports it is not filtered. */
   #respondFiltered(response: Response, filter: ResponseFilter): void | Promise<void> {
     const extra = this.#extra;
     const { added } = extra;
     const fail = (error: unknown): never => {
       extra.isTaken = false;
-      extra.filter = null;
       extra.added = added;
       discardResponse(response);
       throw error;
     };
+    extra.filter = null;
     try {
       const complete = withFields(response, added);
       extra.added = null;
+      // Nothing else can respond meanwhile.
       extra.isTaken = true;
       const filtered = filter(complete);
       if (filtered instanceof Promise) {
         return this.#sendWhenBegun(filtered.then((result) => this.#begin(result), fail));
       }
       extra.isTaken = false;
-      return this.#respondWith(filtered);
+      return this.respondWith(filtered);
     } catch (error) {
       return fail(error);
     }
