@@ -56,6 +56,8 @@ app.onEvent("GET:/stream_of_garbage", ({ ctx }) => {
 });
 app.onEvent("GET:/clings", ({ ctx }) => ctx.response(200, clinging()));
 
+const running = app.run();
 await app.start();
+// From here on, a signal asks it to end.
 console.log(app.addr.port);
-await app.run();
+await running;

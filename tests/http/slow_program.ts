@@ -11,6 +11,8 @@ app.onEvent("GET:/", async ({ ctx }) => {
   Deno.removeSignalListener("SIGINT", resolve);
   ctx.response(200, "finished");
 });
+const running = app.run();
 await app.start();
+// From here on, a signal asks it to end.
 console.log(app.addr.port);
-await app.run();
+await running;

@@ -69,8 +69,10 @@ app.onEvent("GET:/state", () => {
   return Response.json({ counters: app.counters, heap: heapUsed + external });
 });
 
+const running = app.run();
 if (options.workers === undefined) {
   await app.start();
+  // From here on, a signal asks it to end.
   console.log(app.addr.port);
 }
-await app.run();
+await running;
