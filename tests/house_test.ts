@@ -1,5 +1,5 @@
 // DESIGN's arrows: http → listener, http → h11, inspector → http and listener, telemetry → http, testing → http,
-// websocket → http, and no others. A room is a door, one file at the top, and
+// websocket → http, compression → http, and no others. A room is a door, one file at the top, and
 // the folder behind it; nobody imports around a door but the room itself, its own tests and its benchmark.
 
 import { assertEquals } from "@std/assert";
@@ -24,6 +24,11 @@ const ROOMS = [
     mayImport: ["http_context.ts", "npm:@opentelemetry/api@^1.9.0"],
   },
   { door: "testing.ts", folder: "testing/", mayImport: ["http_context.ts"] },
+  {
+    door: "compression.ts",
+    folder: "compression/",
+    mayImport: ["http_context.ts", "node:stream", "node:zlib"],
+  },
   {
     door: "websocket.ts",
     folder: "websocket/",
