@@ -32,7 +32,7 @@ export class ListenerError extends Error {
 /** A pattern, converter or option that cannot be registered. */
 export class RouteError extends ListenerError {}
 
-/** A route of that name already exists. */
+/** A route of that name already exists, or one that would take all events of the new one. */
 export class EventAlreadyExists extends ListenerError {}
 
 /**

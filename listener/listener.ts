@@ -252,8 +252,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    *
    * @throws {RouteError} The converter of a param is unknown, a param name is used twice or is `__proto__`,
    * or {@linkcode Listener.checkRoute} rejects the pattern.
-   * @throws {EventAlreadyExists} A route with that name already exists, or one with the same pattern apart
-   * from the names of params, which would take all events of this one.
+   * @throws {EventAlreadyExists} A route with that name already exists, or one that would take all events of
+   * this one: its pattern is the same apart from the names of params, or this pattern has no params and
+   * already matches an earlier one.
    * @throws {TypeError} An argument has the wrong type.
    */
   onEvent<const P extends string>(pattern: P, handler: Handler<C, PathParams<P, T>>): Route;
@@ -275,6 +276,8 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     const route = new Route(pattern, handler, options, { order: ++this.#order, parts });
     const other = this.#routes.get(route.name);
     if (other !== undefined) throw alreadyExists(route, other);
+    const earlier = isText(parts) ? this.#router.find(path) : null;
+    if (earlier !== null) throw alreadyExists(route, earlier);
     const first = this.#router.add(route);
     if (first !== route) throw alreadyExists(route, first);
     this.#routes.set(route.name, route);
@@ -644,12 +647,17 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
 }
 
 /** The error for a route whose name, or whose events, already belong to another route. */
-function alreadyExists({ name, pattern }: Route, other: Route): errors.EventAlreadyExists {
+function alreadyExists({ name, pattern, parts }: Route, other: Route): errors.EventAlreadyExists {
   const action = `Cannot add route "${pattern}"`;
   if (name === other.name && pattern !== other.pattern) {
     return new errors.EventAlreadyExists(
       `${action}: the name "${name}" is taken by "${other.pattern}"; ` +
         "give one of them another name, as in onEvent(pattern, { name }, handler)",
+    );
+  }
+  if (isText(parts) && !isText(other.parts)) {
+    return new errors.EventAlreadyExists(
+      `${action}: "${other.pattern}" already matches its events; register "${pattern}" first`,
     );
   }
   const why = pattern === other.pattern
@@ -658,6 +666,11 @@ function alreadyExists({ name, pattern }: Route, other: Route): errors.EventAlre
   return new errors.EventAlreadyExists(
     `${action}: ${why}; omit one of them, or first remove the other with removeOnEventHook()`,
   );
+}
+
+/** Whether a pattern has no params, so that it matches a single path. */
+function isText(parts: Route["parts"]): boolean {
+  return parts.every((part) => typeof part === "string");
 }
 
 function logError(message: () => string, ...thrown: unknown[]): void {

@@ -9,6 +9,7 @@ import {
   EventNotFound,
   Listener,
   PathParamsError,
+  type Route,
   RouteError,
   type RouteOptions,
 } from "../../listener.ts";
@@ -59,6 +60,39 @@ const TAKEN: [first: string, second: string, why: string][] = [
     '"<x:int>-<rest:path>" already matches the same events',
   ],
 ];
+
+const SHADOWED: [earlier: string, later: string][] = [
+  ["GET:/user/<name>", "GET:/user/me"],
+  ["GET:/<rest:path>", "GET:/user/me"],
+  ["<x:int>", "12"],
+];
+for (const [earlier, later] of SHADOWED) {
+  Deno.test(`onEvent() refuses "${later}" after "${earlier}", which would take its events`, () => {
+    const app = new Listener();
+    app.onEvent(earlier, { name: "earlier" }, () => {});
+    const add = (): Route => app.onEvent(later, () => {});
+    assertThrows(
+      add,
+      EventAlreadyExists,
+      `Cannot add route "${later}": "${earlier}" already matches its events; register "${later}" first`,
+    );
+    app.removeOnEventHook("earlier");
+    const route = add();
+    app.onEvent(earlier, () => {});
+    assertStrictEquals(app.findRoute(later)?.route, route);
+  });
+}
+
+Deno.test("onEvent() refuses a pattern without params after the handler of all other events", () => {
+  const app = new Listener();
+  app.onEvent(() => {});
+  assertThrows(
+    () => app.onEvent("GET:/", () => {}),
+    EventAlreadyExists,
+    'register "GET:/" first',
+  );
+});
+
 for (const [first, second, why] of TAKEN) {
   Deno.test(`onEvent() refuses "${second}" after "${first}", though the handlers have names`, () => {
     const app = new Listener();
@@ -240,7 +274,7 @@ Deno.test("removeOnEventHook() removes by name, by handler, and says whether the
   const handler = (): void => {};
   app.onEvent("<x>", { name: "one" }, handler);
   app.onEvent("a<x>", { name: "two" }, handler);
-  app.onEvent("ab", { name: "three" }, () => {});
+  app.onEvent("<x:path>b", { name: "three" }, () => {});
   assert(app.removeOnEventHook("one"));
   assertEquals(app.findRoute("ab")?.route.name, "two");
   assert(app.removeOnEventHook(handler));
