@@ -68,7 +68,6 @@ export class Lifecycle {
   #starting: Promise<void> | null = null;
   /** Settles when the startup callbacks are over, before listen() is called. */
   #startingUp: Promise<void> | null = null;
-  #isUp = false;
   #stopping: Promise<void> | null = null;
   /** The start() that waits for stop() to end. */
   #queued: { promise: Promise<void>; isCancelled: boolean } | null = null;
@@ -147,7 +146,6 @@ export class Lifecycle {
       throw error;
     }
     if (isStopped()) return;
-    this.#isUp = true;
     // A startup callback may have changed it, like anything else that listen() reads.
     this.#grace = this.grace;
     try {
@@ -245,16 +243,12 @@ export class Lifecycle {
     const hasCaller = new Promise<void>((resolve) => this.#onCaller = resolve);
     this.#rest = null;
     try {
-      if (!this.#isUp) {
-        // A startup callback may be waiting for this signal.
-        this.#closing.abort(listenerStops());
-        if (await inTime(succeeds(startingUp), this.#grace) === false) return;
-      }
       const errors = this.#failures;
       const source = this.#source === null ? null : new Ending(this.#source, errors);
       // Aborted after the source is closed: listeners of the signal may disconnect their peers, which must
-      // not be able to reconnect.
+      // not be able to reconnect. A startup callback may be waiting for it.
       this.#closing.abort(listenerStops());
+      if (await inTime(succeeds(startingUp), this.#grace) === false) return;
       // The end of the source may depend on the callers, as the response to a request does.
       const ended = source && Promise.race([source.isOver, hasCaller.then(() => source.isClosed)]);
       const isInTime = await this.#finish((event) => !callers.has(event), ended);
@@ -318,7 +312,6 @@ export class Lifecycle {
     this.#stopping = null;
     this.#source = null;
     this.#failures = [];
-    this.#isUp = false;
   }
 }
 
