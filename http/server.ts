@@ -60,8 +60,10 @@ export class Server implements ConnectionHost {
   #roomMade: PromiseWithResolvers<void> | null = null;
   readonly #acceptFailures = { pause: ACCEPT_PAUSE, last: -Infinity, told: -Infinity };
   #refusals = { second: 0, count: 0 };
-  readonly #aborted = Promise.withResolvers<void>();
-  /** Resolved when no connection is left and no more are accepted. */
+  /**
+   * Resolved when no connection is left and no more are accepted, or by an abort: handlers that keep running
+   * are not waited for then.
+   */
   readonly #allEnded = Promise.withResolvers<void>();
   #isRef = true;
   isListening = true;
@@ -102,10 +104,7 @@ export class Server implements ConnectionHost {
   async serve(): Promise<void> {
     await (this.#accepting = this.#acceptAll());
     await this.#emptied;
-    // After an abort, handlers that keep running are not waited for.
-    if (this.#connections.size > 0) {
-      await Promise.race([this.#allEnded.promise, this.#aborted.promise]);
-    }
+    if (this.#connections.size > 0) await this.#allEnded.promise;
     clearInterval(this.#idleChecks);
     await log.flush();
   }
@@ -337,7 +336,7 @@ export class Server implements ConnectionHost {
     this.#stopListening();
     this.#tellAborted();
     for (const connection of this.#connections) connection.abort(reason);
-    this.#aborted.resolve();
+    this.#allEnded.resolve();
   }
 
   /** Reports aborted requests. A handler that never ends leaves no line in the access log. */
