@@ -47,9 +47,10 @@ class Extras {
   timeout: number | undefined = undefined;
   timer: ReturnType<typeof setTimeout> | undefined = undefined;
   isTimedOut = false;
-  /** The event failed before it was done, so it has no result for those who wait for it. */
-  hasFailed = false;
-  /** The result for those who wait, if `done()` was called while the handler or a hook ran. */
+  /**
+   * The result for those who wait, if that may differ from the event's: `done()` was called while the handler
+   * or a hook ran, or the event failed before it was done, and so has none.
+   */
   outcome: { result: unknown } | null = null;
 }
 
@@ -234,10 +235,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
 
   /** The result for those who wait for the event. */
   get #outcome(): unknown {
-    if (this.#extras === null) return this.result;
-    const { outcome, hasFailed } = this.#extras;
-    if (outcome !== null) return outcome.result;
-    return hasFailed ? undefined : this.result;
+    const outcome = this.#extras?.outcome ?? null;
+    return outcome === null ? this.result : outcome.result;
   }
 
   /**
@@ -475,7 +474,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     if (dispatcher.hooks.finally.length > 0) this.#runFinallyHooks(dispatcher);
     if (this.#isDone) this.#leave(dispatcher);
     else if (failed || this.autoDone) {
-      if (failed) this.#extra.hasFailed = true;
+      if (failed) this.#extra.outcome = { result: undefined };
       this.#becomeDone(dispatcher);
     }
     dispatcher.notifyOver(this);
