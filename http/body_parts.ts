@@ -17,11 +17,9 @@ export class BodyParts {
   readonly #producer: AsyncIterator<Part>;
   /** The part that was asked for. */
   #part: IteratorResult<Part> | null = null;
-  #isSettled = false;
-  #hasFailed = false;
-  /** Nothing more is taken from the producer. */
-  #isCut = false;
-  #error: unknown = undefined;
+  /** Nothing more is taken from the producer: it has failed, or the body was cut. */
+  #isOver = false;
+  #failure: { error: unknown } | null = null;
   /** Notifies whoever waits for the part that it has arrived. */
   #came: () => void = ignore;
 
@@ -37,8 +35,7 @@ export class BodyParts {
    * @returns Whether the producer has it at hand, without waiting for anything external.
    */
   async ask(): Promise<boolean> {
-    this.#isSettled = this.#hasFailed || this.#isCut;
-    if (this.#isSettled) return true;
+    if (this.#isOver) return true;
     beginTurn();
     try {
       Promise.resolve(this.#producer.next()).then(this.#gave, this.#failed);
@@ -49,17 +46,20 @@ export class BodyParts {
     return this.#isSettled;
   }
 
+  get #isSettled(): boolean {
+    return this.#part !== null || this.#isOver;
+  }
+
   readonly #gave = (part: IteratorResult<Part>): void => {
-    if (this.#isCut) return;
+    if (this.#isOver) return;
     this.#part = part;
-    this.#isSettled = true;
     this.#came();
   };
 
   readonly #failed = (error: unknown): void => {
-    if (this.#hasFailed || this.#isCut) return;
-    this.#error = error;
-    this.#isSettled = this.#hasFailed = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#failure = { error };
     this.#came();
   };
 
@@ -69,7 +69,7 @@ export class BodyParts {
    */
   async take(): Promise<Part | null> {
     if (!this.#isSettled) await new Promise<void>((resolve) => this.#came = resolve);
-    if (this.#hasFailed) throw this.#error;
+    if (this.#failure !== null) throw this.#failure.error;
     // The body was cut before the part arrived.
     if (this.#part === null) return null;
     const { done, value } = this.#part;
@@ -87,8 +87,8 @@ export class BodyParts {
 
   /** Ends the body here: what the producer yields later is dropped. @param reason As for `cancel()`. */
   cut(reason: unknown): void {
-    if (this.#hasFailed || this.#isCut) return;
-    this.#isCut = this.#isSettled = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#came();
     this.cancel(reason);
   }
