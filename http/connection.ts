@@ -301,8 +301,8 @@ export class Connection implements Receiver, Watched {
     try {
       const found = await readProxyHeader(read, settings.maxHeadSize);
       if (found === null) return false;
-      const { header, rest } = found;
-      if (header.source !== null) this.#remoteAddr = header.source;
+      const { source, rest } = found;
+      if (source !== null) this.#remoteAddr = source;
       if (rest.length > 0) protocol.receiveData(rest);
       this.#waitForNothing();
       return true;

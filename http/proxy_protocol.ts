@@ -1,5 +1,5 @@
 // The PROXY protocol, versions 1 and 2: a header that a TCP load balancer sends before the first byte of a
-// connection, to tell the connection's original source and destination.
+// connection, to tell where the connection originally comes from.
 //
 // Source: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
 
@@ -11,8 +11,6 @@ export interface ProxyHeader {
   length: number;
   /** The client's address; null if the header does not tell: then the socket's addresses apply. */
   source: Deno.NetAddr | null;
-  /** The address that the client connected to; null if the header does not tell. */
-  destination: Deno.NetAddr | null;
 }
 
 /** A connection does not begin with a PROXY header: its peer is not to be trusted. */
@@ -61,13 +59,13 @@ export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | null {
  *
  * @param read Returns what arrives next; empty at the end.
  * @param maxSize Bytes that the header may have.
- * @returns The header, and what came after it; null if the connection ends first.
+ * @returns The client's address, and what came after the header; null if the connection ends first.
  * @throws {ProxyProtocolError} There is no header, or it is too long.
  */
 export async function readProxyHeader(
   read: () => Promise<Uint8Array>,
   maxSize: number,
-): Promise<{ header: ProxyHeader; rest: Uint8Array } | null> {
+): Promise<{ source: Deno.NetAddr | null; rest: Uint8Array } | null> {
   let received = new Uint8Array(0);
   for (;;) {
     const data = await read();
@@ -77,7 +75,9 @@ export async function readProxyHeader(
     joined.set(data, received.length);
     received = joined;
     const header = parseProxyHeader(received);
-    if (header !== null) return { header, rest: received.subarray(header.length) };
+    if (header !== null) {
+      return { source: header.source, rest: received.subarray(header.length) };
+    }
     if (received.length > maxSize) {
       throw new ProxyProtocolError(`Cannot read a PROXY header of more than ${maxSize} bytes`);
     }
@@ -94,14 +94,13 @@ function parseV1(bytes: Uint8Array): ProxyHeader | null {
   }
   const length = end + 1;
   const line = String.fromCharCode(...head.subarray(0, length));
-  if (/^PROXY UNKNOWN(?: [^\r\n]*)?\r\n$/.test(line)) return { length, ...NO_ADDRESSES };
+  if (/^PROXY UNKNOWN(?: [^\r\n]*)?\r\n$/.test(line)) return { length, source: null };
   const [, family, from, to, fromPort, toPort] = V1_LINE.exec(line) ?? Array<string>(6).fill("");
   const source = v1Addr(family, from, fromPort);
-  const destination = v1Addr(family, to, toPort);
-  if (source === null || destination === null) {
+  if (source === null || v1Addr(family, to, toPort) === null) {
     throw unreadable(bytes, 'expected "PROXY TCP4" or "PROXY TCP6", two addresses and two ports');
   }
-  return { length, source, destination };
+  return { length, source };
 }
 const V1_LINE =
   /^PROXY (TCP[46]) ([0-9a-fA-F:.]+) ([0-9a-fA-F:.]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})\r\n$/;
@@ -133,19 +132,12 @@ function parseV2(bytes: Uint8Array): ProxyHeader | null {
     }
   }
   if (bytes.length < length) return null;
-  if (isLocal || family.ipLength === 0) return { length, ...NO_ADDRESSES };
+  if (isLocal || family.ipLength === 0) return { length, source: null };
   const { ipLength } = family;
-  const portsAt = V2_FIXED + 2 * ipLength;
-  const addr = (ipAt: number, portAt: number): Deno.NetAddr =>
-    netAddr(fromBytes(bytes.subarray(ipAt, ipAt + ipLength)), view.getUint16(portAt));
-  return {
-    length,
-    source: addr(V2_FIXED, portsAt),
-    destination: addr(V2_FIXED + ipLength, portsAt + 2),
-  };
+  // The addresses of source and destination, then their ports.
+  const ip = fromBytes(bytes.subarray(V2_FIXED, V2_FIXED + ipLength));
+  return { length, source: netAddr(ip, view.getUint16(V2_FIXED + 2 * ipLength)) };
 }
-
-const NO_ADDRESSES = { source: null, destination: null };
 
 /** Whether `bytes` begin with `signature`, or with as much of it as they have room for. */
 function beginsAs(bytes: Uint8Array, signature: Uint8Array): boolean {
