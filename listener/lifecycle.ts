@@ -69,8 +69,8 @@ export class Lifecycle {
   /** Settles when the startup callbacks are over, before listen() is called. */
   #startingUp: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
-  /** The start() that waits for stop() to end. */
-  #queued: { promise: Promise<void>; isCancelled: boolean } | null = null;
+  /** The start() that waits for stop() to end; another stop() cancels it by setting this to null. */
+  #queued: Promise<void> | null = null;
   /** Events whose handlers may await stop(), so that it must not wait for them. */
   #callers = new Set<AnyEvent>();
   /** Notifies stop() of a caller. */
@@ -112,19 +112,16 @@ export class Lifecycle {
   }
 
   #startAfter(stopping: Promise<void>): Promise<void> {
-    if (this.#queued === null) {
-      const promise = succeeds(stopping).then(async () => {
-        // If a shutdown callback calls a start() that always fails, nothing else would ever run.
-        if (!queued.isCancelled) await nextTurn();
-        if (queued.isCancelled) return;
-        this.#queued = null;
-        return this.start();
-      });
-      const queued = this.#queued = { promise, isCancelled: false };
-    }
-    if (!this.#isInCallback) return this.#queued.promise;
+    const queued = this.#queued ??= succeeds(stopping).then(async () => {
+      // If a shutdown callback calls a start() that always fails, nothing else would ever run.
+      if (this.#queued === queued) await nextTurn();
+      if (this.#queued !== queued) return;
+      this.#queued = null;
+      return this.start();
+    });
+    if (!this.#isInCallback) return queued;
     // The callback cannot wait for it: it runs after the callback.
-    this.#queued.promise.catch(this.#report);
+    queued.catch(this.#report);
     return Promise.resolve();
   }
 
@@ -212,10 +209,7 @@ export class Lifecycle {
 
   stop(): Promise<void> {
     const startingUp = this.#startingUp;
-    if (this.#queued !== null) {
-      this.#queued.isCancelled = true;
-      this.#queued = null;
-    }
+    this.#queued = null;
     if (startingUp === null) return Promise.resolve();
     const stopping = this.#stopping ?? this.#beginStop(startingUp);
     const callers = this.#dispatcher.onStack;
