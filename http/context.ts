@@ -535,14 +535,15 @@ class ContextSource implements RequestSource {
     return exchangeOf(this.#ctx).body.readAll(stream);
   }
 
-  make(headers: globalThis.HeadersInit, isRead: boolean): Request {
+  make(): Request {
     const ctx = this.#ctx;
+    const headers = this.headers ?? this.fields();
     // The first event is the request's; it is already running when its handler accesses the request.
     const signal = ctx.events.values().next().value?.[0].signal ?? null;
     // A string body would add a `Content-Type`.
-    const body = isRead ? new Uint8Array(0) : this.hasBody ? ctx.body : null;
+    const body = this.isRead ? new Uint8Array(0) : this.hasBody ? ctx.body : null;
     const request = new Request(this.url, { method: this.method, headers, body, signal });
-    if (isRead) void request.text();
+    if (this.isRead) void request.text();
     return request;
   }
 }

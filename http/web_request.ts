@@ -38,8 +38,8 @@ export interface RequestSource {
    * @throws {TypeError} It is locked or was already read.
    */
   readBody(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array<ArrayBuffer>>;
-  /** Creates the real request; `isRead` tells that `takeBody` has taken its body. */
-  make(headers: HeadersInit, isRead: boolean): Request;
+  /** Creates the real request, with `headers` if there are any; of a body that was read, only that it was. */
+  make(): Request;
 }
 
 const decoder = new TextDecoder();
@@ -104,7 +104,7 @@ class LazyRequest {
 
 /** The real request of a lazy one. */
 function real({ [SOURCE]: source }: LazyRequest): Request {
-  return source.request ??= source.make(source.headers ?? source.fields(), source.isRead);
+  return source.request ??= source.make();
 }
 
 /**
@@ -204,7 +204,7 @@ function prepare(): boolean {
       hasBody: false,
       takeBody: () => null,
       readBody: () => Promise.resolve(NO_BYTES),
-      make: (headers) => new Request(url, { method: "POST", headers }),
+      make: () => new Request(url, { method: "POST", headers: [["a", "b"]] }),
     }) as unknown as Request;
     const copy = new Request(lazy);
     return lazy instanceof Request && copy.method === "POST" && copy.url === url &&
@@ -219,7 +219,5 @@ let isTaken: boolean | null = null;
 /** The web request of `source`, created lazily if that works. */
 export function webRequest(source: RequestSource): Request {
   isTaken ??= prepare();
-  return isTaken
-    ? new LazyRequest(source) as unknown as Request
-    : source.make(source.fields(), false);
+  return isTaken ? new LazyRequest(source) as unknown as Request : source.make();
 }
