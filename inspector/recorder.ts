@@ -135,7 +135,7 @@ export class Recorder {
   readonly #routes = new WeakMap<Route, RouteCounts>();
   readonly #contexts = new Set<ContextRecord>();
   readonly #running = new WeakMap<Context, Running>();
-  readonly #events = new WeakMap<AnyEvent, { entry: EventRecord | null; start: number }>();
+  readonly #events = new WeakMap<AnyEvent, EventRecord>();
   readonly #errors = new Map<string, ErrorRecord>();
 
   /** Called when a request arrives. */
@@ -176,8 +176,6 @@ export class Recorder {
     const running = this.#running.get(ctx) ??
       this.#begin(ctx, { isRequest: false, label: `context ${ctx.cid}` });
     const { record } = running;
-    const start = performance.now();
-    let entry: EventRecord | null = null;
     if (record.isRequest) {
       // A hook around the request may have triggered other events before.
       if (route === (ctx as HTTPContext).route) running.own ??= event;
@@ -185,13 +183,16 @@ export class Recorder {
       running.active++;
       record.duration = null;
     }
-    if (record.events.length === MAX_EVENTS) record.moreEvents++;
-    else {
-      const name = cut(route.name, MAX_LABEL), path = cut(event.path, MAX_LABEL);
-      entry = { name, path, start: start - running.start, duration: null, error: null };
-      record.events.push(entry);
-    }
-    this.#events.set(event, { entry, start });
+    const entry: EventRecord = {
+      name: cut(route.name, MAX_LABEL),
+      path: cut(event.path, MAX_LABEL),
+      start: performance.now() - running.start,
+      duration: null,
+      error: null,
+    };
+    if (record.events.length < MAX_EVENTS) record.events.push(entry);
+    else record.moreEvents++;
+    this.#events.set(event, entry);
     const counts = this.#countsOf(route);
     counts.active++;
     this.#changed(record, counts);
@@ -200,30 +201,27 @@ export class Recorder {
   /** Called when an event has ended. */
   eventEnds(event: AnyEvent): void {
     const running = this.#running.get(event.ctx);
-    const begun = this.#events.get(event);
+    const entry = this.#events.get(event);
     // If a hook that ran before ours failed, the event was not recorded.
-    if (running === undefined || begun === undefined) return;
+    if (running === undefined || entry === undefined) return;
     const { record } = running;
     const { error } = event;
-    const now = performance.now();
-    const duration = now - begun.start;
-    if (begun.entry !== null) {
-      begun.entry.duration = duration;
-      begun.entry.error = error === undefined ? null : cut(describe(error).join(": "), MAX_LABEL);
-    }
+    const now = performance.now() - running.start;
+    entry.duration = now - entry.start;
+    if (error !== undefined) entry.error = cut(describe(error).join(": "), MAX_LABEL);
     this.#changed(record);
     // The request's own event ends with the response, and fails with it unless a hook takes the error.
     if (event === running.own) return;
     const counts = this.#countsOf(event.route);
     counts.active--;
     counts.count++;
-    counts.latencies.record(duration);
+    counts.latencies.record(entry.duration);
     if (error !== undefined) {
       record.hasFailed = true;
       counts.errors++;
       this.#addError(error, cut(event.path, MAX_LABEL));
     }
-    if (!record.isRequest && --running.active === 0) record.duration = now - running.start;
+    if (!record.isRequest && --running.active === 0) record.duration = now;
     this.#changed(counts);
   }
 
