@@ -42,8 +42,6 @@ type Phase = "new" | "running" | "failing" | "over";
 class Extras {
   autoDone = true;
   controller: AbortController | null = null;
-  /** The reason why the event was asked to end; null if it was not. */
-  abort: { reason: unknown } | null = null;
   timeout: number | undefined = undefined;
   timer: ReturnType<typeof setTimeout> | undefined = undefined;
   isTimedOut = false;
@@ -169,12 +167,11 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * event is still running or not done.
    */
   get signal(): AbortSignal {
-    const extra = this.#extra;
-    if (extra.controller === null) {
-      extra.controller = new AbortController();
-      if (extra.abort !== null) extra.controller.abort(extra.abort.reason);
-    }
-    return extra.controller.signal;
+    return this.#controller.signal;
+  }
+
+  get #controller(): AbortController {
+    return this.#extra.controller ??= new AbortController();
   }
 
   /** Whether the handler or a hook is running, or waiting to continue. */
@@ -245,11 +242,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @param reason The reason of the signal; an `AbortError` by default.
    */
   abort(reason?: unknown): void {
-    const extra = this.#extra;
-    if (extra.abort !== null) return;
-    reason ??= new DOMException("The event was aborted", "AbortError");
-    extra.abort = { reason };
-    extra.controller?.abort(reason);
+    // Only the first call has an effect.
+    this.#controller.abort(reason ?? new DOMException("The event was aborted", "AbortError"));
   }
 
   /**
