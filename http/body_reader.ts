@@ -195,8 +195,7 @@ export class BodyReader implements Receiver {
       if (protocol.theyAreWaitingFor100Continue) exchange.inviteBody();
       while (protocol.theirState === h11.SEND_BODY) {
         const event = this.#nextEvent();
-        if (event === h11.NEED_DATA) return undefined;
-        if (event === h11.PAUSED) continue;
+        if (typeof event === "string") return undefined;
         if (event.type === "Data") return this.#give(this.#gather(event.data), view);
         if (event.type === "EndOfMessage") this.finish(event.headers);
       }
