@@ -4,6 +4,8 @@
 // a write in the background costs as much as serving several requests (measured: 0.05 ms). So no answer waits
 // for the log, and a log that nobody reads takes a limited amount of memory.
 
+import { Pause } from "./pause.ts";
+
 const encoder = new TextEncoder();
 
 /** Milliseconds between two writes at least. */
@@ -42,7 +44,7 @@ export class Log {
   #lastWrite = -Infinity;
   #flushes = 0;
   #isShared = false;
-  #endPause = (): void => {};
+  readonly #pause = new Pause();
 
   constructor(sink: LogSink = Deno.stdout) {
     this.#sink = sink;
@@ -146,7 +148,7 @@ export class Log {
   async flush(timeout = 1_000): Promise<boolean> {
     this.#flushes++;
     if (!this.#isEmpty) this.#writing ??= this.#write();
-    this.#endPause();
+    this.#pause.end();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, timeout));
     await Promise.race([this.#writing, late]);
@@ -163,7 +165,8 @@ export class Log {
     try {
       while (!this.#isEmpty) {
         const early = this.#lastWrite + PAUSE - performance.now();
-        if (early > 0) await this.#pause(early);
+        // Lets lines accumulate, unless somebody waits for them.
+        if (early > 0 && this.#flushes === 0) await this.#pause.wait(early);
         this.#take();
         while (this.#unwritten.length > 0) {
           this.#unwritten = this.#unwritten.subarray(await this.#sink.write(this.#piece()));
@@ -203,18 +206,6 @@ export class Log {
     this.#other = this.#queue.length === USUAL_QUEUE ? this.#queue : null;
     this.#queue = free ?? new Uint8Array(USUAL_QUEUE);
     this.#end = 0;
-  }
-
-  /** Lets lines accumulate, unless somebody waits for them. */
-  async #pause(milliseconds: number): Promise<void> {
-    if (this.#flushes > 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#endPause = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 }
 

@@ -10,6 +10,7 @@ import { countedAs } from "./ip_address.ts";
 import { bind } from "./listen.ts";
 import { formatAddr, log } from "./log.ts";
 import type { Settings } from "./options.ts";
+import { Pause } from "./pause.ts";
 
 /** Milliseconds to pause after a failure to accept; doubled after each further failure, up to a maximum. */
 const ACCEPT_PAUSE = 5;
@@ -58,6 +59,8 @@ export class Server implements ConnectionHost {
   readonly #perAddress = new Map<string, number>();
   /** Resolved when a connection ends or becomes idle, while another one waits for room. */
   #roomMade: PromiseWithResolvers<void> | null = null;
+  /** The wait for resources after a failure to accept. */
+  readonly #pause = new Pause();
   readonly #acceptFailures = { pause: ACCEPT_PAUSE, last: -Infinity, told: -Infinity };
   #refusals = { second: 0, count: 0 };
   /**
@@ -176,7 +179,7 @@ export class Server implements ConnectionHost {
       else this.#perAddress.set(address, left);
     }
     this.#roomMade?.resolve();
-    this.#endPause();
+    this.#pause.end();
     if (this.#connections.size === 0 && !this.isListening) this.#allEnded.resolve();
   }
 
@@ -229,16 +232,9 @@ export class Server implements ConnectionHost {
     // A connection that was just accepted may have sent a request that is not read yet.
     this.#shed(this.clock.now - 1.5 * TICK);
     // The end of a connection frees a descriptor.
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, failures.pause);
-      this.#endPause = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    await this.#pause.wait(failures.pause);
     failures.pause = Math.min(2 * failures.pause, ACCEPT_PAUSE_MAX);
   }
-  #endPause = (): void => {};
 
   becameIdle(): void {
     this.#roomMade?.resolve();
@@ -316,7 +312,7 @@ export class Server implements ConnectionHost {
     if (!this.isListening) return;
     this.isListening = false;
     this.#listener.close();
-    this.#endPause();
+    this.#pause.end();
   }
 
   /**

@@ -6,6 +6,7 @@
 // signal, which would end the worker at once.
 
 import { ListenError } from "./listen.ts";
+import { Pause } from "./pause.ts";
 
 /** The environment variable that tells a worker the process ID of its supervisor. */
 const SUPERVISOR = "TINY_LISTENER_SUPERVISOR";
@@ -110,7 +111,9 @@ class Supervisor {
 
   async #keepRunning(worker: Deno.ChildProcess): Promise<void> {
     const backoff = new Backoff();
+    const pause = new Pause();
     const { signal } = this.#stop;
+    signal.addEventListener("abort", () => pause.end());
     let life = this.#live(worker);
     for (let isFirst = true;; isFirst = false) {
       const startedAt = performance.now();
@@ -120,7 +123,7 @@ class Supervisor {
       if (isFirst && code === CANNOT_START) return this.#giveUp();
       const delay = backoff.next(performance.now() - startedAt);
       this.#options.log(`${how}; starting another in ${delay} ms`);
-      await pause(delay, signal);
+      await pause.wait(delay);
       if (signal.aborted) return;
       life = this.#live().catch((error) => ({ how: error.message, code: 1 }));
     }
@@ -212,17 +215,6 @@ function kill(worker: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void 
   } catch {
     // It has already ended.
   }
-}
-
-/** Resolves after `milliseconds`, or when `signal` is aborted. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const end = (): void => resolve();
-  const timer = setTimeout(end, milliseconds);
-  signal.addEventListener("abort", end);
-  await promise;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", end);
 }
 
 /** For programs that supervise others: whether this process is a worker. */
