@@ -70,8 +70,8 @@ export function inspector(
         return await show(ctx, signal);
       };
     };
-    const page = app.onEvent(`GET:${path}`, { name: "inspector" }, guarded(showPage));
-    const events = app.onEvent(
+    app.onEvent(`GET:${path}`, { name: "inspector" }, guarded(showPage));
+    app.onEvent(
       `GET:${path}/events`,
       { name: "inspector events" },
       guarded((ctx, signal) => {
@@ -79,7 +79,6 @@ export function inspector(
         return ctx.response(200, inspection.messages(signal), headers);
       }),
     );
-    inspection.leaveOut(page, events);
   };
 }
 
@@ -108,7 +107,6 @@ class Inspection {
   readonly #app: HTTPListener<any>;
   readonly #path: string;
   readonly #recorder = new Recorder();
-  readonly #own = new Set<Route>();
   /** Contexts of requests for the page; hooks of the application may trigger events in them. */
   readonly #ownCtxs = new WeakSet<HTTPContext>();
   readonly #since = performance.now();
@@ -137,11 +135,7 @@ class Inspection {
     });
   }
 
-  /** Excludes these routes from what is reported. */
-  leaveOut(...routes: Route[]): void {
-    for (const route of routes) this.#own.add(route);
-  }
-
+  /** Whether a target is that of the page or of its stream. */
   #isOwn(target: string | null): boolean {
     const path = target?.replace(/\?.*/s, "");
     return path === this.#path || path === `${this.#path}/events`;
@@ -165,7 +159,9 @@ class Inspection {
   }
 
   *#routes(): Generator<Route> {
-    for (const route of this.#app.routes.values()) if (!this.#own.has(route)) yield route;
+    for (const route of this.#app.routes.values()) {
+      if (!this.#isOwn(route.pattern.replace("GET:", ""))) yield route;
+    }
   }
 
   /** The current state. */
