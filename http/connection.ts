@@ -96,8 +96,6 @@ export class Connection implements Receiver, Watched {
   #wait: Wait = "nothing";
   #readDeadline = 0;
   #headDeadline = 0;
-  /** The request body timed out: the connection ends with the response. */
-  #bodyTimedOut = false;
   /** When the connection became idle, by the clock; 0 while it is in use. */
   idleSince = 0;
   /** The last response was given: whatever arrives is read and dropped. */
@@ -110,7 +108,7 @@ export class Connection implements Receiver, Watched {
    * never become empty, and the connections in it would be reset in the end.
    */
   readonly #isFromBacklog: boolean;
-  /** Whether no request is read after the current one. */
+  /** Whether no request is read after the current one: that was so when it began, or its body timed out. */
   #isLast = false;
   #readsAheadSoon = false;
   #openedAt = 0;
@@ -177,7 +175,7 @@ export class Connection implements Receiver, Watched {
   /** Whether the current exchange is the last one. */
   get isClosing(): boolean {
     const { isClosing, isListening, settings: { maxRequestsPerConnection } } = this.host;
-    return (isClosing && !(isListening && this.#isFromBacklog)) || this.#bodyTimedOut ||
+    return (isClosing && !(isListening && this.#isFromBacklog)) || this.#isLast ||
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
@@ -225,7 +223,7 @@ export class Connection implements Receiver, Watched {
       this.#refuse(408, "The request head did not arrive in time");
     } else if (this.#isHandling && this.#bodyReader?.isLate(now)) {
       counters.bodyTimeouts++;
-      this.#bodyTimedOut = true;
+      this.#isLast = true;
       const cause = new Error("The request body did not arrive in time");
       this.#bodyReader.giveUp(new HTTPError(408, undefined, { cause }));
     }
@@ -405,7 +403,7 @@ export class Connection implements Receiver, Watched {
   #startNext(): Promise<void> | void {
     // A response that began before the server stopped did not announce the close: the client may have sent
     // another request meanwhile.
-    if (this.#isLast || this.#bodyTimedOut) return this.#end();
+    if (this.#isLast) return this.#end();
     this.#bodyReader?.end();
     this.#exchange = null;
     this.protocol.startNextCycle();
@@ -572,7 +570,7 @@ export class Connection implements Receiver, Watched {
   async #drain(): Promise<void> {
     const { protocol, socket } = this;
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
-      !socket.isLost && !this.#bodyTimedOut;
+      !socket.isLost && !this.#isLast;
     if (!mayGoOn) return this.#end();
     socket.flush();
     const timer = setTimeout(() => this.#end(), LINGER);
