@@ -11,8 +11,8 @@ const CAPACITY = 64 * 1024;
 class Pipe {
   #parts: Uint8Array[] = [];
   #size = 0;
-  #isEnded = false;
   #readFailure: Error | null = null;
+  /** What writes fail with, so that nothing comes after what is in transit. */
   #writeFailure: Error | null = null;
   #change: PromiseWithResolvers<void> = Promise.withResolvers();
 
@@ -32,9 +32,7 @@ class Pipe {
   }
 
   async read(area: Uint8Array): Promise<number | null> {
-    while (this.#size === 0 && !this.#isEnded && this.#readFailure === null) {
-      await this.#change.promise;
-    }
+    while (this.#size === 0 && this.#writeFailure === null) await this.#change.promise;
     if (this.#readFailure !== null) throw this.#readFailure;
     if (this.#size === 0) return null;
     const [first] = this.#parts;
@@ -49,7 +47,6 @@ class Pipe {
 
   /** The writer is done: its writes fail with `failure` from now on. */
   end(failure: Error): void {
-    this.#isEnded = true;
     this.#writeFailure ??= failure;
     this.#changed();
   }
