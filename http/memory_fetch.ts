@@ -77,8 +77,6 @@ class StandingClock extends Clock {
 
 /** The client's side: sends one request and reads the response. */
 class MemoryClient {
-  /** Resolves when nothing more will be read. */
-  readonly ended: Promise<void>;
   readonly #conn: MemoryConn;
   // There is no limit on what the application sends.
   readonly #protocol = new h11.Connection(h11.CLIENT, {
@@ -87,18 +85,19 @@ class MemoryClient {
   });
   readonly #area = new Uint8Array(READ_SIZE);
   readonly #end = Promise.withResolvers<void>();
+  /** Resolves when nothing more will be read. */
+  readonly ended = this.#end.promise;
   #isClosed = false;
-  /** Why the exchange was ended early. */
-  #failure: { reason: unknown } | null = null;
+  /** Why the exchange was ended early; undefined if it was not. */
+  #reason: unknown = undefined;
 
   constructor(conn: MemoryConn) {
     this.#conn = conn;
-    this.ended = this.#end.promise;
   }
 
   /** Ends the connection. If there is a reason, reads fail with it. */
   close(reason?: unknown): void {
-    if (!this.#isClosed && reason !== undefined) this.#failure = { reason };
+    if (!this.#isClosed) this.#reason = reason;
     this.#shut("close");
   }
 
@@ -175,7 +174,7 @@ class MemoryClient {
 
   /** The next part of the body; null at its end, where the connection is closed. */
   async #readData(): Promise<Uint8Array<ArrayBuffer> | null> {
-    if (this.#isClosed && this.#failure === null) return null;
+    if (this.#isClosed && this.#reason === undefined) return null;
     const event = await this.#read();
     if (event.type === "Data") return event.data as Uint8Array<ArrayBuffer>;
     this.close();
@@ -193,7 +192,7 @@ class MemoryClient {
       }
     } catch (cause) {
       this.close();
-      if (this.#failure !== null) throw this.#failure.reason;
+      if (this.#reason !== undefined) throw this.#reason;
       throw new TypeError("Cannot fetch: the application aborted the response", {
         cause,
       });
