@@ -138,7 +138,8 @@ export type Settings =
   }
   & Pick<ServerOptions, Unset>;
 /** Options that have no default. */
-type Unset = "path" | "cert" | "key" | "errorLog";
+const UNSET = ["path", "cert", "key", "errorLog"] as const;
+type Unset = typeof UNSET[number];
 
 const DEFAULTS: Settings = {
   port: 8000,
@@ -169,7 +170,6 @@ export const LEAST_BODY_RATE = 240;
 /** ... once the server has waited for it for this many milliseconds in total. */
 export const BODY_RATE_AFTER = 5_000;
 
-const UNSET: Unset[] = ["path", "cert", "key", "errorLog"];
 const NAMES = [...Object.keys(DEFAULTS), ...UNSET] as (keyof ServerOptions)[];
 
 const MILLISECONDS = [0, 0x7fffffff, " milliseconds"] as const;
@@ -271,8 +271,8 @@ function checkNumber(name: keyof Settings, value: unknown, action: string): void
 }
 
 /** The limits that a route may set for itself. */
-export type RouteLimit = "handlerTimeout" | "maxBodySize";
-const ROUTE_LIMITS: readonly RouteLimit[] = ["handlerTimeout", "maxBodySize"];
+const ROUTE_LIMITS = ["handlerTimeout", "maxBodySize"] as const;
+type RouteLimit = typeof ROUTE_LIMITS[number];
 /** Limits that a route might be expected to set as well, but which would have no effect there. */
 const SERVER_LIMITS: readonly (keyof Settings)[] = [
   "maxHeadSize",
