@@ -289,9 +289,9 @@ export class Lifecycle {
   ): Promise<void> {
     // If the others were given up, the source has had its grace period along with them.
     const ended = wereOthersInTime && source !== null ? source.isOver : null;
-    const isInTime = await this.#finish(() => true, ended) && wereOthersInTime;
+    await this.#finish(() => true, ended);
     const isOver = source === null || await inTime(source.isOver, 0) !== undefined;
-    if (!isOver && !isInTime) await source.abort(graceIsOver());
+    if (!isOver) await source.abort(graceIsOver());
     throwAll(errors.splice(0));
   }
 
