@@ -3,6 +3,7 @@
 
 import * as h11 from "../h11.ts";
 import { BodyBuffer } from "./body_buffer.ts";
+import { NEVER } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
@@ -43,8 +44,8 @@ export class BodyReader implements Receiver {
   /** Milliseconds spent waiting for them. */
   #waited = 0;
   #waitingSince = 0;
-  /** The time by which an awaited part must arrive; 0 while none is awaited, or for no limit. */
-  #deadline = 0;
+  /** The time by which an awaited part must arrive. */
+  #deadline = NEVER;
   #waiting: Waiting | null = null;
   /** The buffer of a pending socket read for a body; null while there is none. */
   #room: Uint8Array | null = null;
@@ -107,7 +108,7 @@ export class BodyReader implements Receiver {
 
   /** Whether the client has kept a reader waiting for too long, or sends too slowly. */
   isLate(now: number): boolean {
-    if (this.#deadline === 0) return false;
+    if (this.#deadline === NEVER) return false;
     const waited = this.#waited + now - this.#waitingSince;
     const received = this.#received + this.#connection.protocol.bufferedSize;
     return now >= this.#deadline ||
@@ -265,7 +266,7 @@ export class BodyReader implements Receiver {
     }
     this.#waiting = waiting;
     this.#waitingSince = clock.now;
-    this.#deadline = settings.bodyTimeout > 0 ? clock.after(settings.bodyTimeout) : 0;
+    this.#deadline = clock.after(settings.bodyTimeout);
   }
 
   /** The buffer for a socket read: the reader's own view if that cannot receive more than the body. */
@@ -316,7 +317,7 @@ export class BodyReader implements Receiver {
     if (waiting === null) return null;
     this.#waiting = null;
     this.#waited += this.#connection.host.clock.now - this.#waitingSince;
-    this.#deadline = 0;
+    this.#deadline = NEVER;
     return waiting;
   }
 }

@@ -3,6 +3,9 @@
 /** Milliseconds between two ticks: a deadline is noticed late by at most this, and never early. */
 export const TICK = 250;
 
+/** A deadline that never comes. */
+export const NEVER: number = Infinity;
+
 /** Something with deadlines, notified on each tick. */
 export interface Watched {
   /** `now` is the clock's time. */
@@ -19,9 +22,9 @@ export class Clock {
   readonly #watched = new Set<Watched>();
   #isTicking = false;
 
-  /** The time in `timeout` milliseconds, counted from now at the earliest. */
+  /** The time in `timeout` milliseconds, counted from now at the earliest; never if `timeout` is 0, which is off. */
   after(timeout: number): number {
-    return this.now + timeout + TICK;
+    return timeout === 0 ? NEVER : this.now + timeout + TICK;
   }
 
   /** Starts to notify `watched`. */

@@ -7,7 +7,7 @@
 import * as h11 from "../h11.ts";
 import { BodyReader } from "./body_reader.ts";
 import type { TrustedProxies } from "./client_addr.ts";
-import type { Clock, Watched } from "./clock.ts";
+import { type Clock, NEVER, type Watched } from "./clock.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import type { Counters } from "./counters.ts";
 import { report } from "./error_log.ts";
@@ -94,8 +94,9 @@ export class Connection implements Receiver, Watched {
   /** The socket read that the read-ahead is waiting for. */
   #reading: Promise<Uint8Array> | null = null;
   #wait: Wait = "nothing";
-  #readDeadline = 0;
-  #headDeadline = 0;
+  #readDeadline = NEVER;
+  /** The deadline of a head that has begun to arrive. */
+  #headDeadline = NEVER;
   /** When the connection became idle, by the clock; 0 while it is in use. */
   idleSince = 0;
   /** The last response was given: whatever arrives is read and dropped. */
@@ -112,8 +113,8 @@ export class Connection implements Receiver, Watched {
   #isLast = false;
   #readsAheadSoon = false;
   #openedAt = 0;
-  /** The time by which a stream has to produce something after its client's end of stream; 0 for no limit. */
-  #quietDeadline = 0;
+  /** The time by which a stream has to produce something after its client's end of stream. */
+  #quietDeadline = NEVER;
   /** The stream watched for that, and the number of bytes it had sent at that time. */
   #quietOf: Exchange | null = null;
   #quietBytes = 0;
@@ -207,13 +208,12 @@ export class Connection implements Receiver, Watched {
   /** Checks whether the client has exceeded the timeout of what is being waited for. */
   checkDeadlines(now: number): void {
     const { counters, settings } = this.host;
-    const { writeDeadline } = this.socket;
-    if (writeDeadline !== 0 && now >= writeDeadline) {
+    if (now >= this.socket.writeDeadline) {
       counters.writeTimeouts++;
       this.#logRefusal(`closed: it read nothing for ${settings.writeTimeout} ms`);
       return this.abort(new DOMException("The client is not reading", "TimeoutError"));
     }
-    const isLate = this.#readDeadline !== 0 && now >= this.#readDeadline;
+    const isLate = now >= this.#readDeadline;
     if (this.#wait === "request" && isLate) {
       counters.idleTimeouts++;
       this.socket.close();
@@ -227,7 +227,7 @@ export class Connection implements Receiver, Watched {
       const cause = new Error("The request body did not arrive in time");
       this.#bodyReader.giveUp(new HTTPError(408, undefined, { cause }));
     }
-    if (this.#quietDeadline !== 0 && now >= this.#quietDeadline) this.#checkQuietStream();
+    if (now >= this.#quietDeadline) this.#checkQuietStream();
   }
 
   /**
@@ -289,8 +289,7 @@ export class Connection implements Receiver, Watched {
     // A peer that does not send the header gets no response: HTTP has not begun.
     this.#wait = "request";
     // The header has no timeout of its own, so a silent peer gets the one that applies without the protocol.
-    const timeout = settings.headerTimeout || settings.idleTimeout;
-    this.#readDeadline = timeout > 0 ? clock.after(timeout) : 0;
+    this.#readDeadline = clock.after(settings.headerTimeout || settings.idleTimeout);
     const read = async (): Promise<Uint8Array> => {
       const data = await socket.read();
       // While the connection is ending, whatever arrives is dropped.
@@ -415,15 +414,13 @@ export class Connection implements Receiver, Watched {
   #waitForData(): Promise<void> | void {
     const { clock, settings } = this.host;
     if (this.protocol.bufferedSize > 0) {
-      if (this.#headDeadline === 0 && settings.headerTimeout > 0) {
-        this.#headDeadline = clock.after(settings.headerTimeout);
-      }
+      if (this.#headDeadline === NEVER) this.#headDeadline = clock.after(settings.headerTimeout);
       this.#wait = "head";
       this.#readDeadline = this.#headDeadline;
     } else {
       this.#wait = "request";
-      this.#headDeadline = 0;
-      this.#readDeadline = settings.idleTimeout > 0 ? clock.after(settings.idleTimeout) : 0;
+      this.#headDeadline = NEVER;
+      this.#readDeadline = clock.after(settings.idleTimeout);
       this.idleSince = clock.now;
       this.host.becameIdle();
     }
@@ -433,7 +430,7 @@ export class Connection implements Receiver, Watched {
 
   #waitForNothing(): void {
     this.#wait = "nothing";
-    this.#readDeadline = 0;
+    this.#readDeadline = NEVER;
     this.idleSince = 0;
   }
 
@@ -442,7 +439,7 @@ export class Connection implements Receiver, Watched {
    * the body. An error in it is reported to the reader of the body, just as one that arrives later.
    */
   #readOn(): void {
-    this.#headDeadline = 0;
+    this.#headDeadline = NEVER;
     try {
       const event = this.protocol.nextEvent();
       if (typeof event === "string") return;

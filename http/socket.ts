@@ -5,7 +5,7 @@
 // result of that one.
 
 import { type Area, AreaPool } from "./area.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, NEVER } from "./clock.ts";
 import { report, type Reporting } from "./error_log.ts";
 import { hasEnded, operations, ridOf } from "./operations.ts";
 import { notePoll, pollIfLong } from "./turn.ts";
@@ -93,10 +93,8 @@ export class Socket {
   readonly #rid: number;
   readonly #clock: Clock;
   readonly #settings: SocketSettings;
-  /**
-   * The time by which the peer must have accepted some of the queued bytes; 0 while nothing is being written.
-   */
-  writeDeadline = 0;
+  /** The time by which the peer must have accepted some of the queued bytes. */
+  writeDeadline: number = NEVER;
   #buffer = new Uint8Array(IDLE_BUFFER);
   #idleSize = IDLE_BUFFER;
   /** Whether a system read is under way. */
@@ -454,7 +452,7 @@ export class Socket {
       return this.#write(area.view(this.#start, this.#end));
     }
     this.#writing = null;
-    this.writeDeadline = 0;
+    this.writeDeadline = NEVER;
     this.#drained?.resolve();
     this.#drained = null;
   }
@@ -463,8 +461,7 @@ export class Socket {
     // Empty arrays are never queued: this one belongs to the caller, who has transferred its buffer.
     if (bytes.length === 0) return this.#failed(this.#transferred(TRANSFERRED_SEND));
     this.#writing = bytes;
-    const { writeTimeout } = this.#settings;
-    if (writeTimeout > 0) this.writeDeadline = this.#clock.after(writeTimeout);
+    this.writeDeadline = this.#clock.after(this.#settings.writeTimeout);
     (this.#rid < 0 ? this.conn.write(bytes) : operations!.write(this.#rid, bytes)).then(
       this.#wrote,
       this.#failed,
@@ -554,7 +551,8 @@ export class Socket {
     this.#area?.release();
     for (const { memory } of this.#queue) memory?.release();
     this.#area = null;
-    this.#queue.length = this.queued = this.writeDeadline = 0;
+    this.#queue.length = this.queued = 0;
+    this.writeDeadline = NEVER;
     this.#closeConn();
     this.#drained?.promise.catch(() => {});
     this.#drained?.reject(this.#lost());
