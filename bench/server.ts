@@ -3,7 +3,7 @@
 import type { ProgramOptions } from "./peers/program.ts";
 
 /** Milliseconds in which a server has to come up, and to end. */
-const DEADLINE = 20_000;
+const DEADLINE = 60_000;
 /** Milliseconds between two looks whether it is up. */
 const LOOK_EVERY = 2;
 /** Ticks a second in `/proc/<pid>/stat`, the same on all Linux systems (USER_HZ). */

@@ -136,7 +136,7 @@ test(
     await using server = await ServerProcess.start({ files, env: { NODE_EXTRA_CA_CERTS: "" } });
     for (let round = 0; round < 5; round++) {
       const clients = await server.crowd(400);
-      await until(() => server.openFiles >= files, 10_000, "no descriptor is left");
+      await until(() => server.openFiles >= files, 60_000, "no descriptor is left");
       for (const client of clients) client[Symbol.dispose]();
       assertEquals((await server.askInTime()).status, 200);
     }

@@ -63,7 +63,7 @@ test(
     const leaving = await RawClient.connect(server);
     await leaving.send(get("/answers_after_the_client_left"));
     leaving[Symbol.dispose]();
-    await until(() => server.log.includes("answered"), 10_000, "the handler has answered");
+    await until(() => server.log.includes("answered"), 60_000, "the handler has answered");
     await assertAlive("/answers_after_the_client_left");
 
     const bored = await RawClient.connect(server);

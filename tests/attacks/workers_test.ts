@@ -40,16 +40,16 @@ test(
       accessLog: "default",
     });
     const listening = (): number => server.log.filter((line) => / running on /.test(line)).length;
-    await until(() => listening() === 2, 10_000, "both workers listen");
+    await until(() => listening() === 2, 60_000, "both workers listen");
     const clients = Array.from({ length: 40 }, () => new Asking());
     const asking = Promise.all(clients.map((client) => client.ask(server)));
-    await until(() => clients.every((client) => client.answers > 0), 10_000, "all are served");
+    await until(() => clients.every((client) => client.answers > 0), 60_000, "all are served");
 
     const [killed, other] = server.children;
     const before = clients.filter(({ pid }) => pid === other).map((client) => client.answers);
     Deno.kill(killed, "SIGKILL");
     const ended = new RegExp(`worker ${killed} was killed by SIGKILL; starting another in 100 ms$`);
-    await until(() => server.log.some((line) => ended.test(line)), 10_000, "it is noticed");
+    await until(() => server.log.some((line) => ended.test(line)), 60_000, "it is noticed");
     // From here on nobody is led to the one that is gone.
     while (listening() < 3) assertEquals((await server.ask()).status, 200);
     assertEquals((await server.ask()).status, 200);

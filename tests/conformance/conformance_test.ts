@@ -10,7 +10,7 @@ import { cell, REPORT } from "./report.ts";
 import { TABLE } from "./table.ts";
 
 /** Milliseconds after which a server that says nothing fails the test: never waited for. */
-const PATIENCE = 10_000;
+const PATIENCE = 60_000;
 
 /** Messages longer than this are not sent byte by byte. */
 const PIECES_MAX = 1_000;

@@ -66,7 +66,7 @@ async function matching(
   app: HTTPListener,
   expected: Partial<ConnectionInfo>,
 ): Promise<ConnectionInfo> {
-  for (const deadline = performance.now() + 5_000;;) {
+  for (const deadline = performance.now() + 60_000;;) {
     const [info] = app.connections();
     const found = info && Object.fromEntries(
       Object.keys(expected).map((key) => [key, info[key as keyof ConnectionInfo]]),

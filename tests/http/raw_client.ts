@@ -13,7 +13,7 @@ export interface RawResponse {
 }
 
 /** Milliseconds without a byte after which a test fails: a safety net, never waited for. */
-const DEADLINE = 20_000;
+const DEADLINE = 60_000;
 
 /** One connection to a server under test. */
 export class RawClient implements Disposable {

@@ -138,7 +138,7 @@ const DONE = Promise.resolve();
 /** Waits until HAProxy takes the server for up. */
 async function isUp({ log }: ServerProcess): Promise<void> {
   const checks = (): number => log.filter((line) => line.includes('"GET / HTTP/')).length;
-  await until(() => checks() >= UP_AFTER, 10_000, "HAProxy has the server back");
+  await until(() => checks() >= UP_AFTER, 60_000, "HAProxy has the server back");
 }
 
 /** HAProxy as docs/deployment.md has it for two servers, but for TLS. */
