@@ -1,8 +1,8 @@
 // Who may view the inspector: by default, requests from this machine only.
 //
 // A request from a loopback address may still come from elsewhere: through a proxy on this machine, which
-// adds fields that show it, or through a page in a browser whose host name was made to resolve to this
-// machine (DNS rebinding), which shows in Host.
+// adds fields or a PROXY header that show it, or through a page in a browser whose host name was made to
+// resolve to this machine (DNS rebinding), which shows in Host.
 
 import type { HTTPContext } from "../http_context.ts";
 
@@ -27,7 +27,9 @@ export async function refusal(
   }
   if (allow !== null) return await allow(ctx) ? null : "You are not allowed to view the inspector.";
   const proxied = PROXY_FIELDS.find((field) => ctx.headers.has(field));
-  if (isLoopback(ctx.peerAddr) && proxied === undefined) return null;
+  // The addresses differ if the client's comes from a PROXY header: the peer is only the balancer then.
+  const isLocal = isLoopback(ctx.peerAddr) && isLoopback(ctx.remoteAddr);
+  if (isLocal && proxied === undefined) return null;
   const why = proxied === undefined
     ? "another machine"
     : `a proxy, as the field "${proxied}" shows`;

@@ -67,6 +67,20 @@ for (const [what, options, headers] of LET_IN) {
   });
 }
 
+test("inspector() refuses whom a PROXY header shows to be on another machine", NET, async () => {
+  const app = new HTTPListener({ port: 0, accessLog: false, proxyProtocol: true });
+  app.use(inspector());
+  await app.start();
+  await using _stopped = app;
+  for (const [client, status] of [["203.0.113.7", 403], ["127.0.0.1", 200]] as const) {
+    using raw = await RawClient.connect(app.addr);
+    await raw.send(
+      `PROXY TCP4 ${client} 198.51.100.1 5555 80\r\nGET /_inspect HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+    );
+    assertEquals((await raw.response()).status, status, client);
+  }
+});
+
 const ADDRESSES: [addr: Deno.Addr, expected: boolean][] = [
   [{ transport: "tcp", hostname: "127.0.0.1", port: 1 }, true],
   [{ transport: "tcp", hostname: "127.8.9.10", port: 1 }, true],
