@@ -153,7 +153,7 @@ export class HTTPContext extends Context {
    * signal is that of the event.
    *
    * @throws {HTTPError} 501: a `Request` cannot have this method, for example CONNECT or TRACE. 400: the
-   * target and `Host` do not form a valid URL.
+   * target and `Host` do not form a valid URL of `http` or `https`.
    */
   get request(): Request {
     if (this.#request === null) {

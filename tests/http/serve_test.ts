@@ -186,6 +186,13 @@ const DIFFERENT: [what: string, request: string, ours: string[], theirs: string[
       "the target stands for the server, not for a path (RFC 9112 3.2.4)",
     ],
     [
+      "a target of a file",
+      request("GET file://localhost/etc/hosts"),
+      refusal("400 Bad Request").filter((line) => line !== CLOSE),
+      told("GET file://localhost/etc/hosts host=a"),
+      "fetch(request.url) would read it (RFC 9110 7.4)",
+    ],
+    [
       "CONNECT",
       request("CONNECT b:80"),
       refusal("501 Not Implemented"),

@@ -86,6 +86,9 @@ Deno.test("a request's URL is the one that the URL parser makes of its host and 
 
 const ELSE: [what: string, target: string, host: string | null, url: string | null][] = [
   ["an absolute-form is taken, whatever Host says", "http://b/c", "a", "http://b/c"],
+  ["an absolute-form may be of https, in any case", "HTTPS://b/c", "a", "https://b/c"],
+  ["that of a file is none", "file://localhost/etc/passwd", "a", null],
+  ["that of another scheme is none", "httpx://b/c", "a", null],
   ["that of HTTP/1.0 without Host has our address", "/a?b", null, "http://127.0.0.1:8000/a?b"],
   ["that of * has the path /", "*", "a", "http://a/"],
   ["a Host that makes no URL makes none", "/", "a b", null],
