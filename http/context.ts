@@ -3,6 +3,7 @@
 import type { Headers, HeadersInit } from "../h11.ts";
 import { Context, type Route } from "../listener.ts";
 import { type Exchange, handled, type Upgraded } from "./exchange.ts";
+import { isWholeForm, parseForm } from "./form.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, urlOf } from "./target.ts";
 import type { ResponseBody } from "./response_body.ts";
@@ -256,7 +257,7 @@ export class HTTPContext extends Context {
    * Reads the request body as a form: `application/x-www-form-urlencoded` or `multipart/form-data`.
    *
    * @throws {HTTPError} 415: the body has another content type. 400: the body is not a valid form of its
-   * type. Otherwise as for {@linkcode HTTPContext.bytes}.
+   * type. 413: it has more than 10,000 fields. Otherwise as for {@linkcode HTTPContext.bytes}.
    */
   formData(): Promise<FormData> {
     return handled(this.#formData());
@@ -270,8 +271,9 @@ export class HTTPContext extends Context {
     const bytes = await this.bytes();
     try {
       if (!isWholeForm(type, bytes)) throw new TypeError("The multipart body is incomplete");
-      return await new Response(bytes, { headers: { "Content-Type": type } }).formData();
+      return await parseForm(type, bytes);
     } catch (cause) {
+      if (cause instanceof HTTPError) throw cause;
       throw new HTTPError(400, "The body is not a valid form", { cause });
     }
   }
@@ -485,21 +487,6 @@ export class HTTPContext extends Context {
     throw new HTTPError(500, message);
   }
 }
-
-/**
- * Whether a multipart body has its closing delimiter (RFC 2046 5.1.1). Deno's parser accepts a body without
- * one, and drops its last part.
- */
-function isWholeForm(type: string, bytes: Uint8Array): boolean {
-  const [, quoted, token] = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(type) ?? [];
-  const boundary = quoted ?? token;
-  if (boundary === undefined) return true;
-  const delimiter = `--${boundary}--`;
-  const text = String.fromCharCode(...bytes.subarray(-END_SIZE));
-  return `\r\n${text}`.includes(`\r\n${delimiter}`);
-}
-/** How many last bytes are searched for the delimiter: a boundary has at most 70 characters. */
-const END_SIZE = 1024;
 
 /** The source that the web request of a context is made from. */
 class ContextSource implements RequestSource {

@@ -6,6 +6,7 @@
 // real request for everything else.
 
 import { handled } from "./exchange.ts";
+import { parseForm } from "./form.ts";
 import { readTwice } from "./request_body.ts";
 
 /** What a web request is made from, and the state of it. */
@@ -98,7 +99,7 @@ class LazyRequest {
   }
 
   formData(): Promise<FormData> {
-    return read(this, (whole) => new Response(whole.slice(), typed(this)).formData());
+    return read(this, (whole) => parseForm(this.headers.get("content-type"), whole.slice()));
   }
 }
 

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient, utf8 } from "./raw_client.ts";
@@ -130,3 +130,66 @@ for (const [what, type, body, status, text] of NO_FORMS) {
     assertEquals(errors.entries, []);
   });
 }
+
+/** As short as they may be: each within the default `maxBodySize`, many of them would take seconds to parse. */
+const FIELDS: [what: string, type: string, form: (count: number) => string][] = [
+  ["a urlencoded form", URLENCODED, (count) => Array(count).fill("a").join("&")],
+  ["a multipart form", MULTIPART, (count) => multipart(...Array(count).fill("name=a\r\n\r\n"))],
+  [
+    "a multipart form without names",
+    MULTIPART,
+    (count) => "--xyz\r\n\r\n\r\n".repeat(count) + "--xyz--",
+  ],
+  [
+    "a multipart form with something like another boundary before its own",
+    'multipart/form-data; a="; boundary=abc"; BOUNDARY="x\\yz"',
+    (count) => multipart(...Array(count).fill("name=a\r\n\r\n")),
+  ],
+];
+
+for (const [what, type, form] of FIELDS) {
+  test(
+    `${what} of more than 10,000 fields is answered with 413, however it is read`,
+    NET,
+    async () => {
+      await using app = await serving((app) => {
+        app.onEvent("POST:/", async ({ ctx }) => {
+          const fields = await (ctx.headers.has("web") ? ctx.request : ctx).formData();
+          return ctx.response(200, `${[...fields].length}`);
+        });
+      });
+      for (const headers of [{ "Content-Type": type }, { "Content-Type": type, Web: "1" }]) {
+        const most = await app.fetch("/", { method: "POST", headers, body: form(10_000) });
+        assertEquals(most.status, 200);
+        await most.text();
+        const more = await app.fetch("/", { method: "POST", headers, body: form(10_001) });
+        assertEquals(
+          [more.status, await more.text()],
+          [413, "The form has more than 10000 fields"],
+        );
+      }
+    },
+  );
+}
+
+test("the number of fields is that of the boundary that the form is parsed with", NET, async () => {
+  const body = multipart(...Array(10_001).fill("name=a\r\n\r\n"));
+  await using app = await serving(tell);
+  for (
+    const type of [
+      "multipart/form-data; boundary=a, multipart/form-data; boundary=xyz",
+      'multipart/form-data; boundary=""; boundary=xyz',
+      "multipart/form-data; boundary=; boundary=xyz",
+      'multipart/form-data; boundary="xyz',
+      'multipart/form-data; boundary="\\"xyz"; boundary=xyz',
+    ]
+  ) {
+    const response = await app.fetch("/", {
+      method: "POST",
+      headers: { "Content-Type": type },
+      body,
+    });
+    await response.text();
+    assert(response.status === 413 || response.status === 400, `${response.status} to ${type}`);
+  }
+});
