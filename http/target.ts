@@ -57,9 +57,10 @@ export function schemeOf(conn: Deno.Conn): Scheme {
 export type Target = Pick<Request, "target" | "targetInto">;
 
 /**
- * The URL of a request (RFC 9110 7.1), normalized; null if target and Host do not form a valid one. Schemes
- * other than those of HTTP are not ours to serve (RFC 9110 7.4), and an application that passes the URL on to
- * `fetch()` must not be made to read a file.
+ * The URL of a request (RFC 9110 7.1), normalized; null if target and Host do not form a valid one. A scheme
+ * other than those of HTTP is not ours to serve, nor is that of `https` over a connection that is not secure
+ * (RFC 9110 7.4): an application that passes the URL on to `fetch()` must not be made to read a file, nor take
+ * the client for one that uses TLS.
  */
 export function urlOf(
   request: Target,
@@ -75,7 +76,7 @@ export function urlOf(
   // The URL parser would take a backslash for a slash, which it is not (RFC 3986 3.3).
   const target = request.target.replaceAll("\\", "%5C");
   const start = pathStart(target);
-  if (start > 0 && !/^https?:/i.test(target)) return null;
+  if (start > 0 && !(scheme === "https" ? /^https?:/i : /^http:/i).test(target)) return null;
   const local = "hostname" in localAddr ? formatAddr(localAddr) : "localhost";
   const origin = start > 0 ? target.slice(0, start) : `${scheme}://${host ?? local}`;
   if (start === 0 && target[0] !== "/") return URL.parse(origin)?.href ?? null;

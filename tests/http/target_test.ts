@@ -84,9 +84,17 @@ Deno.test("a request's URL is the one that the URL parser makes of its host and 
   }
 });
 
-const ELSE: [what: string, target: string, host: string | null, url: string | null][] = [
+const ELSE: [
+  what: string,
+  target: string,
+  host: string | null,
+  url: string | null,
+  scheme?: "https",
+][] = [
   ["an absolute-form is taken, whatever Host says", "http://b/c", "a", "http://b/c"],
-  ["an absolute-form may be of https, in any case", "HTTPS://b/c", "a", "https://b/c"],
+  ["over TLS, it may be of https, in any case", "HTTPS://b/c", "a", "https://b/c", "https"],
+  ["over TLS, it may be of http", "http://b/c", "a", "http://b/c", "https"],
+  ["that of https is none without TLS", "https://b/c", "a", null],
   ["that of a file is none", "file://localhost/etc/passwd", "a", null],
   ["that of another scheme is none", "httpx://b/c", "a", null],
   ["that of HTTP/1.0 without Host has our address", "/a?b", null, "http://127.0.0.1:8000/a?b"],
@@ -94,9 +102,9 @@ const ELSE: [what: string, target: string, host: string | null, url: string | nu
   ["a Host that makes no URL makes none", "/", "a b", null],
 ];
 
-for (const [what, target, host, url] of ELSE) {
+for (const [what, target, host, url, scheme = "http"] of ELSE) {
   Deno.test(`a request's URL: ${what}`, () =>
-    assertEquals(urlOf(requestFor(target), host, "http", LOCAL), url));
+    assertEquals(urlOf(requestFor(target), host, scheme, LOCAL), url));
 }
 
 Deno.test("a path has no dot segments, as that of the request's URL", () => {
