@@ -84,6 +84,8 @@ export interface WaitEventDoneOptions {
 /** Runs a new event; for `context.ts` alone. */
 export let runEvent: (event: AnyEvent) => EventTask;
 
+// Handlers destructure their event. `this: this` lets the compiler refuse a method that is called without it.
+
 /**
  * One run of a route's handler; handlers and hooks get it as their argument.
  *
@@ -199,7 +201,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * done, the event is in flight, even if its context was dropped: `stop()` waits for it until the grace
    * period ends.
    */
-  preventAutoDone(): void {
+  preventAutoDone(this: this): void {
     this.#extra.autoDone = false;
   }
 
@@ -210,7 +212,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @param result The event's result; by default, what the handler returned.
    * @throws {EventAlreadyDone} The event is already done.
    */
-  done(result: unknown = this.result): void {
+  done(this: this, result: unknown = this.result): void {
     if (this.#isDone) {
       throw new EventAlreadyDone(
         `Cannot call done() on ${
@@ -241,7 +243,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    *
    * @param reason The reason of the signal; an `AbortError` by default.
    */
-  abort(reason?: unknown): void {
+  abort(this: this, reason?: unknown): void {
     // Only the first call has an effect.
     this.#controller.abort(reason ?? new DOMException("The event was aborted", "AbortError"));
   }
@@ -255,7 +257,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @throws {TimeoutError} `timeout` has expired.
    * @throws {ContextNotFound} The context was dropped.
    */
-  waitUntilDone(timeout?: number): Promise<unknown> {
+  waitUntilDone(this: this, timeout?: number): Promise<unknown> {
     const { ctx } = this;
     if (this.#isDone) return Promise.resolve(this.#outcome);
     if (!ctx.isAlive) return handled(Promise.reject(contextDropped(ctx.cid)));
@@ -281,7 +283,11 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @throws {ContextNotFound} The context was dropped, or it was created for a single event and none of its
    * events is in flight.
    */
-  waitEventDone(name: string, options: WaitEventDoneOptions = {}): Promise<unknown[]> {
+  waitEventDone(
+    this: this,
+    name: string,
+    options: WaitEventDoneOptions = {},
+  ): Promise<unknown[]> {
     return handled(this.#waitEventDone(name, options));
   }
 
@@ -324,7 +330,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @throws {TimeoutError} The dependency's timeout has expired.
    * @throws {ContextNotFound} The context was dropped, and the dependency is not in its cache.
    */
-  use<T>(dependency: Dependency<T, this>): Promise<T> {
+  use<T>(this: this, dependency: Dependency<T, this>): Promise<T> {
     return resolveDependency(this, dependency);
   }
 

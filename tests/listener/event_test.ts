@@ -453,3 +453,21 @@ Deno.test("Event.abort() gives an AbortError as the reason where none is given",
   jobs.get("a")!.resolve(1);
   await task;
 });
+
+Deno.test("a method of an event that is called without the event does not compile", async () => {
+  const one = depends(() => 1);
+  const app = new Listener();
+  // @ts-expect-error use() needs its event
+  app.onEvent("use", ({ use }) => use(one));
+  // @ts-expect-error waitEventDone() needs its event
+  app.onEvent("wait", ({ waitEventDone }) => waitEventDone("use"));
+  app.onEvent("done", ({ done }) => {
+    // @ts-expect-error done() needs its event
+    done(1);
+  });
+  app.onEvent("all", async (event) => [await event.use(one), event.done()]);
+  for (const path of ["use", "wait", "done"]) {
+    await assertRejects(async () => await app.triggerEvent(path), TypeError);
+  }
+  assertEquals(await app.triggerEvent("all"), [1, undefined]);
+});
