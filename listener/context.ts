@@ -2,7 +2,7 @@
 
 import { cidOf, nextSerial } from "./contexts.ts";
 import { type AnyListener, dispatcherOf } from "./dispatcher.ts";
-import { contextDropped } from "./errors.ts";
+import { checkOptions, contextDropped } from "./errors.ts";
 import { Event, type EventOptions, runEvent } from "./event.ts";
 import type { EventTask } from "./event_task.ts";
 import type { Listener } from "./listener.ts";
@@ -188,6 +188,7 @@ export class Context {
    * @throws {RangeError} `timeout` is not a valid number of milliseconds.
    */
   triggerEvent(path: string, options: TriggerOptions = {}): EventTask {
+    checkOptions(options, "Cannot trigger an event");
     const [route, params] = this.listener.matchRoute(path);
     const { data, timeout } = options;
     return this.trigger(route, { path, params, data, timeout });

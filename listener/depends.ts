@@ -2,7 +2,7 @@
 
 import type { Context } from "./context.ts";
 import type { AnyEvent } from "./dispatcher.ts";
-import { checkFunction, contextDropped, describe } from "./errors.ts";
+import { checkFunction, checkOptions, contextDropped, describe } from "./errors.ts";
 import type { Event } from "./event.ts";
 import { checkTimeout, handled, wait } from "./time_limit.ts";
 
@@ -60,6 +60,7 @@ export function depends<T, E extends AnyEvent = Event>(
   options: DependsOptions = {},
 ): Dependency<Awaited<T>, E> {
   checkFunction(make, "Cannot create a dependency: the argument");
+  checkOptions(options, "Cannot create a dependency");
   return new Dependency(make, options) as unknown as Dependency<Awaited<T>, E>;
 }
 

@@ -118,6 +118,26 @@ export function checkFunction(value: unknown, what: string): void {
   throw new TypeError(`${what} must be a function, got ${shown(value)}`);
 }
 
+/**
+ * The same for an argument with options.
+ *
+ * @throws {TypeError} `value` is not an object.
+ */
+export function checkOptions(value: unknown, action: string): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new TypeError(`${action}: the options must be an object, got ${shown(value)}`);
+}
+
+/**
+ * The same for an argument that is text.
+ *
+ * @throws {TypeError} `value` is not a string.
+ */
+export function checkText(value: unknown, what: string): void {
+  if (typeof value === "string") return;
+  throw new TypeError(`${what} must be a string, got ${shown(value)}`);
+}
+
 /** Describes a value for a message that says what it should have been. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return quote(value);

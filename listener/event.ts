@@ -20,6 +20,7 @@ import {
   setGiveUp,
 } from "./dispatcher.ts";
 import {
+  checkOptions,
   contextDropped,
   describe,
   detailOf,
@@ -291,7 +292,9 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     return handled(this.#waitEventDone(name, options));
   }
 
-  async #waitEventDone(name: string, { n = 1, timeout }: WaitEventDoneOptions): Promise<unknown[]> {
+  async #waitEventDone(name: string, options: WaitEventDoneOptions): Promise<unknown[]> {
+    checkOptions(options, `Cannot wait for ${quote(name)}`);
+    const { n = 1, timeout } = options;
     const { ctx } = this;
     const route = ctx.listener.getRoute(name);
     if (!Number.isInteger(n) || n < 1) {

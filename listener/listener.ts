@@ -88,6 +88,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * @throws {RangeError} `shutdownGrace` is not a valid number of milliseconds.
    */
   constructor(options: ListenerOptions = {}) {
+    errors.checkOptions(options, "Cannot create a listener");
     const grace = checkTimeout(options.shutdownGrace ?? DEFAULT_GRACE, "shutdownGrace");
     this.#dispatcher = new Dispatcher(
       (ctx) => this.#contexts.delete(ctx as C, idOf(ctx)),
@@ -156,8 +157,17 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * app.onEvent("hello", ({ ctx }) => ++ctx.greetings);
    * assertEquals(await app.triggerEvent("hello"), 1);
    * ```
+   *
+   * @throws {TypeError} `cls` is neither the class of the contexts so far, `Context` at first, nor a subclass.
    */
   setContextClass<D extends C>(cls: ContextClass<D>): Listener<D, T> & this {
+    const Base: ContextClass<C> = this.#ContextClass;
+    if (cls !== Base && !(cls?.prototype instanceof Base)) {
+      throw new TypeError(
+        `Cannot set the context class to ${cls?.name || errors.shown(cls)}: ` +
+          `must be ${Base.name} or a class that extends it`,
+      );
+    }
     this.#ContextClass = cls;
     return this as unknown as Listener<D, T> & this;
   }
@@ -168,7 +178,9 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * @throws {ContextAlreadyExists} A context with that id is alive.
    */
   newCtx(options?: ContextOptions): C {
+    if (options !== undefined) errors.checkOptions(options, "Cannot create a context");
     const cid = options?.cid;
+    if (cid !== undefined) errors.checkText(cid, "Cannot create a context: cid");
     if (cid !== undefined && this.#contexts.has(cid)) {
       throw new errors.ContextAlreadyExists(
         `Cannot create context ${
@@ -177,6 +189,12 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
       );
     }
     const ctx = new this.#ContextClass(this, options);
+    if (ctx.listener !== this || (cid !== undefined && typeof idOf(ctx) === "number")) {
+      throw new TypeError(
+        `Cannot create a context: the constructor of ${this.#ContextClass.name} must pass on both of its ` +
+          "arguments, as in super(listener, options)",
+      );
+    }
     this.#contexts.add(ctx, idOf(ctx));
     return ctx;
   }
@@ -187,6 +205,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * @throws {ContextNotFound} No context with that id is alive.
    */
   getCtx(cid: string): C {
+    errors.checkText(cid, "Cannot find a context: cid");
     const ctx = this.#contexts.get(cid);
     if (ctx === undefined) {
       throw new errors.ContextNotFound(
@@ -330,6 +349,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * @throws {EventNotFound} No route has that name.
    */
   getRoute(name: string): Route {
+    errors.checkText(name, "Cannot find a route: the name");
     const route = this.#routes.get(name);
     if (route === undefined) throw errors.noRouteNamed(name, closest(name, this.#named()));
     return route;
@@ -341,6 +361,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    * @throws {PathParamsError} A route matches, but a param cannot be converted.
    */
   findRoute(path: string): FoundRoute | null {
+    errors.checkText(path, "Cannot find a route: the path");
     const route = this.#router.find(path);
     return route === null ? null : this.#withParams(route, path);
   }
@@ -438,6 +459,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
     path: string,
     options: TriggerOptions & { cid?: string | undefined } = {},
   ): EventTask {
+    errors.checkOptions(options, "Cannot trigger an event");
     if (options.cid !== undefined) return this.getCtx(options.cid).triggerEvent(path, options);
     const ctx = this.newCtx();
     return this.#dispatcher.passing(ctx, () => ctx.triggerEvent(path, options));

@@ -3,7 +3,7 @@
 import type { Context } from "./context.ts";
 import type { CompiledPart } from "./compile_path.ts";
 import type { NamedConverter } from "./converters.ts";
-import { checkFunction, shown } from "./errors.ts";
+import { checkFunction, checkText, shown } from "./errors.ts";
 import type { Event } from "./event.ts";
 
 /**
@@ -61,7 +61,8 @@ export function readArguments(
     );
   }
   checkFunction(handler, `${action}: the handler`);
-  const { data } = options as RouteOptions;
+  const { name, data } = options as RouteOptions;
+  if (name !== undefined) checkText(name, `${action}: name`);
   if (data !== undefined) checkFunction(data, `${action}: data`);
   return { pattern, options: options as RouteOptions, handler: handler as AnyHandler };
 }

@@ -1,6 +1,6 @@
 // Time limits: the valid range of a timeout, and waits that leave nothing behind.
 
-import { TimeoutError } from "./errors.ts";
+import { shown, TimeoutError } from "./errors.ts";
 
 /** The maximum that setTimeout() accepts; timers with a longer delay fire at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
@@ -12,9 +12,10 @@ const MAX_TIMEOUT = 2 ** 31 - 1;
  */
 export function checkTimeout(timeout: number | undefined, name = "timeout"): number | undefined {
   if (timeout === undefined || timeout === Infinity) return undefined;
-  if (timeout >= 0 && timeout <= MAX_TIMEOUT) return timeout;
+  if (typeof timeout === "number" && timeout >= 0 && timeout <= MAX_TIMEOUT) return timeout;
   throw new RangeError(
-    `Cannot set ${name} to ${timeout}: must be from 0 to ${MAX_TIMEOUT} milliseconds, or Infinity`,
+    `Cannot set ${name} to ${shown(timeout)}: ` +
+      `must be a number from 0 to ${MAX_TIMEOUT} milliseconds, or Infinity`,
   );
 }
 

@@ -1,6 +1,6 @@
 // What an editor knows of an application: most of these tests pass by compiling.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import {
   type BuiltinConverters,
   Context,
@@ -123,7 +123,7 @@ Deno.test("the application's own context is what ctxs, newCtx() and getCtx() giv
   app.ctxs satisfies ReadonlyMap<string, AppContext>;
   assertEquals(app.getCtx("a").user, null);
   // @ts-expect-error it makes other contexts than those that handlers are promised
-  app.setContextClass(HTTPContext);
+  assertThrows(() => app.setContextClass(HTTPContext), TypeError);
 });
 
 Deno.test("plugins and the test client take applications of whatever context, and use() gives them back", () => {
@@ -164,7 +164,7 @@ Deno.test("HTTPListener.setContextClass() tells the class to all that is registe
     return ctx.response(200, ctx.requireUser());
   });
   // @ts-expect-error it is no context of requests
-  app.setContextClass(Context);
+  assertThrows(() => app.setContextClass(Context), TypeError);
   app.setContextClass(AppContext);
   assertEquals(await (await app.fetch("/")).text(), "alice");
 });

@@ -411,11 +411,23 @@ Deno.test("options that are undefined are as if not given", async () => {
   assertEquals(await Promise.all(tasks), [true, true, true]);
 });
 
-const TIMEOUTS = [-1, NaN, 2 ** 31, -Infinity];
-for (const timeout of TIMEOUTS) {
-  Deno.test(`triggerEvent() refuses a timeout of ${timeout}`, () => {
+// The last two are of callers without type checks, who may have read them from a file.
+const TIMEOUTS: [timeout: unknown, shown: string][] = [
+  [-1, "-1"],
+  [NaN, "NaN"],
+  [2 ** 31, "2147483648"],
+  [-Infinity, "-Infinity"],
+  ["5", '"5"'],
+  [null, "null"],
+];
+for (const [timeout, shown] of TIMEOUTS) {
+  Deno.test(`triggerEvent() refuses a timeout of ${shown}`, () => {
     const { app } = workshop();
-    assertThrows(() => app.triggerEvent("other x", { timeout }), RangeError, `to ${timeout}: must`);
+    assertThrows(
+      () => app.triggerEvent("other x", { timeout: timeout as number }),
+      RangeError,
+      `Cannot set timeout to ${shown}: must be a number from 0`,
+    );
   });
 }
 

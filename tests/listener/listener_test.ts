@@ -2,9 +2,11 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
+  type AnyListener,
   Context,
   ContextAlreadyExists,
   ContextNotFound,
+  depends,
   EventAlreadyExists,
   EventNotFound,
   Listener,
@@ -455,6 +457,94 @@ Deno.test("setContextClass() makes contexts of a subclass", async () => {
   assertEquals(ctx.messages, ["hello"]);
   assertEquals(ctx.scope, { user: "bob" });
 });
+
+const NO_CONTEXT_CLASSES: [what: string, cls: unknown, shown: string][] = [
+  ["undefined, as of a circular import", undefined, "undefined"],
+  ["an arrow function", () => {}, "a function"],
+  ["a class that extends nothing", class Plain {}, "Plain"],
+  ["an instance", new Context(new Listener()), "an object"],
+];
+for (const [what, cls, shown] of NO_CONTEXT_CLASSES) {
+  Deno.test(`setContextClass() refuses ${what}`, () => {
+    assertThrows(
+      () => new Listener().setContextClass(cls as typeof Context),
+      TypeError,
+      `Cannot set the context class to ${shown}: must be Context or a class that extends it`,
+    );
+  });
+}
+
+Deno.test("setContextClass() refuses a class beside the one that handlers were promised", () => {
+  class Chat extends Context {}
+  class Call extends Context {}
+  const app = new Listener().setContextClass(Chat);
+  assertThrows(
+    () => app.setContextClass(Call),
+    TypeError,
+    "Cannot set the context class to Call: must be Chat or a class that extends it",
+  );
+});
+
+Deno.test("newCtx() refuses a class whose constructor does not pass on its arguments", () => {
+  class Forgetful extends Context {
+    constructor(listener: AnyListener) {
+      super(listener);
+    }
+  }
+  const app = new Listener().setContextClass(Forgetful);
+  const why = "Cannot create a context: the constructor of Forgetful must pass on both of its " +
+    "arguments, as in super(listener, options)";
+  assertThrows(() => app.newCtx({ cid: "bob" }), TypeError, why);
+  class Lost extends Context {
+    constructor() {
+      super(undefined as unknown as AnyListener);
+    }
+  }
+  assertThrows(() => new Listener().setContextClass(Lost).newCtx(), TypeError, "of Lost must");
+});
+
+const five = 5 as unknown as string;
+const WRONG_ARGUMENTS: [call: string, run: (app: Listener) => unknown, message: string][] = [
+  ["newCtx({ cid: 5 })", (app) => app.newCtx({ cid: five }), "cid must be a string, got 5"],
+  ["newCtx(5)", (app) => app.newCtx(five as never), "the options must be an object, got 5"],
+  ["getCtx(5)", (app) => app.getCtx(five), "cid must be a string, got 5"],
+  ["getRoute(5)", (app) => app.getRoute(five), "the name must be a string, got 5"],
+  ["matchRoute(5)", (app) => app.matchRoute(five), "the path must be a string, got 5"],
+  ["triggerEvent(5)", (app) => app.triggerEvent(five), "the path must be a string, got 5"],
+  [
+    "triggerEvent(path, 5)",
+    (app) => app.triggerEvent("x", five as never),
+    "the options must be an object, got 5",
+  ],
+  [
+    "ctx.triggerEvent(path, null)",
+    (app) => app.newCtx().triggerEvent("x", null as never),
+    "the options must be an object, got null",
+  ],
+  [
+    "onEvent(pattern, { name: 5 }, handler)",
+    (app) => app.onEvent("y", { name: five }, () => {}),
+    "name must be a string, got 5",
+  ],
+  [
+    "depends(make, 5)",
+    () => depends(() => 1, five as never),
+    "the options must be an object, got 5",
+  ],
+  [
+    "waitEventDone(name, 5)",
+    (app) => app.triggerEvent("x").event.waitEventDone("x", five as never),
+    "the options must be an object, got 5",
+  ],
+  ["new Listener(5)", () => new Listener(five as never), "the options must be an object, got 5"],
+];
+for (const [call, run, message] of WRONG_ARGUMENTS) {
+  Deno.test(`${call} is a TypeError that says what is wrong`, async () => {
+    const app = new Listener();
+    app.onEvent("x", () => {});
+    await assertRejects(async () => await run(app), TypeError, message);
+  });
+}
 
 Deno.test("triggerEvent() throws EventNotFound at once where no route matches", () => {
   const app = new Listener();
