@@ -97,7 +97,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * @param options See {@linkcode ServerOptions}.
    * @throws {RangeError} The value of an option is invalid.
    * @throws {TypeError} `cert` was given without `key` or vice versa, or both were given with
-   * `proxyProtocol`.
+   * `proxyProtocol`; or the name of an option is written in another way.
    */
   constructor(options: ServerOptions = {}) {
     const settings = resolveOptions(options);
@@ -234,9 +234,15 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * const app = new HTTPListener().use(health("/healthz"));
    * ```
    *
-   * @throws {TypeError} `plugin` returns a function, as what makes a plugin does, or a promise.
+   * @throws {TypeError} `plugin` is not a function, or it returns a function, as what makes a plugin does, or
+   * a promise.
    */
   use(plugin: (app: this) => void): this {
+    if (typeof plugin !== "function") {
+      throw new TypeError(
+        `Cannot use ${shown(plugin)}: a plugin must be a function of the application`,
+      );
+    }
     const result: unknown = plugin(this);
     if (typeof result === "function") {
       throw new TypeError(

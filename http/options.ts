@@ -172,6 +172,37 @@ export const BODY_RATE_AFTER = 5_000;
 
 const NAMES = [...Object.keys(DEFAULTS), ...UNSET] as (keyof ServerOptions)[];
 
+/** What other servers and frameworks call these options. */
+const OTHER_NAMES: Record<string, keyof ServerOptions> = {
+  host: "hostname",
+  timeout: "handlerTimeout",
+  bodyLimit: "maxBodySize",
+  maxHeaderSize: "maxHeadSize",
+};
+
+/**
+ * The option among `names` that `name` is or was meant to be. An application may have options of its own, so
+ * only a long name counts as a typo.
+ */
+function meantBy<N extends keyof ServerOptions>(name: string, names: readonly N[]): N | undefined {
+  const other = Object.hasOwn(OTHER_NAMES, name) ? OTHER_NAMES[name] : name;
+  const letters = other.replaceAll(/[-_]/g, "").toLowerCase();
+  return names.find((it) => it === other) ??
+    names.find((it) => it.length >= LONG_NAME && isTypo(letters, it.toLowerCase()));
+}
+const LONG_NAME = 8;
+
+/** Whether `a` is `b`, or differs in one letter, or in the order of two. */
+function isTypo(a: string, b: string): boolean {
+  const shorter = Math.min(a.length, b.length);
+  let start = 0, end = 0;
+  while (start < shorter && a[start] === b[start]) start++;
+  while (end < shorter - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  const inA = a.slice(start, a.length - end), inB = b.slice(start, b.length - end);
+  if (Math.max(inA.length, inB.length) <= 1) return true;
+  return inA.length === 2 && inA === [...inB].reverse().join("");
+}
+
 const MILLISECONDS = [0, 0x7fffffff, " milliseconds"] as const;
 const BYTES = [0, Number.MAX_SAFE_INTEGER, " bytes"] as const;
 const COUNT = [0, 0x7fffffff, ""] as const;
@@ -201,8 +232,17 @@ const RANGES: { [K in keyof Settings]?: readonly [lowest: number, highest: numbe
 const TEXTS = ["hostname", "path", "cert", "key"] as const;
 const SWITCHES = ["reusePort", "proxyProtocol"] as const;
 
-/** The options that are set, including inherited ones and the getters of a class. */
+/**
+ * The options that are set, including inherited ones and the getters of a class.
+ *
+ * @throws {TypeError} They are not an object.
+ */
 export function givenOptions(options: ServerOptions): Partial<Settings> {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot set the options to ${shown(options)}: must be an object, as in { port: 8000 }`,
+    );
+  }
   const given = NAMES.filter((name) => options[name] !== undefined);
   return Object.fromEntries(given.map((name) => [name, options[name]]));
 }
@@ -211,10 +251,17 @@ export function givenOptions(options: ServerOptions): Partial<Settings> {
  * Fills in the options that are missing, from the defaults or from the previous settings.
  *
  * @throws {RangeError} The value of an option is invalid.
- * @throws {TypeError} `cert` was given without `key` or vice versa, or both were given with `proxyProtocol`.
+ * @throws {TypeError} `cert` was given without `key` or vice versa, or both were given with `proxyProtocol`;
+ * the options are not an object; or the name of one is written in another way.
  */
 export function resolveOptions(options: ServerOptions, standard: Settings = DEFAULTS): Settings {
   const given = givenOptions(options);
+  // Not in serve(): Deno.serve ignores options that it does not know.
+  for (const name in options) {
+    const meant = meantBy(name, NAMES);
+    if (meant === undefined || name === meant) continue;
+    throw new TypeError(`Cannot set ${name}: it is not an option; use ${meant}`);
+  }
   const settings: Settings = { ...standard, ...given };
   // A TCP address replaces the Unix socket that was set before.
   if (given.path === undefined && (given.hostname ?? given.port) !== undefined) {
@@ -296,12 +343,11 @@ export function checkRouteOptions(pattern: string, options: RouteOptions): void 
   const action = `Cannot add route "${pattern}"`;
   for (const name in options) {
     const value = options[name];
-    const letters = name.replaceAll(/[-_]/g, "").toLowerCase();
-    const limit = LIMITS.find((limit) => limit.toLowerCase() === letters);
+    const limit = meantBy(name, LIMITS);
     if (limit === undefined || value === undefined) continue;
     if (!ROUTE_LIMITS.includes(limit as RouteLimit)) {
       throw new RouteError(
-        `${action}: ${name} is a server-wide option; ` +
+        `${action}: ${limit} is a server-wide option; ` +
           `a route can only set ${ROUTE_LIMITS.join(" and ")}`,
       );
     }

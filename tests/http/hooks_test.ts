@@ -554,6 +554,14 @@ Deno.test("use() refuses a maker of plugins that was not called", () => {
   );
 });
 
+Deno.test("use() refuses what is not a plugin", () => {
+  assertThrows(
+    () => new HTTPListener().use("/path" as unknown as () => void),
+    TypeError,
+    'Cannot use "/path" (a string): a plugin must be a function of the application',
+  );
+});
+
 Deno.test("use() refuses a plugin that is asynchronous, and its failure is nobody else's", async () => {
   assertThrows(
     () => new HTTPListener().use(() => Promise.reject(new Error("later"))),

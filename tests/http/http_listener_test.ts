@@ -645,15 +645,29 @@ Deno.test("HTTPListener.onEvent() tells who gives a request's route `data` to re
   app.onEvent("greet", { data: toName }, ({ data }) => data.length);
 });
 
-Deno.test("HTTPListener.onEvent() refuses a limit that is written in another way", () => {
-  const app = new HTTPListener();
-  for (const name of ["handlertimeout", "handler_timeout", "handlerTimeOut"]) {
+const MISNAMED: [name: string, option: string][] = [
+  ["handlertimeout", "handlerTimeout"],
+  ["handler_timeout", "handlerTimeout"],
+  ["handlerTimeOut", "handlerTimeout"],
+  ["handlerTimout", "handlerTimeout"],
+  ["timeout", "handlerTimeout"],
+  ["maxBodysize", "maxBodySize"],
+  ["bodyLimit", "maxBodySize"],
+];
+for (const [name, option] of MISNAMED) {
+  Deno.test(`HTTPListener.onEvent() refuses the limit ${name}, and names ${option}`, () => {
     assertThrows(
-      () => app.onEvent("GET:/", { [name]: 5_000 }, () => {}),
+      () => new HTTPListener().onEvent("GET:/", { [name]: 5_000 }, () => {}),
       RouteError,
-      `Cannot add route "GET:/": ${name} is not an option; use handlerTimeout`,
+      `Cannot add route "GET:/": ${name} is not an option; use ${option}`,
     );
-  }
+  });
+}
+
+Deno.test("HTTPListener.onEvent() keeps the application's own options with the route", () => {
+  const own = { role: "admin", title: "Host", cacheTimeout: 5, host: "a.example" };
+  const { options } = new HTTPListener().onEvent("GET:/", own, () => {});
+  assertEquals(options, own);
 });
 
 test("what a trusted proxy says is the scheme of a context and of its Request", NET, async () => {

@@ -43,6 +43,37 @@ for (const [options, message] of REFUSED) {
   });
 }
 
+const MISNAMED: [name: string, option: string][] = [
+  ["handlertimeout", "handlerTimeout"],
+  ["header_timeout", "headerTimeout"],
+  ["headersTimeout", "headerTimeout"],
+  ["maxBodySzie", "maxBodySize"],
+  ["maxHeaderSize", "maxHeadSize"],
+  ["trustedproxies", "trustedProxies"],
+  ["host", "hostname"],
+  ["timeout", "handlerTimeout"],
+  ["bodyLimit", "maxBodySize"],
+];
+for (const [name, option] of MISNAMED) {
+  Deno.test(`HTTPListener refuses the option ${name}, and names ${option}`, () => {
+    const message = `Cannot set ${name}: it is not an option; use ${option}`;
+    // The compiler lets a variable have more keys than the options.
+    const given = { port: 0, [name]: 1 };
+    assertThrows(() => new HTTPListener(given), TypeError, message);
+    assertThrows(() => new HTTPListener().configure(given), TypeError, message);
+  });
+}
+
+Deno.test("HTTPListener takes options among others that have nothing to do with it", () => {
+  const config = { port: 0, ports: [1], database: "a.db", cache: { timeout: 1 }, readTimeout: 1 };
+  assertEquals(new HTTPListener(config) instanceof HTTPListener, true);
+});
+
+Deno.test("HTTPListener refuses a port in place of options", () => {
+  const message = "Cannot set the options to 3000: must be an object, as in { port: 8000 }";
+  assertThrows(() => new HTTPListener(3000 as ServerOptions), TypeError, message);
+});
+
 Deno.test("HTTPListener takes an option that is undefined as one that is not given", () => {
   assertEquals(new HTTPListener({ port: undefined }) instanceof HTTPListener, true);
 });
