@@ -8,6 +8,7 @@ import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { pathOf, queryOf, urlOf } from "./target.ts";
 import type { ResponseBody } from "./response_body.ts";
 import { NO_HEADERS } from "./response_head.ts";
+import { shown } from "./shown.ts";
 import { type RequestSource, webRequest } from "./web_request.ts";
 
 /** The exchange that the next context to be constructed belongs to. */
@@ -334,11 +335,18 @@ export class HTTPContext extends Context {
    * @param status A status code from 200 to 599.
    * @returns If the body is a stream, a promise that resolves when the body has been sent, and rejects with
    * the error of the stream.
-   * @throws {TypeError} A response was already sent, or the exchange is over.
+   * @throws {TypeError} A response was already sent, or the exchange is over; or an argument has the wrong
+   * type.
    * @throws {RangeError} `status` is not from 200 to 599.
    * @throws {h11.LocalProtocolError} The status or a field is invalid.
    */
   response(status: number, body?: ResponseBody, headers?: HeadersInit): void | Promise<void> {
+    if (headers !== undefined && typeof headers !== "object") {
+      throw new TypeError(
+        `Cannot respond with the header fields ${shown(headers)}: ` +
+          'must be an object, as in { "Content-Type": "text/html" }',
+      );
+    }
     return this.#bound.respond(status, body ?? null, headers ?? NO_HEADERS);
   }
 
@@ -471,8 +479,19 @@ export class HTTPContext extends Context {
   /**
    * Sends a redirect, with status 302 (Found) by default. Characters of `location` that must be
    * percent-encoded are encoded.
+   *
+   * @throws {TypeError} `location` is neither a string nor a URL.
+   * @throws {RangeError} `status` is not from 300 to 399: clients follow no other.
    */
   redirect(location: string | URL, status = 302): void {
+    if (typeof location !== "string" && !(location instanceof URL)) {
+      throw new TypeError(`Cannot redirect to ${shown(location)}: must be a string or a URL`);
+    }
+    if (!(status >= 300 && status <= 399)) {
+      throw new RangeError(
+        `Cannot redirect with status ${shown(status)}: must be from 300 to 399`,
+      );
+    }
     const encoded = encodeURI(`${location}`.toWellFormed()).replace(/%25([0-9a-f]{2})/gi, "%$1");
     this.response(status, reasonPhrase(status), { Location: encoded });
   }

@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { LocalProtocolError } from "../../h11.ts";
-import { type HTTPContext, HTTPListener, type ResponseBody } from "../../http_context.ts";
+import {
+  type ErrorLogEntry,
+  type HTTPContext,
+  HTTPListener,
+  type ResponseBody,
+} from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient, type RawResponse, utf8 } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
@@ -732,6 +737,30 @@ test("HTTPContext.redirect() encodes a line break in the location", NET, async (
   const { status, headers } = await answer((ctx) => ctx.redirect("/a\r\nX-A: 1"));
   assertEquals([status, new Map(headers).get("location")], [302, "/a%0D%0AX-A:%201"]);
 });
+
+const WRONG_ARGUMENTS: [call: string, send: (ctx: HTTPContext) => unknown, message: string][] = [
+  ["redirect(location, 200)", (ctx) => ctx.redirect("/", 200), "Cannot redirect with status 200"],
+  ["redirect(location, 404)", (ctx) => ctx.redirect("/", 404), "Cannot redirect with status 404"],
+  [
+    "redirect(null)",
+    (ctx) => ctx.redirect(ctx.query.get("next")!),
+    "Cannot redirect to null: must be a string or a URL",
+  ],
+  [
+    "response(status, body, type)",
+    (ctx) => ctx.response(200, "", "text/html" as never),
+    'Cannot respond with the header fields "text/html" (a string): must be an object',
+  ],
+];
+for (const [call, send, message] of WRONG_ARGUMENTS) {
+  Deno.test(`HTTPContext.${call} is an error that says what is wrong`, async () => {
+    const entries: ErrorLogEntry[] = [];
+    const app = new HTTPListener({ errorLog: (entry) => entries.push(entry) });
+    app.onEvent("GET:/", ({ ctx }) => send(ctx));
+    assertEquals((await app.fetch("/")).status, 500);
+    assertStringIncludes(`${entries[0].error}`, message);
+  });
+}
 
 const FAILING: [what: string, send: (ctx: HTTPContext) => unknown][] = [
   ["a stream that fails", (ctx) => ctx.response(200, failingStream())],
