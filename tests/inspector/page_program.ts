@@ -27,6 +27,10 @@ for (const { name, ...options } of VIEWS) {
   // The last request of page_test.ts.
   const last = page.locator("#contexts details").filter({ hasText: "/last" });
   await last.waitFor();
+  // The server may notice later that the page before was closed.
+  const pills = page.locator("#connections .pill").filter({ hasText: "inspector" });
+  await pills.first().waitFor();
+  await pills.nth(1).waitFor({ state: "detached" });
   const failed = page.locator("#contexts details").filter({ hasText: "DELETE" });
   await failed.click();
   await page.locator("#errors summary").click();
