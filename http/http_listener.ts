@@ -630,7 +630,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     try {
       const found = this.routeOf(exchange.request);
       if (found === null) {
-        return exchange.respond(204, null, { Allow: allowed(this, exchange.request) });
+        const fields = { Allow: allowed(this, exchange.request) };
+        return exchange.respond(204, null, fields)
+          ?.catch((error) => this.#outcomes.fail(exchange, error));
       }
       const { params } = found;
       exchange.route = found.route;

@@ -1,5 +1,10 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { HTTPError, HTTPListener, type ResponseBody } from "../../http_context.ts";
+import {
+  type HTTPContext,
+  HTTPError,
+  HTTPListener,
+  type ResponseBody,
+} from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient } from "./raw_client.ts";
 import { ErrorLog, NET, serving } from "./serving.ts";
@@ -170,10 +175,29 @@ Deno.test("a hook of beforeResponse() that fails is a 500 with the fields that w
     assertEquals(headers.get("access-control-allow-origin"), "*");
     assertEquals(errors.entries.length, 1);
     assertStringIncludes(errors.entries[0], 'Cannot answer "GET /": RangeError: secret');
-    // No route, so it fails for the response of the server itself.
+    // It fails for the responses of the server itself.
     assertEquals((await app.fetch("/none")).status, 500);
+    assertEquals((await app.fetch("/", { method: "OPTIONS" })).status, 500);
   }
 });
+
+test(
+  "a hook of beforeResponse() that fails for OPTIONS does not stop the server",
+  NET,
+  async () => {
+    using errors = new ErrorLog();
+    await using app = await serving((app) => {
+      app.beforeResponse(() => Promise.reject(new RangeError("secret")));
+      app.onEvent("GET:/", () => {});
+    });
+    for (let count = 1; count <= 2; count++) {
+      using client = await RawClient.connect(app.addr);
+      await client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n");
+      assertEquals((await client.response()).status, 500);
+      assertEquals(errors.entries.length, count);
+    }
+  },
+);
 
 Deno.test("a hook of beforeResponse() that only reads the body is told to return a Response", async () => {
   using errors = new ErrorLog();
