@@ -283,7 +283,9 @@ export class Exchange {
     if (!Number.isInteger(status) || status < 200 || status > 599) throw badStatus(status);
     if (this.#extras !== null && this.#extras.filter !== null) {
       this.#checkOpen();
-      return this.#respondFiltered(toResponse(status, body, headers), this.#extras.filter);
+      const { added, filter } = this.#extras;
+      const given = added?.mergeWith(headers) ?? headers;
+      return this.#respondFiltered(toResponse(status, body, given), filter);
     }
     return this.#respond(status, body, headers, "", typeOf(body));
   }
@@ -406,7 +408,7 @@ export class Exchange {
     checkResponse(response);
     const extras = this.#extras;
     if (extras !== null && extras.filter !== null) {
-      return this.#respondFiltered(response, extras.filter);
+      return this.#respondFiltered(withFields(response, extras.added), extras.filter);
     }
     const whole = takeWhole(response);
     if (whole !== null) {
@@ -422,7 +424,10 @@ export class Exchange {
     return this.sending = handled(begun.then(({ rest }) => rest));
   }
 
-  /** Sends what `filter` makes of `response`. If that fails, the response that reports it is not filtered. */
+  /**
+   * Sends what `filter` makes of `response`, which has all fields. If that fails, the response that reports it
+   * is not filtered.
+   */
   #respondFiltered(response: Response, filter: ResponseFilter): void | Promise<void> {
     const extra = this.#extra;
     const { added } = extra;
@@ -434,11 +439,10 @@ export class Exchange {
     };
     extra.filter = null;
     try {
-      const complete = withFields(response, added);
       extra.added = null;
       // Nothing else can respond meanwhile.
       extra.isTaken = true;
-      const filtered = filter(complete);
+      const filtered = filter(response);
       if (filtered instanceof Promise) {
         return this.#sendWhenBegun(filtered.then((result) => this.#begin(result), fail));
       }

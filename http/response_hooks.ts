@@ -4,7 +4,7 @@ import * as h11 from "../h11.ts";
 import type { HTTPContext } from "./context.ts";
 import { checkBody, discard, discardResponse, type ResponseBody, typeOf } from "./response_body.ts";
 import { type AddedFields, pairsOf } from "./response_head.ts";
-import { fieldsOf, isResponse, isStreamed, problemOf } from "./web_response.ts";
+import { fieldsOf, isInDisguise, isResponse, isStreamed, problemOf } from "./web_response.ts";
 
 /** Sees a response before it is sent: see {@linkcode HTTPListener.beforeResponse}. */
 export type ResponseHook<C extends HTTPContext = HTTPContext> = (
@@ -38,7 +38,7 @@ export function passThrough<C extends HTTPContext>(
     }
     // A stream in its place may read the original one, which it need not have begun.
     if (next !== response && isStreamed(response) && !isStreamed(next)) discardResponse(response);
-    return passThrough(hooks, next, ctx, at + 1);
+    return passThrough(hooks, next === response ? next : mutable(next), ctx, at + 1);
   };
   const given = hooks[at](response, ctx);
   if (given === undefined || isResponse(given)) return goOn(given);
@@ -64,7 +64,12 @@ export function toResponse(status: number, body: ResponseBody, headers: h11.Head
 
 function bodyInit(body: ResponseBody): BodyInit | null {
   if (body === null || typeof body === "string") return body;
-  if (body instanceof Uint8Array) return body as Uint8Array<ArrayBuffer>;
+  if (body instanceof Uint8Array) {
+    // A Response does not take shared memory.
+    return body.buffer instanceof ArrayBuffer
+      ? body as Uint8Array<ArrayBuffer>
+      : new Uint8Array(body);
+  }
   const stream = body instanceof ReadableStream ? body : ReadableStream.from(body);
   return stream.pipeThrough(
     new TransformStream<Uint8Array | string, Uint8Array<ArrayBuffer>>({
@@ -89,13 +94,29 @@ export function withFields(response: Response, added: AddedFields | null): Respo
 
 /** `response`, or a copy if its fields cannot be changed, as those of `fetch()`. */
 function mutable(response: Response): Response {
+  return canChangeFields(response) ? response : copyOf(response);
+}
+
+function canChangeFields(response: Response): boolean {
+  if (isInDisguise(response)) return false;
   try {
-    // Throws whether or not there is such a field (Fetch 5.1, "validate").
-    response.headers.delete("x");
-    return response;
+    // Changes nothing: it throws if fields cannot be changed, whether or not there is this one (Fetch 5.1,
+    // "validate").
+    response.headers.delete(NO_FIELD);
+    return true;
   } catch {
-    const { status, statusText, body } = response;
-    const headers = fieldsOf(response).fields as [string, string][];
-    return new Response(body, { status, statusText, headers });
+    return false;
   }
+}
+
+/** The name of a field that no response has. */
+const NO_FIELD = "~".repeat(16);
+
+function copyOf(response: Response): Response {
+  const { status, statusText, body } = response;
+  const { fields, type } = fieldsOf(response);
+  const headers = fields as [string, string][];
+  const result = new Response(body, { status, statusText, headers });
+  if (type !== null) result.headers.set("Content-Type", type);
+  return result;
 }

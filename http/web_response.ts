@@ -137,14 +137,26 @@ function takeFrom(places: Places, response: Response): WholeResponse | null {
 /**
  * Makes Deno give up what it has prepared for sending a response. It would be held until the garbage
  * collector finds the response unreachable and reports it, which is half the cost of a response with fields.
- *
- * Asking for the fields makes Deno give it up, whatever the object is. For a Proxy of a response, or an
- * object that inherits from one, the collector would still report it, and the memory would be freed twice.
  */
-function giveUpNative({ native, headers }: Places, response: Response): void {
+function giveUpNative(places: Places, response: Response): void {
+  if (!isDisguised(places, response)) Reflect.apply(places.headers, response, []);
+}
+
+/**
+ * Whether what Deno has prepared belongs to another object: `response` is a Proxy of that, or inherits from
+ * it. Asking for the fields makes Deno give it up, whatever the object is, but the collector would still
+ * report it, and the memory would be freed twice.
+ */
+function isDisguised({ native }: Places, response: Response): boolean {
   const kept = Object.getOwnPropertyDescriptor(response, native);
-  if (kept?.writable !== true || isProxy === null || isProxy(response)) return;
-  Reflect.apply(headers, response, []);
+  return kept?.writable !== true || isProxy === null || isProxy(response);
+}
+
+/** Whether the fields of `response` must not be asked for. */
+export function isInDisguise(response: Response): boolean {
+  const places = placesOfResponse();
+  if (places === null || !(response as unknown as Kept)[places.native]) return false;
+  return isDisguised(places, response);
 }
 
 function innerOf({ inner }: Places, response: Response): Inner {

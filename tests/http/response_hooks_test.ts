@@ -199,6 +199,58 @@ test(
   },
 );
 
+/** Responses whose fields or bodies are out of the ordinary. */
+const UNUSUAL: Record<string, (ctx: HTTPContext) => void | Response> = {
+  "a type that was set before": (ctx) => {
+    ctx.setHeader("Content-Type", "text/html");
+    ctx.response(200, "abc");
+  },
+  "a type that was set before a Response": (ctx) => {
+    ctx.setHeader("Content-Type", "text/html");
+    return new Response(bytes("abc"));
+  },
+  "a type that was appended": (ctx) => {
+    ctx.appendHeader("Content-Type", "text/html");
+    ctx.response(200, bytes("abc"));
+  },
+  "a field with a short name": (ctx) => ctx.response(200, "abc", { X: "1", y: "2" }) as void,
+  "cookies": (ctx) => {
+    ctx.appendHeader("Set-Cookie", "a=1");
+    ctx.appendHeader("Set-Cookie", "b=2");
+    ctx.response(200, "abc", [["Set-Cookie", "c=3"], ["X-A", "\xe9"], ["set-cookie", "d=4"]]);
+  },
+  "shared memory": (ctx) => {
+    const shared = new Uint8Array(new SharedArrayBuffer(3));
+    shared.set(bytes("abc"));
+    ctx.response(200, shared);
+  },
+  "a Proxy of a Response": () => new Proxy(new Response("abc", { headers: { A: "b" } }), {}),
+  "an object that inherits from a Response": () =>
+    Object.create(new Response("abc", { headers: { A: "b" } })),
+};
+
+for (const [name, answerTo] of Object.entries(UNUSUAL)) {
+  Deno.test(`beforeResponse() leaves ${name} as it is without it`, async () => {
+    const [plain, hooked] = [new HTTPListener(), new HTTPListener()];
+    hooked.beforeResponse(({ headers }) => void headers.get("a"));
+    const [expected, actual] = await Promise.all([plain, hooked].map(async (app) => {
+      app.onEvent("GET:/", ({ ctx }) => answerTo(ctx));
+      const { status, headers, body } = await answer(app);
+      return { status, headers: [...headers].filter(([name]) => name !== "date"), body };
+    }));
+    assertEquals(actual, expected);
+  });
+}
+
+Deno.test("a hook of beforeResponse() can change the fields that an earlier one got from fetch()", async () => {
+  const app = new HTTPListener();
+  app.beforeResponse(() => fetch("data:text/plain,abc"));
+  app.beforeResponse(({ headers }) => headers.set("X-A", "b"));
+  app.onEvent("GET:/", () => new Response());
+  const { headers, body } = await answer(app);
+  assertEquals([body, headers.get("x-a")], ["abc", "b"]);
+});
+
 Deno.test("a hook of beforeResponse() that only reads the body is told to return a Response", async () => {
   using errors = new ErrorLog();
   const app = new HTTPListener();
