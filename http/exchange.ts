@@ -93,6 +93,8 @@ class Extras {
   trailers: h11.EndOfMessage | null = null;
   /** What the response passes through before it is sent. */
   filter: ResponseFilter | null = null;
+  /** The response that passes, or has passed, through that; null if it was taken back. */
+  filtering: Filtering | null = null;
   /** Response fields that were set before the response was given. */
   added: AddedFields | null = null;
   /** A response was given but is not being sent yet. */
@@ -119,6 +121,14 @@ class Extras {
 
 /** Sees a response before it is sent, and may replace it. */
 export type ResponseFilter = (response: Response) => Response | Promise<Response>;
+
+/** A response that passes through a filter. */
+interface Filtering {
+  readonly response: Response;
+  /** The fields that were set before, which `response` has too. */
+  readonly added: AddedFields | null;
+  isRunning: boolean;
+}
 
 /** One request and its response. */
 export class Exchange {
@@ -197,10 +207,15 @@ export class Exchange {
 
   /**
    * Marks the handler as failed: a response that it has begun by then is not waited for. A response that
-   * hooks send later is a different one, and is waited for.
+   * hooks send later is a different one, and is waited for. While its filter is running, a response has not
+   * begun: it is taken back, and another one can be sent.
    */
   giveUp(): void {
     const extra = this.#extra;
+    if (extra.filtering?.isRunning === true) {
+      this.sending = null;
+      this.#takeBack();
+    }
     if (extra.hasFailed) return;
     extra.hasFailed = true;
     extra.isGivenUp = this.sending !== null;
@@ -430,27 +445,54 @@ export class Exchange {
    */
   #respondFiltered(response: Response, filter: ResponseFilter): void | Promise<void> {
     const extra = this.#extra;
-    const { added } = extra;
-    const fail = (error: unknown): never => {
-      extra.isTaken = false;
-      extra.added = added;
-      discardResponse(response);
-      throw error;
-    };
+    const filtering: Filtering = { response, added: extra.added, isRunning: true };
+    extra.filtering = filtering;
     extra.filter = null;
+    extra.added = null;
+    // Nothing else can respond meanwhile.
+    extra.isTaken = true;
     try {
-      extra.added = null;
-      // Nothing else can respond meanwhile.
-      extra.isTaken = true;
       const filtered = filter(response);
       if (filtered instanceof Promise) {
-        return this.#sendWhenBegun(filtered.then((result) => this.#begin(result), fail));
+        return this.#sendWhenBegun(this.#beginFiltered(filtered, filtering));
       }
+      filtering.isRunning = false;
       extra.isTaken = false;
       return this.respondWith(filtered);
     } catch (error) {
-      return fail(error);
+      this.#takeBack();
+      throw error;
     }
+  }
+
+  async #beginFiltered(
+    filtered: Promise<Response>,
+    filtering: Filtering,
+  ): Promise<{ rest: void | Promise<void> }> {
+    const extra = this.#extra;
+    try {
+      const response = await filtered;
+      if (extra.filtering === filtering) {
+        filtering.isRunning = false;
+        return this.#begin(response);
+      }
+      discardResponse(response);
+      return { rest: undefined };
+    } catch (error) {
+      if (extra.filtering === filtering) this.#takeBack();
+      throw error;
+    }
+  }
+
+  /** Lets another response be sent, with the fields that were set, in place of one that has not begun. */
+  #takeBack(): void {
+    const extra = this.#extra;
+    const { filtering } = extra;
+    extra.isTaken = false;
+    if (filtering === null) return;
+    extra.filtering = null;
+    extra.added = filtering.added;
+    discardResponse(filtering.response);
   }
 
   /**
@@ -490,6 +532,7 @@ export class Exchange {
       return { rest: this.#respond(status, known, this.#fieldsOf(given), statusText, given.type) };
     } catch (error) {
       discard(known);
+      this.#takeBack();
       throw error;
     }
   }

@@ -290,9 +290,12 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * the response of the one before. Trailers, interim responses, and responses of `upgrade()` pass through no
    * hook, nor does the response to a request that is rejected while it is parsed.
    *
-   * If a hook fails, the client gets a 500, which no hook sees. While there are hooks, each response is made a
-   * web `Response` before it is sent, which takes time: to add fields that do not depend on the response, use
-   * {@linkcode HTTPContext.setHeader}.
+   * If a hook fails, the client gets an error response that no hook sees, usually a 500. So it does if the
+   * handler fails while a hook is running, or `handlerTimeout` expires, which covers hooks if the handler
+   * awaits or returns what `ctx.response()` returns. Nothing else limits the time of a hook.
+   *
+   * While there are hooks, each response is made a web `Response` before it is sent, which takes time: to add
+   * fields that do not depend on the response, use {@linkcode HTTPContext.setHeader}.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";

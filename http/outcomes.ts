@@ -110,7 +110,9 @@ export class Outcomes<C extends HTTPContext> {
     } else if (!isKnown && !(error instanceof HTTPError)) {
       exchange.report(`Cannot answer ${exchange.label}`, { error });
     }
-    if (exchange.isResponded || exchange.isOver) return exchange.giveUp();
+    if (exchange.isResponded || exchange.isOver) exchange.giveUp();
+    // Unless the response could be taken back.
+    if (exchange.isResponded || exchange.isOver) return;
     const answer = toHTTPError(error);
     exchange.dropFieldsOfBody();
     if (this.#hooks.length > 0 && exchange.context !== null) {
@@ -130,7 +132,9 @@ export class Outcomes<C extends HTTPContext> {
         if (!isResponse(given)) continue;
         if (exchange.isOver) return discardResponse(given);
         exchange.endFailing();
-        return await exchange.respondWith(given);
+        await exchange.beginWith(given);
+        await exchange.sending;
+        return;
       }
     } catch (error) {
       exchange.report(`Cannot answer ${exchange.label}: a hook of onHTTPError() failed`, { error });

@@ -331,6 +331,87 @@ test(
   },
 );
 
+/** Handlers that fail while a hook of beforeResponse() works on their response "abc". */
+const FAILING: Record<string, (ctx: HTTPContext) => void | Promise<void>> = {
+  "throws": (ctx) => {
+    ctx.response(200, "abc");
+    throw new RangeError("late");
+  },
+  "throws while a Response is sent": (ctx) => {
+    ctx.respondWith(new Response("abc"));
+    throw new RangeError("late");
+  },
+  "responds twice": (ctx) => {
+    ctx.response(200, "abc");
+    ctx.response(200, "def");
+  },
+};
+
+for (const [how, handle] of Object.entries(FAILING)) {
+  Deno.test(`a handler that ${how} while a hook of beforeResponse() runs is a 500`, async () => {
+    using errors = new ErrorLog();
+    const app = new HTTPListener();
+    app.beforeResponse(() => new Promise(() => {}));
+    app.onEvent("GET:/", ({ ctx }) => {
+      ctx.setHeader("X-Set", "1");
+      return handle(ctx);
+    });
+    const { status, headers } = await answer(app);
+    assertEquals([status, headers.get("x-set")], [500, "1"]);
+    assertEquals(errors.entries.length, 1);
+  });
+}
+
+Deno.test("a hook of onError() can respond while a hook of beforeResponse() runs", async () => {
+  const app = new HTTPListener();
+  app.beforeResponse(() => new Promise(() => {}));
+  app.onError(RangeError, () => new Response("late", { status: 400 }));
+  app.onEvent("GET:/", ({ ctx }) => FAILING.throws(ctx));
+  const { status, body } = await answer(app);
+  assertEquals([status, body], [400, "late"]);
+});
+
+Deno.test("a hook of beforeResponse() that a handler waits for is within handlerTimeout", async () => {
+  using errors = new ErrorLog();
+  const app = new HTTPListener({ handlerTimeout: 1 });
+  const [replaced, discarded] = [0, 1].map(() => Promise.withResolvers<void>());
+  const hooked = Promise.withResolvers<Response>();
+  app.beforeResponse(() => hooked.promise);
+  const stream = (cancel: () => void): ReadableStream<string> => new ReadableStream({ cancel });
+  app.onEvent("GET:/", ({ ctx }) => ctx.response(200, stream(replaced.resolve)));
+  assertEquals((await answer(app)).status, 503);
+  await replaced.promise;
+  // Nobody reads what comes too late.
+  hooked.resolve(new Response(new ReadableStream({ cancel: discarded.resolve })));
+  await discarded.promise;
+  assertEquals(errors.entries.length, 1);
+});
+
+Deno.test("a response that cannot be sent after a hook of beforeResponse() is a 500 with the fields that were set", async () => {
+  for (const hook of [() => {}, async () => await Promise.resolve()]) {
+    using errors = new ErrorLog();
+    const app = new HTTPListener();
+    app.beforeResponse(hook);
+    app.onEvent("GET:/", ({ ctx }) => {
+      ctx.setHeader("X-Set", "1");
+      return ctx.response(200, "abc", { "Content-Length": "4" });
+    });
+    const { status, headers } = await answer(app);
+    assertEquals([status, headers.get("x-set")], [500, "1"]);
+    assertEquals(errors.entries.length, 1);
+  }
+});
+
+Deno.test("a hook of beforeResponse() that fails for a response of onHTTPError() is logged once", async () => {
+  using errors = new ErrorLog();
+  const app = new HTTPListener();
+  app.aroundRequest((_ctx, next) => next());
+  app.beforeResponse(() => Promise.reject(new RangeError("secret")));
+  app.onHTTPError(() => new Response("nice", { status: 404 }));
+  assertEquals(await answer(app).then(({ status, body }) => [status, body]), [404, "Not Found"]);
+  assertEquals(errors.entries.length, 1);
+});
+
 Deno.test("beforeResponse() refuses what is not a function", () => {
   const app = new HTTPListener();
   assertThrows(
