@@ -31,7 +31,7 @@ import {
   pairsOf,
   switchingFields,
 } from "./response_head.ts";
-import { toResponse, withFields } from "./response_hooks.ts";
+import { isProduced, toResponse, withFields } from "./response_hooks.ts";
 import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf, type Scheme, schemeOf } from "./target.ts";
 import { isTurnLong, nextTurn } from "./turn.ts";
@@ -526,7 +526,8 @@ export class Exchange {
     }
     const { status, statusText, body } = response;
     const given = fieldsOf(response);
-    const known = body === null ? null : await knownBody(body);
+    const isUnread = body === null || (this.request.method === "HEAD" && isProduced(body));
+    const known = isUnread ? body : await knownBody(body);
     this.#extra.isTaken = false;
     try {
       return { rest: this.#respond(status, known, this.#fieldsOf(given), statusText, given.type) };

@@ -2,7 +2,14 @@
 
 import * as h11 from "../h11.ts";
 import type { HTTPContext } from "./context.ts";
-import { checkBody, discard, discardResponse, type ResponseBody, typeOf } from "./response_body.ts";
+import {
+  checkBody,
+  Chunks,
+  discard,
+  discardResponse,
+  type ResponseBody,
+  typeOf,
+} from "./response_body.ts";
 import { type AddedFields, pairsOf } from "./response_head.ts";
 import { fieldsOf, isInDisguise, isResponse, isStreamed, problemOf } from "./web_response.ts";
 
@@ -70,15 +77,37 @@ function bodyInit(body: ResponseBody): BodyInit | null {
       ? body as Uint8Array<ArrayBuffer>
       : new Uint8Array(body);
   }
-  const stream = body instanceof ReadableStream ? body : ReadableStream.from(body);
-  return stream.pipeThrough(
-    new TransformStream<Uint8Array | string, Uint8Array<ArrayBuffer>>({
-      transform(part, controller): void {
-        const bytes = typeof part === "string" ? encoder.encode(part) : part;
-        controller.enqueue(bytes as Uint8Array<ArrayBuffer>);
-      },
-    }),
-  );
+  const stream = streamOf(body);
+  produced.add(stream);
+  return stream;
+}
+
+/** The bodies that are made of what a handler gave to `ctx.response()`. */
+const produced = new WeakSet<ReadableStream>();
+
+/** Whether `body` is such a stream: to find out its length would start its producer. */
+export function isProduced(body: ReadableStream): boolean {
+  return produced.has(body);
+}
+
+/** A stream of the parts of `body`, which is asked for none before somebody reads them. */
+function streamOf(
+  body: ReadableStream<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const parts = body instanceof ReadableStream
+    ? new Chunks(body.getReader())
+    : body[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller): Promise<void> {
+      const { done, value } = await parts.next();
+      if (done) return controller.close();
+      const part = typeof value === "string" ? encoder.encode(value) : value;
+      controller.enqueue(part as Uint8Array<ArrayBuffer>);
+    },
+    async cancel(reason): Promise<void> {
+      await parts.return?.(reason);
+    },
+  }, { highWaterMark: 0 });
 }
 
 /** `response` with the `added` fields, so that hooks can change all of its fields. */

@@ -301,6 +301,24 @@ Deno.test("a stream goes through a hook of beforeResponse() as it is produced", 
   assertEquals(await new Response(text).text(), "abc");
 });
 
+Deno.test("beforeResponse() does not start the producer of a body that HEAD does not send", async () => {
+  const app = new HTTPListener();
+  app.beforeResponse(() => {});
+  let isStarted = false;
+  app.onEvent("GET:/", ({ ctx }) => {
+    const { signal } = ctx.request;
+    async function* live(): AsyncGenerator<string> {
+      isStarted = true;
+      yield "abc";
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    }
+    return ctx.response(200, live());
+  });
+  await app.fetch("/", { method: "HEAD" });
+  await app.fetch("/none");
+  assertEquals(isStarted, false);
+});
+
 test(
   "the client of a response that waits for a hook of beforeResponse() may leave",
   NET,
