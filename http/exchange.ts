@@ -32,7 +32,7 @@ import {
   switchingFields,
 } from "./response_head.ts";
 import { isProduced, toResponse, withFields } from "./response_hooks.ts";
-import { ConnectionLost, GATHERED_MAX } from "./socket.ts";
+import { ClientLeft, ConnectionLost, GATHERED_MAX } from "./socket.ts";
 import { pathOf, type Scheme, schemeOf } from "./target.ts";
 import { isTurnLong, nextTurn } from "./turn.ts";
 import { checkResponse, type FieldsAndType, fieldsOf, takeWhole } from "./web_response.ts";
@@ -646,8 +646,9 @@ export class Exchange {
     } catch (error) {
       // A client must never take a partial message for a complete one: this one is left without its end.
       protocol.sendFailed();
-      // The handler may still be running, and must not take this for a disconnect of the client.
-      if (!(error instanceof ConnectionLost)) this.event?.abort(error);
+      // The handler and the producer may still be running. A write may notice before a read does that the client
+      // has left.
+      this.event?.abort(error instanceof ConnectionLost ? new ClientLeft() : error);
       socket.flush();
       socket.close();
       parts.cancel(error);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Exchange } from "../../http/exchange.ts";
 import type { HTTPContext, HTTPListener, ServerOptions } from "../../http_context.ts";
+import type { AnyEvent } from "../../listener.ts";
 import { Clock, TICK } from "../../http/clock.ts";
 import { MemoryConn } from "../../http/memory_conn.ts";
 import { Socket } from "../../http/socket.ts";
@@ -430,6 +431,17 @@ Deno.test("Connection that its client has reset is over, though its handler goes
   // It is closed already.
   assertThrows(() => server.conn.close(), Deno.errors.BadResource);
   goOn.resolve();
+});
+
+Deno.test("event.signal aborts when a write notices before a read that the client has left", async () => {
+  const aborted = Promise.withResolvers<unknown>();
+  await using server = new ByHand((exchange) => {
+    exchange.event = { abort: aborted.resolve } as unknown as AnyEvent;
+    return exchange.respond(200, quiet(() => {}), []);
+  });
+  server.conn.write = () => Promise.reject(new Deno.errors.BrokenPipe());
+  await server.send(GET);
+  assertEquals(String(await aborted.promise), "AbortError: The client has disconnected");
 });
 
 test("a stream is cancelled when the server ends its connection", NET, async () => {
