@@ -45,10 +45,11 @@ export interface CompressionOptions {
  * change bodies in `beforeResponse()`.
  *
  * Of the codings that the client prefers, the first of `codings` is chosen (RFC 9110 12.5.3). A stream stays a
- * stream: each part is sent at once. A strong `ETag` becomes a weak one (RFC 9110 8.8.1), and
- * `Vary: Accept-Encoding` is added for all clients. These responses are sent as they are: those that have
- * `Content-Encoding`, `Content-Range` or `Content-Digest`, those with `Cache-Control: no-transform`, and those
- * whose type does not compress, such as images.
+ * stream: each part is sent at once. A strong `ETag` becomes a weak one (RFC 9110 8.8.1), also that of a 304,
+ * so compare `If-None-Match` regardless of `W/` (RFC 9110 13.1.2). `Vary: Accept-Encoding` is added for all
+ * clients. These responses are sent as they are: those that have `Content-Encoding`, `Content-Range`,
+ * `Content-Digest` or `Repr-Digest`, those with `Cache-Control: no-transform`, and those whose type does not
+ * compress, such as images.
  *
  * Do not compress a page that contains both a secret, such as a token against forged requests, and something
  * that the request has sent: the length of the response reveals the secret (the BREACH attack).
@@ -77,7 +78,9 @@ export function compression(
     if (!isEligible(response, isCompressible)) return;
     vary(response.headers);
     const coding = chosenCoding(ctx.headers.get("accept-encoding") ?? "", codings);
-    if (coding === null || response.body === null) return;
+    if (coding === null) return;
+    if (response.status === 304) return weaken(response.headers);
+    if (response.body === null) return;
     if (Number(response.headers.get("content-length") ?? Infinity) < minSize) return;
     return await compressed(response, response.body, coding, minSize);
   };
@@ -133,6 +136,12 @@ const COMPRESSIBLE = new Set([
 function isText(type: string): boolean {
   return (type.startsWith("text/") && type !== "text/event-stream") || COMPRESSIBLE.has(type) ||
     type.endsWith("+json") || type.endsWith("+xml") || type.endsWith("+text");
+/**
+ * Fields that tell that a body has its final form, or is a range of it. The digests are those of the body with
+ * its coding (RFC 9530 2 and 3).
+ */
+const OF_FINAL_FORM = ["content-encoding", "content-range", "content-digest", "repr-digest"];
+
 }
 
 /** Whether a response may be compressed, if its client accepts that. */
@@ -140,17 +149,13 @@ function isEligible(
   { status, headers }: Response,
   isCompressible: (type: string) => boolean,
 ): boolean {
-  // The ranges are those of the body without a coding, or the body has its final form.
-  if (
-    status === 206 ||
-    ["content-encoding", "content-range", "content-digest"].some((name) => headers.has(name))
-  ) {
-    return false;
-  }
+  if (status === 206 || OF_FINAL_FORM.some((name) => headers.has(name))) return false;
   // RFC 9111 5.2.2.6
   if (members(headers.get("cache-control")).includes("no-transform")) return false;
   const [type] = (headers.get("content-type") ?? "").split(";");
-  return type !== "" && isCompressible(type.trim().toLowerCase());
+  // A 304 usually has no type. It tells the ETag and the Vary that the 200 has (RFC 9110 15.4.5).
+  if (type === "") return status === 304;
+  return isCompressible(type.trim().toLowerCase());
 }
 
 /** Tells caches that the response depends on what codings a client accepts (RFC 9110 12.5.5). */
@@ -164,6 +169,15 @@ function vary(headers: Headers): void {
 /** The members of a list, in lower case (RFC 9110 5.6.1). */
 function members(list: string | null): string[] {
   return (list ?? "").toLowerCase().split(",").map((member) => member.trim()).filter(Boolean);
+/**
+ * Makes a strong entity tag a weak one: bodies with different codings are not equal byte by byte (RFC 9110
+ * 8.8.1).
+ */
+function weaken(headers: Headers): void {
+  const tag = headers.get("etag");
+  if (tag?.startsWith('"')) headers.set("ETag", `W/${tag}`);
+}
+
 }
 
 /**
@@ -216,8 +230,7 @@ async function compressed(
   headers.set("Content-Encoding", coding);
   headers.delete("Content-Length");
   headers.delete("Accept-Ranges");
-  const tag = headers.get("etag");
-  if (tag?.startsWith('"')) headers.set("ETag", `W/${tag}`);
+  weaken(headers);
   return new Response(content, init);
 }
 

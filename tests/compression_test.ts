@@ -86,6 +86,7 @@ const AS_THEY_ARE: Record<string, (app: HTTPListener) => void> = {
   "a part of a body": page({ ...HTML, "Content-Range": "bytes 0-4199/9000" }, PAGE, 206),
   "a body whose digest is given": page({ ...HTML, "Content-Digest": "sha-256=:AA==:" }),
   "what no proxy may transform": page({ ...HTML, "Cache-Control": "private, No-Transform" }),
+  "a body whose representation has a digest": page({ ...HTML, "Repr-Digest": "sha-256=:AA==:" }),
   "a short body": page(HTML, PAGE.slice(0, 1023)),
   "a short stream with a length": (app) =>
     app.onEvent(
@@ -140,6 +141,16 @@ Deno.test("compression() names Accept-Encoding in Vary only once", async () => {
 });
 
 Deno.test("compression() compresses the responses that the server makes of errors", async () => {
+Deno.test("a 304 has the ETag and the Vary that the 200 has with compression()", async () => {
+  const tag = { "ETag": '"a"' };
+  const validators = ({ headers }: Response): unknown => [headers.get("etag"), headers.get("vary")];
+  for (const accepted of ["gzip", null]) {
+    const expected = validators(await get(page({ ...HTML, ...tag }), accepted));
+    assertEquals(validators(await get(page(tag, null, 304), accepted)), expected);
+    assertEquals(validators(await get(page({ ...HTML, ...tag }, null, 304), accepted)), expected);
+  }
+});
+
   const response = await get((app) => {
     app.onHTTPError(({ status }) => new Response(PAGE, { status, headers: HTML }));
   }, "gzip");
