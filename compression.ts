@@ -114,8 +114,11 @@ const COMPRESSORS: Record<ContentCoding, Compressor> = {
   },
 };
 
-/** Bytes of a whole body that are compressed in one step, which takes a millisecond or two. */
-const ONE_STEP_MAX = 64 * 1024;
+/**
+ * Bytes that are compressed in one step, which takes a millisecond or two. The streams of node:zlib work in
+ * the event loop's own thread too: between steps, the server can do other work.
+ */
+const STEP = 64 * 1024;
 
 /** Types that compress, besides text and those whose name ends in `+json`, `+xml` or `+text`. */
 const COMPRESSIBLE = new Set([
@@ -133,15 +136,15 @@ const COMPRESSIBLE = new Set([
   "font/ttf",
 ]);
 
-function isText(type: string): boolean {
-  return (type.startsWith("text/") && type !== "text/event-stream") || COMPRESSIBLE.has(type) ||
-    type.endsWith("+json") || type.endsWith("+xml") || type.endsWith("+text");
 /**
  * Fields that tell that a body has its final form, or is a range of it. The digests are those of the body with
  * its coding (RFC 9530 2 and 3).
  */
 const OF_FINAL_FORM = ["content-encoding", "content-range", "content-digest", "repr-digest"];
 
+function isText(type: string): boolean {
+  return (type.startsWith("text/") && type !== "text/event-stream") || COMPRESSIBLE.has(type) ||
+    type.endsWith("+json") || type.endsWith("+xml") || type.endsWith("+text");
 }
 
 /** Whether a response may be compressed, if its client accepts that. */
@@ -166,9 +169,6 @@ function vary(headers: Headers): void {
   }
 }
 
-/** The members of a list, in lower case (RFC 9110 5.6.1). */
-function members(list: string | null): string[] {
-  return (list ?? "").toLowerCase().split(",").map((member) => member.trim()).filter(Boolean);
 /**
  * Makes a strong entity tag a weak one: bodies with different codings are not equal byte by byte (RFC 9110
  * 8.8.1).
@@ -178,6 +178,9 @@ function weaken(headers: Headers): void {
   if (tag?.startsWith('"')) headers.set("ETag", `W/${tag}`);
 }
 
+/** The members of a list, in lower case (RFC 9110 5.6.1). */
+function members(list: string | null): string[] {
+  return (list ?? "").toLowerCase().split(",").map((member) => member.trim()).filter(Boolean);
 }
 
 /**
@@ -218,14 +221,13 @@ async function compressed(
 ): Promise<Response> {
   const init = { status, statusText, headers };
   const compressor = COMPRESSORS[coding];
-  const available = await peek(body);
+  const available = await peek(body, minSize);
   let content: BodyInit;
-  if (available instanceof Uint8Array && available.length <= ONE_STEP_MAX) {
+  if (available instanceof Uint8Array) {
     if (available.length < minSize) return new Response(available, init);
     content = compressor.whole(available);
   } else {
-    const stream = available instanceof Uint8Array ? new Response(available).body! : available;
-    content = stream.pipeThrough(new TransformStream(new Through(compressor.stream())));
+    content = available.pipeThrough(new TransformStream(new Through(compressor.stream())));
   }
   headers.set("Content-Encoding", coding);
   headers.delete("Content-Length");
@@ -261,10 +263,12 @@ class Through implements Transformer<Uint8Array, Uint8Array<ArrayBuffer>> {
   }
 }
 
+const encoder = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * All bytes of `body` if it has them at hand, like that of `new Response("text")`; otherwise a stream of them.
+ * All bytes of `body` if it has them at hand, like that of `new Response("text")`, and they fit in one step or
+ * are too few to compress; otherwise a stream of them, in steps.
  *
  * This does not wait for a producer: while that has nothing yet, the head can go out. A body is at hand if its
  * only chunk and its end are there within two microtask turns, in which a stream starts and pulls (Streams
@@ -272,9 +276,10 @@ const NO_BYTES = new Uint8Array(0);
  */
 async function peek(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  minSize: number,
 ): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>> {
   const reader = body.getReader();
-  let reading = reader.read();
+  const reading = reader.read();
   let first: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> | null = null;
   let isClosed = false;
   reading.then((result) => first = result, () => {});
@@ -282,17 +287,28 @@ async function peek(
   await null;
   await null;
   if (isClosed && first !== null) {
-    return (first as ReadableStreamReadResult<Uint8Array<ArrayBuffer>>).value ?? NO_BYTES;
+    const { value = NO_BYTES } = first as ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
+    const bytes = bytesOf(value);
+    if (bytes.length <= STEP || bytes.length < minSize) return bytes;
   }
-  let isFirst = true;
+  let next: typeof reading | null = reading;
+  let part = NO_BYTES;
   return new ReadableStream({
     async pull(controller): Promise<void> {
-      if (!isFirst) reading = reader.read();
-      isFirst = false;
-      const { done, value } = await reading;
-      if (done) controller.close();
-      else controller.enqueue(value);
+      if (part.length === 0) {
+        const { done, value } = await (next ?? reader.read());
+        next = null;
+        if (done) return controller.close();
+        part = bytesOf(value);
+      }
+      controller.enqueue(part.subarray(0, STEP));
+      part = part.subarray(STEP);
     },
     cancel: (reason) => reader.cancel(reason),
   }, { highWaterMark: 0 });
+}
+
+/** A part of a stream as bytes. Deno lets a Response have a stream of texts, which is sent as UTF-8. */
+function bytesOf(part: Uint8Array<ArrayBuffer> | string): Uint8Array<ArrayBuffer> {
+  return typeof part === "string" ? encoder.encode(part) : part;
 }

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { clearImmediate, setImmediate } from "node:timers";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { compression, type CompressionOptions } from "../compression.ts";
 import { HTTPListener } from "../http_context.ts";
@@ -85,8 +86,8 @@ const AS_THEY_ARE: Record<string, (app: HTTPListener) => void> = {
   "a body that has a coding": page({ ...HTML, "Content-Encoding": "deflate" }),
   "a part of a body": page({ ...HTML, "Content-Range": "bytes 0-4199/9000" }, PAGE, 206),
   "a body whose digest is given": page({ ...HTML, "Content-Digest": "sha-256=:AA==:" }),
-  "what no proxy may transform": page({ ...HTML, "Cache-Control": "private, No-Transform" }),
   "a body whose representation has a digest": page({ ...HTML, "Repr-Digest": "sha-256=:AA==:" }),
+  "what no proxy may transform": page({ ...HTML, "Cache-Control": "private, No-Transform" }),
   "a short body": page(HTML, PAGE.slice(0, 1023)),
   "a short stream with a length": (app) =>
     app.onEvent(
@@ -140,7 +141,6 @@ Deno.test("compression() names Accept-Encoding in Vary only once", async () => {
   }
 });
 
-Deno.test("compression() compresses the responses that the server makes of errors", async () => {
 Deno.test("a 304 has the ETag and the Vary that the 200 has with compression()", async () => {
   const tag = { "ETag": '"a"' };
   const validators = ({ headers }: Response): unknown => [headers.get("etag"), headers.get("vary")];
@@ -151,6 +151,7 @@ Deno.test("a 304 has the ETag and the Vary that the 200 has with compression()",
   }
 });
 
+Deno.test("compression() compresses the responses that the server makes of errors", async () => {
   const response = await get((app) => {
     app.onHTTPError(({ status }) => new Response(PAGE, { status, headers: HTML }));
   }, "gzip");
@@ -177,6 +178,28 @@ Deno.test("compression() uses the codings, the size and the types that its optio
   assertEquals(await coding({ isCompressible: (type) => type !== "text/html" }), null);
 });
 
+Deno.test("compression() sends a body of less than a large minSize as it is", async () => {
+  const text = "a".repeat(99_999);
+  const coding = async (body: string): Promise<string | null> =>
+    (await get(page(HTML, body), "gzip", { minSize: 100_000 })).headers.get("content-encoding");
+  assertEquals([await coding(text), await coding(text + "a")], [null, "gzip"]);
+});
+
+for (const parts of [1, 2]) {
+  Deno.test(`compression() compresses a Response with a stream of texts (${parts})`, async () => {
+    const stream = new ReadableStream({
+      start(controller): void {
+        for (let part = 0; part < parts; part++) controller.enqueue(PAGE);
+        controller.close();
+      },
+    });
+    const response = await get((app) => {
+      app.onEvent("GET:/", () => new Response(stream, { headers: HTML }));
+    }, "gzip");
+    assertEquals([response.status, await decoded(response)], [200, PAGE.repeat(parts)]);
+  });
+}
+
 const WRONG: [options: unknown, message: string][] = [
   [{ codings: ["deflate"] }, 'Cannot compress with coding "deflate": must be "br" or "gzip"'],
   [{ minSize: "1" }, "Cannot set minSize to 1: must be a number of bytes, 0 or more"],
@@ -195,6 +218,26 @@ for (const coding of ["br", "gzip"] as const) {
     const response = await get(page(HTML, text), coding);
     assertEquals(response.headers.get("content-encoding"), coding);
     assertEquals(await decoded(response), text);
+  });
+
+  Deno.test(`compression() lets other work go on while it sends a large body with ${coding}`, async () => {
+    let turns = 0;
+    const turn = (): void => {
+      turns++;
+      immediate = setImmediate(turn);
+    };
+    const bytes = crypto.getRandomValues(new Uint8Array(65_536)).map((byte) => byte % 64 + 32);
+    const response = await get((app) => {
+      const text = new TextDecoder().decode(bytes).repeat(100);
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, text, HTML));
+    }, coding);
+    const reader = response.body!.getReader();
+    await reader.read();
+    let immediate = setImmediate(turn);
+    while (!(await reader.read()).done);
+    clearImmediate(immediate);
+    // Before, it was compressed as a whole for the first part.
+    assert(turns > 0);
   });
 
   test(`compression() sends each part of a stream at once with ${coding}`, NET, async () => {
