@@ -245,7 +245,15 @@ class Through implements Transformer<Uint8Array, Uint8Array<ArrayBuffer>> {
   }
 
   start(controller: TransformStreamDefaultController<Uint8Array<ArrayBuffer>>): void {
-    this.#stream.on("data", (part: Uint8Array<ArrayBuffer>) => controller.enqueue(part));
+    this.#stream.on("data", (part: Uint8Array<ArrayBuffer>) => {
+      try {
+        controller.enqueue(part);
+      } catch {
+        // The reader left after `flush()` had begun: then `cancel()` is not called (Streams 6.4.4,
+        // TransformStreamDefaultSourceCancelAlgorithm).
+        this.cancel();
+      }
+    });
     this.#stream.on("error", (error) => controller.error(error));
   }
 

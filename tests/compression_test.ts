@@ -283,6 +283,39 @@ for (const coding of ["br", "gzip"] as const) {
   });
 }
 
+Deno.test("a client may leave while compression() ends a stream", async () => {
+  const errors: unknown[] = [];
+  const note = (event: ErrorEvent): void => {
+    event.preventDefault();
+    errors.push(event.error);
+  };
+  addEventListener("error", note);
+  // Nothing tells when the end is being compressed: it is while these turns pass, for some of their numbers.
+  for (let turns = 0; turns < 20; turns++) {
+    const { readable, writable } = new TransformStream<string, string>();
+    let compressed: ReadableStream<Uint8Array> | null = null;
+    await get((app) => {
+      app.beforeResponse(({ body }) => {
+        compressed = body;
+        return new Response(ReadableStream.from([]));
+      });
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, readable, HTML));
+    }, "gzip");
+    const reader = compressed!.getReader();
+    const writer = writable.getWriter();
+    const reading = reader.read();
+    await writer.write("abc");
+    await reading;
+    const end = reader.read();
+    void writer.close();
+    for (let turn = 0; turn < turns; turn++) await null;
+    await reader.cancel();
+    await end;
+  }
+  removeEventListener("error", note);
+  assertEquals(errors, []);
+});
+
 test("a stream that fails within compression() has no end", NET, async () => {
   using errors = new ErrorLog();
   const app = new HTTPListener({ port: 0, accessLog: false }).use(compression());
