@@ -47,9 +47,17 @@ export function passThrough<C extends HTTPContext>(
     if (next !== response && isStreamed(response) && !isStreamed(next)) discardResponse(response);
     return passThrough(hooks, next === response ? next : mutable(next), ctx, at + 1);
   };
-  const given = hooks[at](response, ctx);
-  if (given === undefined || isResponse(given)) return goOn(given);
-  return Promise.resolve(given).then(goOn);
+  const fail = (error: unknown): never => {
+    discardResponse(response);
+    throw error;
+  };
+  try {
+    const given = hooks[at](response, ctx);
+    if (given === undefined || isResponse(given)) return goOn(given);
+    return Promise.resolve(given).then(goOn).catch(fail);
+  } catch (error) {
+    return fail(error);
+  }
 }
 
 /**

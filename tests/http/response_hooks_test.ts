@@ -286,6 +286,23 @@ Deno.test("the producer of a stream that a hook of beforeResponse() replaces is 
   await promise;
 });
 
+for (const how of ["at once", "in time"]) {
+  Deno.test(`the producer of a stream is told that a later hook of beforeResponse() failed ${how}`, async () => {
+    using _errors = new ErrorLog();
+    const app = new HTTPListener();
+    const cancelled = Promise.withResolvers<void>();
+    app.beforeResponse(({ body }) => new Response(body!.pipeThrough(new TransformStream())));
+    app.beforeResponse(() => {
+      if (how === "in time") return Promise.reject(new RangeError("secret"));
+      throw new RangeError("secret");
+    });
+    const stream = new ReadableStream({ cancel: () => cancelled.resolve() });
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, stream));
+    assertEquals((await answer(app)).status, 500);
+    await cancelled.promise;
+  });
+}
+
 Deno.test("a stream goes through a hook of beforeResponse() as it is produced", async () => {
   const app = new HTTPListener();
   app.beforeResponse(({ body, headers }) => {
