@@ -503,7 +503,11 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
     } finally {
       unwatch();
     }
-    if (!await log.flush()) this.#endInTime();
+    const isWritten = await log.flush();
+    // A listener that is stopped while it starts runs no shutdown callbacks. A worker has to end nevertheless,
+    // whatever the program has started before.
+    if (!isAlone && !this.#hasListened) Deno.exit();
+    if (!isWritten) this.#endInTime();
   }
 
   /**

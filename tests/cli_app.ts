@@ -38,6 +38,13 @@ listening.startup(() => Deno.addSignalListener("SIGTERM", () => console.log("hea
 export const failing = new HTTPListener();
 failing.startup(() => Promise.reject(new Error("no database")));
 
+/** A web server that is not up before it is stopped. */
+export const waiting = new HTTPListener();
+waiting.startup(() => {
+  console.log("waits");
+  return new Promise((_, reject) => waiting.stopSignal.addEventListener("abort", reject));
+});
+
 /** A web server without a log whose program exits as soon as it starts. */
 export const exiting = new HTTPListener({ port: 8000, accessLog: false });
 exiting.startup(() => Deno.exit(3));

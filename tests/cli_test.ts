@@ -115,6 +115,16 @@ test("cli --workers ends with status 1 if its first workers cannot start", {
   assertMatch(stderr, /^Cannot start: Error: no database\n {4}at /);
 });
 
+test("cli --workers ends if it is stopped while its workers start", {
+  permissions: ["net", "run"],
+}, async () => {
+  const args = ["tests/cli_app.ts:waiting", "--workers", "2", "--port", freePort()];
+  await using program = new Program(...MAY_RUN, ...args);
+  for (let i = 0; i < 2; i++) assertEquals(await program.nextLine(), "waits");
+  program.signal("SIGTERM");
+  assertEquals(await program.end(), { code: 0, stdout: "", stderr: "" });
+});
+
 test("cli --workers tells that a worker died even without an access log", RUN, async () => {
   await using program = new Program(...MAY_RUN, "tests/cli_app.ts:exiting", "--workers", "2");
   assertMatch(
