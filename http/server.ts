@@ -11,25 +11,15 @@ import { bind } from "./listen.ts";
 import { formatAddr, log } from "./log.ts";
 import type { Settings } from "./options.ts";
 import { Pause } from "./pause.ts";
+import { polled } from "./turn.ts";
 
 /** Milliseconds to pause after a failure to accept; doubled after each further failure, up to a maximum. */
 const ACCEPT_PAUSE = 5;
 const ACCEPT_PAUSE_MAX = 1_000;
-/**
- * Event-loop turns spent on accepting the backlog when the server stops, at most: clients may keep coming.
- */
+/** Turns of some 2 ms spent on accepting the backlog when the server stops, at most: clients may keep coming. */
 const BACKLOG_TURNS = 100;
-/**
- * Before a connection is closed to make room, the server waits for the event loop to poll: until it certainly
- * has, or for this many turns and this many milliseconds. On a busy server each turn may be late, and new
- * connections are let in one by one.
- */
-const ROOM_TURNS = 3;
-const ROOM_TIME = 20;
 /** Number of turns without a new connection after which the backlog counts as empty. */
 const QUIET = 3;
-/** Milliseconds after which a 1 ms timer is late: Deno rounds up to two. */
-const LATE = 3;
 /** Milliseconds between two checks for idle connections when the server stops. */
 const IDLE_CHECK = 10;
 /** Maximum number of these checks that spare idle connections because others still bring requests. */
@@ -192,9 +182,7 @@ export class Server implements ConnectionHost {
   async #makeRoom(): Promise<void> {
     // Input that has already arrived is read first. Otherwise a flood of connections would have all others
     // shed before their requests are seen.
-    const end = performance.now() + ROOM_TIME;
-    let turns = 1;
-    while (!await hasLooked() && (turns < ROOM_TURNS || performance.now() < end)) turns++;
+    await polled();
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
       this.#shed();
@@ -284,9 +272,9 @@ export class Server implements ConnectionHost {
   async #emptyBacklog(): Promise<void> {
     let { accepted } = this.counters;
     for (let turn = 0, quiet = 0; turn < BACKLOG_TURNS && quiet < QUIET; turn++) {
-      // In a late turn the loop ran other work, during which a client may have connected.
-      const isKnown = await hasLooked();
-      quiet = this.counters.accepted > accepted || !isKnown ? 0 : quiet + 1;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await polled();
+      quiet = this.counters.accepted > accepted ? 0 : quiet + 1;
       ({ accepted } = this.counters);
     }
     this.#stopListening();
@@ -358,18 +346,6 @@ function hasLeft(error: unknown): boolean {
   const { NotConnected, ConnectionAborted, ConnectionReset } = Deno.errors;
   return error instanceof NotConnected || error instanceof ConnectionAborted ||
     error instanceof ConnectionReset;
-}
-
-/**
- * Waits for a turn of the event loop. The loop polls its sockets when it waits for a timer, but not before
- * each immediate, and before a timer that is late it need not have waited.
- *
- * @returns Whether it has certainly polled.
- */
-async function hasLooked(): Promise<boolean> {
-  const start = performance.now();
-  await new Promise((resolve) => setTimeout(resolve, 1));
-  return performance.now() - start <= LATE;
 }
 
 /** Disables Nagle's algorithm: each write is complete, so there is nothing to wait for before it is sent. */

@@ -11,6 +11,16 @@ function poll(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
+/** Turns of the event loop of which it polls in one at least: Tokio does in every 61st (`event_interval`). */
+const POLLED_TURNS = 64;
+
+/** Resolves when the event loop has certainly polled, and what it found was handled, however late timers are. */
+export async function polled(): Promise<void> {
+  for (let turn = 0; turn < POLLED_TURNS; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 // --- Streams being sent: a part may be at hand, and be accepted at once ------------------------------
 
 /** Resolves at the end of a turn in which a stream has continued; null before one has. */
