@@ -85,7 +85,8 @@ export interface WaitEventDoneOptions {
 /** Runs a new event; for `context.ts` alone. */
 export let runEvent: (event: AnyEvent) => EventTask;
 
-// Handlers destructure their event. `this: this` lets the compiler refuse a method that is called without it.
+// Handlers destructure their event. A type for `this` lets the compiler refuse a method that is called without it.
+// `this: this` would refuse unions of events too, such as that of the params of two routes with one handler.
 
 /**
  * One run of a route's handler; handlers and hooks get it as their argument.
@@ -202,7 +203,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * done, the event is in flight, even if its context was dropped: `stop()` waits for it until the grace
    * period ends.
    */
-  preventAutoDone(this: this): void {
+  preventAutoDone(this: AnyEvent): void {
     this.#extra.autoDone = false;
   }
 
@@ -213,7 +214,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @param result The event's result; by default, what the handler returned.
    * @throws {EventAlreadyDone} The event is already done.
    */
-  done(this: this, result: unknown = this.result): void {
+  done(this: AnyEvent, result: unknown = this.result): void {
     if (this.#isDone) {
       throw new EventAlreadyDone(
         `Cannot call done() on ${
@@ -244,7 +245,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    *
    * @param reason The reason of the signal; an `AbortError` by default.
    */
-  abort(this: this, reason?: unknown): void {
+  abort(this: AnyEvent, reason?: unknown): void {
     // Only the first call has an effect.
     this.#controller.abort(reason ?? new DOMException("The event was aborted", "AbortError"));
   }
@@ -258,7 +259,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @throws {TimeoutError} `timeout` has expired.
    * @throws {ContextNotFound} The context was dropped.
    */
-  waitUntilDone(this: this, timeout?: number): Promise<unknown> {
+  waitUntilDone(this: AnyEvent, timeout?: number): Promise<unknown> {
     const { ctx } = this;
     if (this.#isDone) return Promise.resolve(this.#outcome);
     if (!ctx.isAlive) return handled(Promise.reject(contextDropped(ctx.cid)));
@@ -285,7 +286,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * events is in flight.
    */
   waitEventDone(
-    this: this,
+    this: AnyEvent,
     name: string,
     options: WaitEventDoneOptions = {},
   ): Promise<unknown[]> {
@@ -333,8 +334,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
    * @throws {TimeoutError} The dependency's timeout has expired.
    * @throws {ContextNotFound} The context was dropped, and the dependency is not in its cache.
    */
-  use<T>(this: this, dependency: Dependency<T, this>): Promise<T> {
-    return resolveDependency(this, dependency);
+  use<T>(this: AnyEvent, dependency: Dependency<T, this>): Promise<T> {
+    return resolveDependency(this as this, dependency);
   }
 
   #run(): EventTask {

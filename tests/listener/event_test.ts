@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
+  type Context,
   ContextNotFound,
   depends,
   type Event,
@@ -482,4 +483,20 @@ Deno.test("a method of an event that is called without the event does not compil
     await assertRejects(async () => await app.triggerEvent(path), TypeError);
   }
   assertEquals(await app.triggerEvent("all"), [1, undefined]);
+});
+
+Deno.test("a handler of two routes can call the methods of either event", async () => {
+  const one = depends(() => 1);
+  const app = new Listener();
+  const handler = async (
+    event: Event<Context, { id: number }> | Event<Context, { name: string }>,
+  ) => {
+    event.preventAutoDone();
+    event.done(await event.use(one));
+    event.abort();
+    return await event.waitUntilDone();
+  };
+  app.onEvent("number <id:int>", { name: "number" }, handler);
+  app.onEvent("name <name>", { name: "name" }, handler);
+  for (const path of ["number 1", "name a"]) assertEquals(await app.triggerEvent(path), 1);
 });
