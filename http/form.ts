@@ -45,10 +45,13 @@ export function isWholeForm(type: string, bytes: Uint8Array): boolean {
 /** How many last bytes are searched for the delimiter: a boundary has at most 70 characters. */
 const END_SIZE = 1024;
 
-/** The boundary in the type of a multipart form; null if it has none. */
+/** The boundary in the type of a multipart form; null if it has none, or one that is not ASCII (RFC 2046 5.1.1). */
 function boundaryOf(type: string): string | null {
   for (const [, name, quoted, token] of type.matchAll(PARAM)) {
-    if (/^boundary$/i.test(name)) return quoted?.replaceAll(/\\(.)/g, "$1") ?? token.trim();
+    if (!/^boundary$/i.test(name)) continue;
+    const boundary = quoted?.replaceAll(/\\(.)/g, "$1") ?? token.trim();
+    // Deno would look for its characters in UTF-8: it would find other delimiters than those that are counted.
+    return /[\x80-\xff]/.test(boundary) ? null : boundary;
   }
   return null;
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { RawClient, utf8 } from "./raw_client.ts";
@@ -171,6 +171,29 @@ for (const [what, type, form] of FIELDS) {
     },
   );
 }
+
+test(
+  "a form whose boundary is not ASCII is answered with 400, however it is read",
+  NET,
+  async () => {
+    // As Deno reads them, in UTF-8, and as they came.
+    const fields = "--é\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(10_001);
+    const body = new Blob([fields, Uint8Array.from("--\xe9--", (c) => c.charCodeAt(0))]);
+    await using app = await serving((app) => {
+      app.onEvent("POST:/", ({ ctx }) => ctx.formData());
+      app.onEvent("POST:/web", async ({ ctx }) => {
+        const error = await assertRejects(() => ctx.request.formData(), TypeError);
+        return ctx.response(400, error.message);
+      });
+    });
+    for (const path of ["/", "/web"]) {
+      const headers = { "Content-Type": "multipart/form-data; boundary=\xe9" };
+      const response = await app.fetch(path, { method: "POST", headers, body });
+      await response.text();
+      assertEquals(response.status, 400);
+    }
+  },
+);
 
 test("the number of fields is that of the boundary that the form is parsed with", NET, async () => {
   const body = multipart(...Array(10_001).fill("name=a\r\n\r\n"));
