@@ -485,6 +485,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    */
   override async run(): Promise<void> {
     const isAlone = this.#settings.workers === 1;
+    let isUp = isAlone;
     let unwatch = (): void => {};
     try {
       if (!isAlone && !isWorker()) return await this.#supervise();
@@ -492,6 +493,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
         this.configure({ reusePort: true });
         log.share();
         unwatch = onSupervisorStop(() => void this.stop().catch(() => {}));
+        this.startup(() => isUp = true);
       }
       await super.run();
     } catch (error) {
@@ -504,9 +506,9 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       unwatch();
     }
     const isWritten = await log.flush();
-    // A listener that is stopped while it starts runs no shutdown callbacks. A worker has to end nevertheless,
-    // whatever the program has started before.
-    if (!isAlone && !this.#hasListened) Deno.exit();
+    // It was stopped while it started, and a startup callback failed, so that no shutdown callbacks have run, or
+    // has not ended. A worker has to end nevertheless, whatever the program has started before.
+    if (!isUp) Deno.exit();
     if (!isWritten) this.#endInTime();
   }
 

@@ -45,6 +45,20 @@ waiting.startup(() => {
   return new Promise((_, reject) => waiting.stopSignal.addEventListener("abort", reject));
 });
 
+/** A program that has something left to do after its web server, which is stopped before it listens. */
+class Tidying extends HTTPListener {
+  override async run(): Promise<void> {
+    await super.run();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    console.log("tidied up");
+  }
+}
+export const tidying = new Tidying();
+tidying.startup(() => {
+  console.log("waits");
+  return new Promise((resolve) => tidying.stopSignal.addEventListener("abort", resolve));
+});
+
 /** A web server without a log whose program exits as soon as it starts. */
 export const exiting = new HTTPListener({ port: 8000, accessLog: false });
 exiting.startup(() => Deno.exit(3));
@@ -67,4 +81,4 @@ export { Once };
 
 // What keeps the program going must not keep the command from ending with its error.
 const going = setInterval(() => {}, 60_000);
-for (const app of [once, pid]) app.shutdown(() => clearInterval(going));
+for (const app of [once, pid, tidying]) app.shutdown(() => clearInterval(going));

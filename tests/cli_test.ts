@@ -125,6 +125,17 @@ test("cli --workers ends if it is stopped while its workers start", {
   assertEquals(await program.end(), { code: 0, stdout: "", stderr: "" });
 });
 
+test("cli --workers lets a worker that is stopped while it starts finish its program", {
+  permissions: ["net", "run"],
+}, async () => {
+  const args = ["tests/cli_app.ts:tidying", "--workers", "2", "--port", freePort()];
+  await using program = new Program(...MAY_RUN, ...args);
+  for (let i = 0; i < 2; i++) assertEquals(await program.nextLine(), "waits");
+  program.signal("SIGTERM");
+  const stdout = "tidied up\n".repeat(2);
+  assertEquals(await program.end(), { code: 0, stdout, stderr: "" });
+});
+
 test("cli --workers tells that a worker died even without an access log", RUN, async () => {
   await using program = new Program(...MAY_RUN, "tests/cli_app.ts:exiting", "--workers", "2");
   assertMatch(
