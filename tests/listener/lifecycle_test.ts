@@ -266,6 +266,36 @@ Deno.test("stopSignal is another one after each stop()", async () => {
   assertEquals(aborted, [false, true, true, false, true, true]);
 });
 
+Deno.test("stop() while startup callbacks run waits for them before the shutdown callbacks", async () => {
+  const app = new App();
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  app.startup(async () => {
+    await opened;
+    app.log.push("opened");
+  });
+  const starting = app.start();
+  const stopping = app.stop();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  open();
+  await Promise.all([starting, stopping]);
+  assertEquals(app.log, ["startup", "opened", "shutdown"]);
+});
+
+Deno.test("stop() calls no shutdown callbacks if a startup callback fails meanwhile", async () => {
+  const app = new App();
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  app.startup(async () => {
+    begin();
+    await new Promise((resolve) => app.stopSignal.addEventListener("abort", resolve));
+    throw new Error("no database");
+  });
+  const starting = assertRejects(() => app.start(), Error, "no database");
+  await begun;
+  await app.stop();
+  await starting;
+  assertEquals(app.log, ["startup"]);
+});
+
 Deno.test("stopSignal is aborted where stop() comes while startup callbacks run", async () => {
   const app = new App({ shutdownGrace: 0 });
   const { promise, resolve } = Promise.withResolvers<void>();
