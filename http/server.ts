@@ -182,7 +182,7 @@ export class Server implements ConnectionHost {
   async #makeRoom(): Promise<void> {
     // Input that has already arrived is read first. Otherwise a flood of connections would have all others
     // shed before their requests are seen.
-    await polled();
+    await pausedAndPolled();
     while (!this.#hasRoom() && !this.isClosing) {
       this.#roomMade = Promise.withResolvers();
       this.#shed();
@@ -272,8 +272,7 @@ export class Server implements ConnectionHost {
   async #emptyBacklog(): Promise<void> {
     let { accepted } = this.counters;
     for (let turn = 0, quiet = 0; turn < BACKLOG_TURNS && quiet < QUIET; turn++) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      await polled();
+      await pausedAndPolled();
       quiet = this.counters.accepted > accepted ? 0 : quiet + 1;
       ({ accepted } = this.counters);
     }
@@ -346,6 +345,15 @@ function hasLeft(error: unknown): boolean {
   const { NotConnected, ConnectionAborted, ConnectionReset } = Deno.errors;
   return error instanceof NotConnected || error instanceof ConnectionAborted ||
     error instanceof ConnectionReset;
+}
+
+/**
+ * Waits for some 2 ms, and until the event loop has polled. When there is no room, the pause limits how fast
+ * new connections can drive out idle ones.
+ */
+async function pausedAndPolled(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  await polled();
 }
 
 /** Disables Nagle's algorithm: each write is complete, so there is nothing to wait for before it is sent. */
