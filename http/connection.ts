@@ -15,6 +15,7 @@ import { Exchange } from "./exchange.ts";
 import { HTTPError, reasonPhrase } from "./http_error.ts";
 import { formatAddr } from "./log.ts";
 import type { Settings } from "./options.ts";
+import { asyncContexts } from "./operations.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
 import { ClientLeft, ConnectionLost, type Receiver, Socket } from "./socket.ts";
@@ -115,6 +116,11 @@ export class Connection implements Receiver, Watched {
   #openedAt = 0;
   /** The time by which a stream has to produce something after its client's end of stream. */
   #quietDeadline = NEVER;
+  /**
+   * The async context that the connection was accepted in. Sockets write and read together, in the context of
+   * the request that came first: what a read brings must not run in that one, which may be another client's.
+   */
+  readonly #asyncContext = asyncContexts?.getAsyncContext();
   /** The stream watched for that, and the number of bytes it had sent at that time. */
   #quietOf: Exchange | null = null;
   #quietBytes = 0;
@@ -371,6 +377,7 @@ export class Connection implements Receiver, Watched {
    * Creates the exchange of the next request if its head has arrived; null if there is no further request.
    */
   #nextRequest(): Exchange | typeof h11.NEED_DATA | null {
+    asyncContexts?.setAsyncContext(this.#asyncContext);
     let event: ReturnType<h11.Connection["nextEvent"]>;
     try {
       event = this.protocol.nextEvent();
@@ -465,7 +472,9 @@ export class Connection implements Receiver, Watched {
       soon = [];
       for (const connection of connections) {
         connection.#readsAheadSoon = false;
-        if (connection.#isHandling) connection.#readAhead();
+        if (!connection.#isHandling) continue;
+        asyncContexts?.setAsyncContext(connection.#asyncContext);
+        connection.#readAhead();
       }
     });
   }

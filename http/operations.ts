@@ -23,9 +23,15 @@ interface Operations {
   isProxy(object: object): boolean;
 }
 
+/** What `AsyncLocalStorage` keeps its values in: the context of the code that is running. */
+interface AsyncContexts {
+  getAsyncContext(): unknown;
+  setAsyncContext(context: unknown): void;
+}
+
 const namespace = Deno as unknown as
   & { internal?: symbol }
-  & Record<symbol, { core?: Partial<Operations> } | undefined>;
+  & Record<symbol, { core?: Partial<Operations & AsyncContexts> } | undefined>;
 const core = namespace[namespace.internal ?? Symbol()]?.core;
 
 /** The operations; null where Deno has changed them. */
@@ -34,6 +40,12 @@ export const operations: Operations | null =
       typeof it === "function"
     ) && typeof core?.promiseIdSymbol === "symbol"
     ? core as Operations
+    : null;
+
+/** Access to the async context; null where Deno has changed it. A change costs 6 ns, a snapshot of Node.js 500. */
+export const asyncContexts: AsyncContexts | null =
+  [core?.getAsyncContext, core?.setAsyncContext].every((it) => typeof it === "function")
+    ? core as AsyncContexts
     : null;
 
 /** Whether `object` is a Proxy; null if Deno does not provide the test. */
