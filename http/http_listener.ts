@@ -304,7 +304,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * const app = new HTTPListener();
    * app.beforeResponse(({ headers }) => {
    *   const isPage = headers.get("content-type")?.startsWith("text/html");
-   *   if (isPage) headers.set("Content-Security-Policy", "default-src 'self'");
+   *   if (!isPage || headers.has("content-security-policy")) return; // a page may have its own
+   *   headers.set("Content-Security-Policy", "default-src 'self'");
    * });
    * app.onEvent("GET:/", ({ ctx }) => ctx.response(200, "<p>Hi", { "Content-Type": "text/html" }));
    * const { headers } = await app.fetch("/");
