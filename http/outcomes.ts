@@ -107,7 +107,7 @@ export class Outcomes<C extends HTTPContext> {
       exchange.report(
         `Cannot answer ${exchange.label}: a Response was thrown; return it, or throw an HTTPError`,
       );
-    } else if (!isKnown && !(error instanceof HTTPError)) {
+    } else if (!isKnown && (!(error instanceof HTTPError) || isLost(error, exchange))) {
       exchange.report(`Cannot answer ${exchange.label}`, { error });
     }
     if (exchange.isResponded || exchange.isOver) exchange.giveUp();
@@ -167,6 +167,11 @@ export class Outcomes<C extends HTTPContext> {
  * closed its sending half receives it, as a 4xx that it does not know (RFC 9110 15.5).
  */
 const CLIENT_CLOSED_REQUEST = 499;
+
+/** Whether a server error comes too late for a response of its own: nothing else would tell of it. */
+function isLost({ status }: HTTPError, exchange: Exchange): boolean {
+  return status >= 500 && exchange.status !== 0;
+}
 
 /** Whether a handler failed because its client disconnected, which is no fault of the application. */
 function isClientGone(error: unknown, event: AnyEvent | null): boolean {

@@ -136,6 +136,25 @@ for (const [failure, handler] of LATE_FAILURES) {
   }
 }
 
+test("an HTTPError of 5xx that comes too late for a response is logged", NET, async () => {
+  using errors = new ErrorLog();
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) =>
+      ctx.response(
+        200,
+        (async function* () {
+          yield "part";
+          throw new HTTPError(503, "The source failed");
+        })(),
+      ));
+  });
+  using client = await RawClient.connect(app.addr);
+  await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await client.gone();
+  assertEquals(errors.entries.length, 1);
+  assertStringIncludes(errors.entries[0], 'Cannot answer "GET /": HTTPError: The source failed');
+});
+
 test("what an error hook streams is not cut by the next one", NET, async () => {
   await using app = await serving((app) => {
     app.onError(Error, ({ ctx }) => void ctx.response(500, ReadableStream.from(["so", "rry"])));
