@@ -215,11 +215,18 @@ function outcomeOf(ctx: HTTPContext): Attributes {
   const outcome: Attributes = {};
   if (route !== null) outcome["http.route"] = route;
   if (status > 0) outcome["http.response.status_code"] = status;
-  // An HTTPError is a response; its status decides whether it is an error.
-  if (error !== undefined && !(error instanceof HTTPError)) {
+  if (isFailure(error, status)) {
     outcome["error.type"] = error instanceof Error ? error.name : typeof error;
   } else if (status >= 500) outcome["error.type"] = String(status);
   return outcome;
+}
+
+/**
+ * Whether a request with `error` has failed, whatever its `status`. An `HTTPError` becomes the response, unless
+ * that has already begun: then it cuts it.
+ */
+function isFailure(error: unknown, status: number): boolean {
+  return error instanceof HTTPError ? error.status >= 500 && status < 500 : error !== undefined;
 }
 
 function endSpan(span: Span, ctx: HTTPContext, outcome: Attributes): void {
@@ -228,7 +235,7 @@ function endSpan(span: Span, ctx: HTTPContext, outcome: Attributes): void {
     span.updateName(nameOf(ctx, routeOf(ctx)));
     span.setAttributes(outcome);
     if (outcome["error.type"] !== undefined) {
-      if (error instanceof Error && !(error instanceof HTTPError)) span.recordException(error);
+      if (error instanceof Error && isFailure(error, ctx.status)) span.recordException(error);
       span.setStatus({ code: SpanStatusCode.ERROR });
     }
   }

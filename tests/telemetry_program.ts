@@ -1,7 +1,7 @@
 // Answers some requests that it sends itself, for telemetry_test.ts, which has Deno export what it does.
 
 import { trace } from "@opentelemetry/api";
-import { HTTPListener } from "../http_context.ts";
+import { HTTPError, HTTPListener } from "../http_context.ts";
 import { telemetry } from "../telemetry.ts";
 import { RawClient } from "./http/raw_client.ts";
 
@@ -16,6 +16,13 @@ app.onEvent("GET:/throws", () => {
   throw new RangeError("broken");
 });
 app.onEvent("GET:/503", ({ ctx }) => ctx.response(503));
+app.onEvent("GET:/cut", ({ ctx }) => {
+  async function* body(): AsyncGenerator<string> {
+    yield await Promise.resolve("part");
+    throw new HTTPError(503);
+  }
+  return ctx.response(200, body());
+});
 app.onEvent("<_:path>", ({ ctx }) => ctx.throw404());
 await app.start();
 
@@ -35,3 +42,5 @@ for (
   await client.send(`${line} HTTP/1.1\r\nHost: a.example:81\r\n${fields}\r\n`);
   console.log((await client.response(line.split(" ")[0])).body);
 }
+await client.send("GET /cut HTTP/1.1\r\nHost: a\r\n\r\n");
+await client.rest();

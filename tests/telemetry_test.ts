@@ -142,6 +142,8 @@ test(
     const OUTCOMES: [name: string, status: number, error: string | undefined, code: number][] = [
       ["GET /throws", 500, "RangeError", ERROR],
       ["GET /503", 503, "503", ERROR],
+      // It has cut the response.
+      ["GET /cut", 200, "HTTPError", ERROR],
       // A pattern for everything is no route to tell.
       ["GET", 404, undefined, UNSET],
       ["HTTP", 404, undefined, UNSET],
@@ -172,7 +174,7 @@ test(
       const { unit, histogram } = metrics.find(({ name }) => name === DURATION)!;
       assertEquals(unit, "s");
       const points = histogram!.dataPoints;
-      assertEquals(points.reduce((sum, { count }) => sum + Number(count), 0), 7);
+      assertEquals(points.reduce((sum, { count }) => sum + Number(count), 0), 8);
       const point = points.find((it) => attributesOf(it)["http.route"] === "/user/<name>")!;
       assertEquals(attributesOf(point), {
         "http.request.method": "GET",

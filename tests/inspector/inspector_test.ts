@@ -136,10 +136,15 @@ Deno.test("inspector() counts the requests of each route, and those without one"
   app.onEvent("GET:/503", () => {
     throw new HTTPError(503);
   });
+  app.onEvent("GET:/late", ({ ctx }) => {
+    ctx.response(200);
+    throw new HTTPError(502);
+  });
+  await request(app, "/late");
   await request(app, "/user/bob", "/user/alice", "HEAD /user/bob", "/throws", "/taken", "/503");
   await request(app, "/nothing", "DELETE /user/bob", "/_inspect");
   await using viewer = await Viewer.open(app);
-  await viewer.until(({ last }) => last.requests === 8);
+  await viewer.until(({ last }) => last.requests === 9);
   const figures = [...viewer.routes.values()].map((
     { pattern, count, errors, active, p50 },
   ) => [pattern, count, errors, active, p50 !== null]);
@@ -148,11 +153,13 @@ Deno.test("inspector() counts the requests of each route, and those without one"
     ["GET:/throws", 1, 1, 0, true],
     ["GET:/taken", 1, 0, 0, true],
     ["GET:/503", 1, 1, 0, true],
+    ["GET:/late", 1, 1, 0, true],
     ["no route", 2, 0, 0, true],
   ]);
-  assertEquals(viewer.last.failures, 2);
+  assertEquals(viewer.last.failures, 3);
   const errors = [...viewer.errors.values()].map((it) => `${it.label}: ${it.name} ${it.message}`);
   assertEquals(errors, [
+    "GET /late: HTTPError Bad Gateway",
     "GET /throws: TypeError broken",
     "GET /503: HTTPError Service Unavailable",
   ]);
