@@ -142,7 +142,7 @@ test("an HTTPError of 5xx that comes too late for a response is logged", NET, as
     app.onEvent("GET:/", ({ ctx }) =>
       ctx.response(
         200,
-        (async function* () {
+        (async function* (): AsyncGenerator<string> {
           yield "part";
           throw new HTTPError(503, "The source failed");
         })(),
