@@ -116,9 +116,12 @@ const COMPRESSORS: Record<ContentCoding, Compressor> = {
 
 /**
  * Bytes that are compressed in one step, which takes a millisecond or two. The streams of node:zlib work in
- * the event loop's own thread too: between steps, the server can do other work.
+ * the event loop's own thread too: between steps, the server does other work.
  */
 const STEP = 64 * 1024;
+
+/** Milliseconds for which a large body is compressed before the event loop gets a turn. */
+const WORK_MAX = 10;
 
 /** Types that compress, besides text and those whose name ends in `+json`, `+xml` or `+text`. */
 const COMPRESSIBLE = new Set([
@@ -239,6 +242,7 @@ async function compressed(
 /** A stream of Node.js as the transformer of a web stream. Deno's `Duplex.toWeb()` fails if a client leaves. */
 class Through implements Transformer<Uint8Array, Uint8Array<ArrayBuffer>> {
   readonly #stream: Transform;
+  #pausedAt = performance.now();
 
   constructor(stream: Transform) {
     this.#stream = stream;
@@ -257,8 +261,12 @@ class Through implements Transformer<Uint8Array, Uint8Array<ArrayBuffer>> {
     this.#stream.on("error", (error) => controller.error(error));
   }
 
-  transform(part: Uint8Array): Promise<void> {
-    return new Promise((resolve) => this.#stream.write(part, () => resolve()));
+  async transform(part: Uint8Array): Promise<void> {
+    await new Promise<void>((resolve) => this.#stream.write(part, () => resolve()));
+    if (performance.now() - this.#pausedAt < WORK_MAX) return;
+    // The stream calls back before the event loop goes on.
+    await new Promise((resolve) => setTimeout(resolve));
+    this.#pausedAt = performance.now();
   }
 
   flush(): Promise<void> {

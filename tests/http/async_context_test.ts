@@ -3,7 +3,9 @@
 import { assertEquals } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { HTTPListener } from "../../http_context.ts";
+import { test } from "../needs.ts";
 import { RawClient } from "./raw_client.ts";
+import { NET } from "./serving.ts";
 
 const user = new AsyncLocalStorage<string>();
 
@@ -41,22 +43,26 @@ const CASES: [what: string, path: string, isPipelined: boolean][] = [
 ];
 
 for (const [what, path, isPipelined] of CASES) {
-  Deno.test(`what is in an AsyncLocalStorage does not reach the request after ${what}`, async () => {
-    const logged: unknown[] = [];
-    await using app = newApp(logged);
-    await app.start();
-    using client = await RawClient.connect(app.addr);
-    const first = `GET ${path} HTTP/1.1\r\nHost: a\r\nX-User: ada\r\n\r\n`;
-    const second = "GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n";
-    const found: string[] = [];
-    await client.send(isPipelined ? first + second : first);
-    found.push((await client.response()).body);
-    if (!isPipelined) await client.send(second);
-    found.push((await client.response()).body);
-    await client.send("no request\r\n\r\n");
-    await client.rest();
-    assertEquals(found, ["ada", "nobody"]);
-    // The refusal is that of nobody's request.
-    assertEquals(logged.at(-1), undefined);
-  });
+  test(
+    `what is in an AsyncLocalStorage does not reach the request after ${what}`,
+    NET,
+    async () => {
+      const logged: unknown[] = [];
+      await using app = newApp(logged);
+      await app.start();
+      using client = await RawClient.connect(app.addr);
+      const first = `GET ${path} HTTP/1.1\r\nHost: a\r\nX-User: ada\r\n\r\n`;
+      const second = "GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n";
+      const found: string[] = [];
+      await client.send(isPipelined ? first + second : first);
+      found.push((await client.response()).body);
+      if (!isPipelined) await client.send(second);
+      found.push((await client.response()).body);
+      await client.send("no request\r\n\r\n");
+      await client.rest();
+      assertEquals(found, ["ada", "nobody"]);
+      // The refusal is that of nobody's request.
+      assertEquals(logged.at(-1), undefined);
+    },
+  );
 }
