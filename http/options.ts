@@ -91,9 +91,10 @@ export interface ServerOptions {
    */
   writeTimeout?: number | undefined;
   /**
-   * The maximum time in milliseconds that a handler may take; off by default. After that, the request is
-   * answered with 503 (RFC 9110 15.6.4). A route may set its own limit, as in
-   * `onEvent("GET:/ticks", { handlerTimeout: 0 }, ...)`.
+   * The maximum time in milliseconds that a handler may take, with its hooks of `beforeEvent()` and
+   * `afterEvent()`; off by default. After that, the request is answered with 503 (RFC 9110 15.6.4). A route may
+   * set its own limit, as in `onEvent("GET:/ticks", { handlerTimeout: 0 }, ...)`. Other hooks have no limit
+   * of their own: they should limit what they wait for, for example with `AbortSignal.timeout()`.
    */
   handlerTimeout?: number | undefined;
   /**
