@@ -262,7 +262,10 @@ export class Exchange {
   addField(name: string, value: string, isOnly: boolean): void {
     if (this.isOver && this.#isTooLate()) return;
     if (this.isResponded) {
-      throw new TypeError(`Cannot set field "${name}": the response has already begun`);
+      throw new TypeError(
+        `Cannot set field "${name}": the response has already begun; ` +
+          "set it earlier, or in a hook of beforeResponse()",
+      );
     }
     (this.#extra.added ??= new AddedFields()).add(name, value, isOnly);
   }

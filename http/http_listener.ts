@@ -234,13 +234,19 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * const app = new HTTPListener().use(health("/healthz"));
    * ```
    *
-   * @throws {TypeError} `plugin` is not a function, or it returns a function, as what makes a plugin does, or
-   * a promise.
+   * @throws {TypeError} `plugin` is not a function of one parameter, or it returns a function, as what makes a
+   * plugin does, or a promise.
    */
   use(plugin: (app: this) => void): this {
     if (typeof plugin !== "function") {
       throw new TypeError(
         `Cannot use ${shown(plugin)}: a plugin must be a function of the application`,
+      );
+    }
+    if (plugin.length > 1) {
+      throw new TypeError(
+        `Cannot use a function of ${plugin.length} parameters as a plugin: ` +
+          "give middleware to app.aroundRequest()",
       );
     }
     const result: unknown = plugin(this);

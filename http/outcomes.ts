@@ -185,5 +185,6 @@ function isClientGone(error: unknown, event: AnyEvent | null): boolean {
 function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (typeof value !== "object") return `a ${typeof value}`;
+  if (value instanceof Error) return "an error (throw it)";
   return "an object that is not a Response (use Response.json())";
 }

@@ -523,7 +523,7 @@ const REFUSED: [what: string, set: (ctx: HTTPContext) => void, why: string][] = 
       ctx.response(200);
       ctx.setHeader("X-A", "a");
     },
-    'TypeError: Cannot set field "X-A": the response has already begun',
+    'TypeError: Cannot set field "X-A": the response has already begun; set it earlier, or in a hook of beforeResponse()',
   ],
   [
     "that frames the message",
@@ -578,6 +578,15 @@ Deno.test("use() refuses what is not a plugin", () => {
     () => new HTTPListener().use("/path" as unknown as () => void),
     TypeError,
     'Cannot use "/path" (a string): a plugin must be a function of the application',
+  );
+});
+
+Deno.test("use() tells who passes middleware where it belongs", () => {
+  const middleware = async (_ctx: unknown, next: () => Promise<void>) => await next();
+  assertThrows(
+    () => new HTTPListener().use(middleware as unknown as () => void),
+    TypeError,
+    "Cannot use a function of 2 parameters as a plugin: give middleware to app.aroundRequest()",
   );
 });
 

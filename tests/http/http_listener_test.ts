@@ -613,6 +613,17 @@ Deno.test("the log tells who answers with a plain object how JSON is answered", 
   ]);
 });
 
+Deno.test("the log tells who returns an error to throw it", async () => {
+  using errors = new ErrorLog();
+  const app = new HTTPListener();
+  app.onEvent("GET:/", () => new HTTPError(404));
+  assertEquals((await app.fetch("/")).status, 500);
+  assertEquals(errors.entries, [
+    'Cannot answer "GET /": the handler of route "GET:/" returned an error (throw it); ' +
+    "return a Response, or call ctx.response()",
+  ]);
+});
+
 Deno.test("the log tells who throws a Response to return it", async () => {
   using errors = new ErrorLog();
   const app = new HTTPListener();
