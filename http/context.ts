@@ -114,7 +114,10 @@ export class HTTPContext extends Context {
     return this.#query ??= new URLSearchParams(queryOf(this.target));
   }
 
-  /** The header fields of the request. */
+  /**
+   * The header fields of the request. They are read-only, and not a web `Headers`: where one is required, use
+   * `ctx.request.headers`.
+   */
   get headers(): Headers {
     return this.#bound.request.headers;
   }

@@ -332,6 +332,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * whose `cause` is the original error.
    * The first hook that returns a `Response` answers. The `headers` of the error, such as `Allow`, are added
    * to it; fields that were set for the failed body, such as `Content-Type` or `Cache-Control`, are left out.
+   * The status is that of the `Response`: pass on the one of the error.
    *
    * A request that is rejected while it is parsed, for example for an invalid head, reaches no hook.
    *
@@ -354,7 +355,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
 
   /**
    * Like {@linkcode Listener.beforeEvent}. If a hook answers the request, by returning a `Response` or by
-   * `ctx.response()`, neither the hooks after it nor the handler run.
+   * `ctx.response()`, neither the hooks after it nor the handler run. Any other value that it returns has no
+   * effect.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";

@@ -37,6 +37,8 @@ export class Dependency<T, E extends AnyEvent = AnyEvent> {
  * A failure is not cached, so the next use tries again. If a shared run fails after the event that started it
  * was aborted, the other events that use it try again too.
  *
+ * Messages call a dependency by the name of its function, if that has one: `depends(function user() { ... })`.
+ *
  * A dependency may use other dependencies, but not itself, directly or through others: such a use rejects
  * with a `TypeError`. This is detected only up to the first `await` of the functions. After that, two
  * dependencies that wait for each other wait forever, or until a `timeout` expires.

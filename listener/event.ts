@@ -328,7 +328,8 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
   }
 
   /**
-   * Returns the value of a dependency in this context: see {@linkcode depends}.
+   * Returns the value of a dependency in this context: see {@linkcode depends}. Always `await` it: if the
+   * dependency fails, a handler that does not await it goes on, and nothing reports the failure.
    *
    * @throws {TypeError} It is not a dependency, or it uses itself.
    * @throws {TimeoutError} The dependency's timeout has expired.
