@@ -85,7 +85,7 @@ function advice(error: unknown, settings: Settings): string {
   if (error instanceof errors.InvalidData) {
     return key?.includes("ENCRYPTED")
       ? "the key is encrypted; decrypt it, for example with openssl pkey"
-      : `the certificate or its key is invalid: ${message}`;
+      : `the certificate or its key is invalid: ${message}; give the text of the PEM files, not their paths`;
   }
   return message;
 }

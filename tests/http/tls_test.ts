@@ -103,7 +103,13 @@ test("HTTPListener.start() says what is wrong with a certificate or its key", TL
     ],
     [
       { cert: "cert.pem", key },
-      "the certificate or its key is invalid: No certificates found in certificate data",
+      "the certificate or its key is invalid: No certificates found in certificate data; " +
+      "give the text of the PEM files, not their paths",
+    ],
+    [
+      { cert, key: "key.pem" },
+      "the certificate or its key is invalid: No keys found in key data; " +
+      "give the text of the PEM files, not their paths",
     ],
   ];
   for (const [options, reason] of wrong) {
