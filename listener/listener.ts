@@ -68,6 +68,8 @@ const DEFAULT_GRACE = 10_000;
  */
 export class Listener<C extends Context = Context, T = BuiltinConverters>
   implements AsyncDisposable {
+  /** @ignore Has no value: TypeScript infers `T` from it when a generic function is given a subclass. */
+  declare protected readonly converterTypes: T;
   readonly #contexts = new Contexts<C>();
   readonly #routes = new Map<string, Route>();
   readonly #converters: Map<string, NamedConverter> = new Map(BUILTIN_CONVERTERS);

@@ -1,7 +1,7 @@
 // Types from text: most of these tests pass by compiling.
 
 import { assertEquals } from "@std/assert";
-import { type Context, Listener, type PathParams } from "../../listener.ts";
+import { type Context, type Handler, Listener, type PathParams } from "../../listener.ts";
 
 /** `true` where A and B are the same type, not merely assignable. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
@@ -121,5 +121,22 @@ Deno.test("addConverter() makes its type known to patterns", () => {
     c: 255,
     day: new Date("2026-01-02"),
     user: "bob",
+  });
+});
+
+Deno.test("a generic function gets the types of the converters from any listener", () => {
+  function addRoute<C extends Context, T, const P extends string>(
+    app: Listener<C, T>,
+    pattern: P,
+    handler: Handler<C, PathParams<P, T>>,
+  ): void {
+    app.onEvent(pattern, handler);
+  }
+  class App extends Listener {}
+  addRoute(new App(), "<n:int>", ({ params }) => params.n satisfies number);
+  const withHex = new App().addConverter("hex", { regex: /[0-9a-f]+/, parse: Number });
+  addRoute(withHex, "<n:int> <c:hex>", ({ params }) => {
+    params.n satisfies number;
+    params.c satisfies number;
   });
 });
