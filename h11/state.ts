@@ -379,6 +379,7 @@ function notAllowed(role: Role, situation: number, trigger: Trigger): LocalProto
     .filter((other) => other !== "Request from CLIENT");
   return new LocalProtocolError(
     `Cannot send ${trigger} as ${role} in state ${state}: expected ` +
-      (allowed.length === 0 ? "nothing" : allowed.join(" or ")),
+      (allowed.length === 0 ? "nothing" : allowed.join(" or ")) +
+      (state === DONE ? ", or startNextCycle() first" : ""),
   );
 }

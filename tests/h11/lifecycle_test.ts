@@ -736,6 +736,18 @@ for (const [what, start, bytes, message] of NOT_ALLOWED) {
   });
 }
 
+Deno.test("send() of the next message tells that startNextCycle() has to come first", () => {
+  const [c, s] = pair();
+  send(c, s, request("GET"), end);
+  send(s, c, response(204), end);
+  const ofClient = assertThrows(() => c.send(request("GET")), h11.LocalProtocolError);
+  const ofServer = assertThrows(() => s.send(response(204)), h11.LocalProtocolError);
+  assertEquals([ofClient.message, ofServer.message], [
+    "Cannot send Request as CLIENT in state DONE: expected ConnectionClosed, or startNextCycle() first",
+    "Cannot send Response as SERVER in state DONE: expected ConnectionClosed, or startNextCycle() first",
+  ]);
+});
+
 // Switching protocols (RFC 9110 7.8, 9.3.6).
 
 const UPGRADE: [string, string][] = [["Connection", "Upgrade"], ["Upgrade", "b"]];
