@@ -15,9 +15,9 @@ export interface Source {
   /** Resolves when the source has ended, and rejects if it failed. A failure after `close()` is ignored. */
   readonly finished: PromiseLike<unknown>;
   /** Stops accepting events; those in progress are finished. Called once, when the listener stops. */
-  close?(): unknown;
+  readonly close?: (() => unknown) | undefined;
   /** Ends what is left at once, so that `finished` settles. Called when the grace period is over. */
-  abort?(reason: unknown): void;
+  readonly abort?: ((reason: unknown) => void) | undefined;
 }
 
 /** What {@linkcode Listener.listen} returns: nothing if it triggers all its events itself, else a source. */

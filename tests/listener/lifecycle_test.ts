@@ -634,6 +634,22 @@ Deno.test("stop() in a handler aborts the others when the grace is over, before 
   assertEquals(app.log.slice(2), ["close", "aborted", "shutdown"]);
 });
 
+Deno.test("listen() passes on what another source has of close() and abort()", async () => {
+  class Wrapper extends Listener {
+    constructor(readonly inner: Source) {
+      super({ shutdownGrace: 0 });
+    }
+    override listen(): Source {
+      const { finished, close, abort } = this.inner;
+      return { finished, close, abort };
+    }
+  }
+  await new Wrapper({ finished: Promise.resolve() }).run();
+  const never = new Wrapper({ finished: new Promise(() => {}) });
+  await never.start();
+  await never.stop();
+});
+
 /** A listener whose source ends by `abort()` alone. */
 class Stubborn extends App {
   override listen(): Source {
