@@ -266,12 +266,24 @@ export interface WorkerCommandOptions {
  * queried: the network at `address`, and the files of the current folder. It does not get the other options
  * of Deno's command line, such as a configuration file or unstable features; it reads those from `deno.json`.
  *
- * @throws {ListenError} The program does not come from a module, and so cannot be run again.
+ * A program of `deno compile` is run again as it is: it needs `--unstable-net`, and `--allow-env` for the
+ * variable `TINY_LISTENER_SUPERVISOR`, when it is compiled.
+ *
+ * @throws {ListenError} The program does not come from a module, or is compiled without that permission, and
+ * so cannot be run again.
  */
 export function workerCommand(
   { address, options = [], args = Deno.args }: WorkerCommandOptions = {},
 ): string[] {
-  if (Deno.build.standalone) return [Deno.execPath(), ...args];
+  if (Deno.build.standalone) {
+    // Its permissions are fixed, and a worker that cannot read the variable would start workers of its own.
+    if (!isGranted({ name: "env", variable: SUPERVISOR })) {
+      throw new ListenError(
+        `Cannot start a worker: missing permission; compile the program with --allow-env=${SUPERVISOR}`,
+      );
+    }
+    return [Deno.execPath(), ...args];
+  }
   const module = Deno.mainModule;
   if (module.includes("$deno$")) {
     throw new ListenError(`Cannot start a worker: the program must be a module, got ${module}`);

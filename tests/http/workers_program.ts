@@ -5,6 +5,10 @@ import { isWorker, onSupervisorStop, superviseWorkers, workerCommand } from "../
 
 const [behaviour, count, program] = Deno.args;
 
+if (behaviour === "compiled") {
+  Object.defineProperty(Deno, "build", { value: { ...Deno.build, standalone: true } });
+}
+
 if (isWorker()) work();
 else if (behaviour === "command") {
   const command = workerCommand({ address: "127.0.0.1:8000", options: ["--watch"], args: ["a b"] });

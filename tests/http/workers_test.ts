@@ -118,6 +118,18 @@ test("superviseWorkers() says that it needs --allow-run", RUN, async () => {
   assertMatch(stderr, new RegExp(`ListenError: Cannot start a worker: ${reason}\n`));
 });
 
+test(
+  "superviseWorkers() starts no workers of a compiled program that would not know it",
+  RUN,
+  async () => {
+    const { code, stderr } = await run(...SUPERVISE, "compiled", "2");
+    assertEquals(code, 1);
+    const flag = "--allow-env=TINY_LISTENER_SUPERVISOR";
+    const reason = `missing permission; compile the program with ${flag}`;
+    assertMatch(stderr, new RegExp(`ListenError: Cannot start a worker: ${reason}\n`));
+  },
+);
+
 test("superviseWorkers() rejects where no worker can be started", RUN, async () => {
   const command = ["/no/such/program"];
   await assertRejects(
