@@ -10,6 +10,10 @@ import { test } from "./needs.ts";
 /** This machine's as well, and not the front's. */
 const CLIENT = "127.0.0.2";
 const OPENSSL = "/usr/bin/openssl";
+const NGINX = "/usr/sbin/nginx";
+/** Where nginx puts what it does not hold in memory. */
+const TEMPORARY = "client_body_temp_path body; proxy_temp_path proxy; " +
+  "fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;";
 
 /** Makes a certificate in `folder`, as nginx and HAProxy want it. */
 async function makeCertificate(folder: string): Promise<void> {
@@ -55,16 +59,12 @@ const HAPROXY: Front = {
 
 const FRONTS: [what: string, front: Front, options: ServerOptions][] = [
   ["nginx", {
-    program: "/usr/sbin/nginx",
+    program: NGINX,
     language: "nginx",
     file: "nginx.conf",
     changes: (folder, port, back) => [
       ["events {}", "daemon off; pid nginx.pid; error_log error.log; events {}"],
-      [
-        "http {",
-        "http { access_log off; client_body_temp_path body; proxy_temp_path proxy; " +
-        "fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;",
-      ],
+      ["http {", `http { access_log off; ${TEMPORARY}`],
       ["listen 443", `listen 127.0.0.1:${port}`],
       ["/etc/ssl/site", folder],
       ["127.0.0.1:8000", `127.0.0.1:${back}`],
@@ -123,3 +123,44 @@ for (const [what, { program, language, file, changes, args }, options] of FRONTS
     },
   );
 }
+
+test(
+  "docs/deployment.md's nginx lets two services restart one right after the other",
+  { permissions: ["net", "read", "write", "run"], programs: [NGINX] },
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const backs = [freePort(), freePort()], port = freePort();
+    const serve = (back: number) =>
+      serving((app) => app.onEvent(({ ctx }) => ctx.response(200, "up")), { port: back });
+    const services = [await serve(backs[0]), await serve(backs[1])];
+    const upstream = await configuration("nginx", [
+      ["127.0.0.1:8000", `127.0.0.1:${backs[0]}`],
+      ["127.0.0.1:8001", `127.0.0.1:${backs[1]}`],
+    ], 1);
+    const text = `daemon off; pid nginx.pid; error_log error.log; events {} http { access_log off;
+      ${TEMPORARY} ${upstream}
+      server { listen 127.0.0.1:${port}; location / { proxy_pass http://app; } } }`;
+    await Deno.writeTextFile(`${folder}/nginx.conf`, text);
+    await using child = new Deno.Command(NGINX, {
+      args: ["-p", folder, "-c", "nginx.conf", "-e", "error.log"],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    try {
+      await listening(port);
+      const ask = async () => await (await fetch(`http://127.0.0.1:${port}/`)).text();
+      for (const [i, back] of backs.entries()) {
+        await services[i][Symbol.asyncDispose]();
+        // Nginx takes turns: at least one of them would go to the service that is down.
+        assertEquals([await ask(), await ask()], ["up", "up"]);
+        services[i] = await serve(back);
+      }
+    } finally {
+      child.kill("SIGTERM");
+      await child.status;
+      for (const service of services) await service[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
