@@ -19,6 +19,7 @@ import { asyncContexts } from "./operations.ts";
 import { ProxyProtocolError, readProxyHeader } from "./proxy_protocol.ts";
 import { httpDate } from "./response_head.ts";
 import { ClientLeft, ConnectionLost, type Receiver, Socket } from "./socket.ts";
+import { type Scheme, schemeOf } from "./target.ts";
 import { pollIfLong } from "./turn.ts";
 import { UpgradedConn } from "./upgraded_conn.ts";
 
@@ -87,6 +88,7 @@ export class Connection implements Receiver, Watched {
   readonly protocol: h11.Connection;
   readonly socket: Socket;
   #remoteAddr: Deno.Addr;
+  #scheme: Scheme;
   #exchange: Exchange | null = null;
   #requests = 0;
   #bodyReader: BodyReader | null = null;
@@ -131,6 +133,7 @@ export class Connection implements Receiver, Watched {
     this.#isFromBacklog = host.isClosing;
     this.socket = new Socket(conn, host.clock, settings);
     this.#remoteAddr = conn.remoteAddr;
+    this.#scheme = schemeOf(conn);
     this.protocol = new h11.Connection(h11.SERVER, {
       maxIncompleteEventSize: settings.maxHeadSize,
       maxTargetSize: settings.maxTargetSize,
@@ -148,6 +151,11 @@ export class Connection implements Receiver, Watched {
     return this.#peer ??= formatAddr(this.#remoteAddr);
   }
   #peer: string | null = null;
+
+  /** The scheme of the requests, by TLS or the PROXY header. */
+  get scheme(): Scheme {
+    return this.#scheme;
+  }
 
   /** Reads the request bodies; created on first use. */
   get bodyReader(): BodyReader {
@@ -304,8 +312,9 @@ export class Connection implements Receiver, Watched {
     try {
       const found = await readProxyHeader(read, settings.maxHeadSize);
       if (found === null) return false;
-      const { source, rest } = found;
+      const { source, isTls, rest } = found;
       if (source !== null) this.#remoteAddr = source;
+      if (isTls) this.#scheme = "https";
       if (rest.length > 0) protocol.receiveData(rest);
       this.#waitForNothing();
       return true;

@@ -124,7 +124,7 @@ export class HTTPContext extends Context {
 
   /**
    * The scheme that the client uses: the one in `Forwarded` or `X-Forwarded-Proto` if the field comes from
-   * one of `trustedProxies`, otherwise that of the connection.
+   * one of `trustedProxies`, otherwise that of the connection, or of the PROXY header with `proxyProtocol`.
    */
   get scheme(): "http" | "https" {
     return this.#bound.scheme;

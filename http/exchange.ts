@@ -33,7 +33,7 @@ import {
 } from "./response_head.ts";
 import { isProduced, toResponse, withFields } from "./response_hooks.ts";
 import { ClientLeft, ConnectionLost, GATHERED_MAX } from "./socket.ts";
-import { pathOf, type Scheme, schemeOf } from "./target.ts";
+import { pathOf, type Scheme } from "./target.ts";
 import { isTurnLong, nextTurn } from "./turn.ts";
 import { checkResponse, type FieldsAndType, fieldsOf, takeWhole } from "./web_response.ts";
 
@@ -181,8 +181,8 @@ export class Exchange {
 
   /** The scheme the client uses; from trusted proxies, if there are any. */
   get scheme(): Scheme {
-    const { remoteAddr, socket, host: { trustedProxies } } = this.connection;
-    return trustedProxies?.clientScheme(remoteAddr, this.request.headers) ?? schemeOf(socket.conn);
+    const { remoteAddr, scheme, host: { trustedProxies } } = this.connection;
+    return trustedProxies?.clientScheme(remoteAddr, this.request.headers) ?? scheme;
   }
 
   get #extra(): Extras {

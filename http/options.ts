@@ -127,7 +127,8 @@ export interface ServerOptions {
   trustedProxies?: string[] | undefined;
   /**
    * Whether each connection begins with a PROXY protocol header, version 1 or 2, which gives the client's
-   * address; off by default. It cannot be combined with `cert` and `key`.
+   * address, and in version 2 also whether the client uses TLS, if the proxy says so; off by default. It cannot
+   * be combined with `cert` and `key`.
    */
   proxyProtocol?: boolean | undefined;
 }

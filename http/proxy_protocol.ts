@@ -11,6 +11,8 @@ export interface ProxyHeader {
   length: number;
   /** The client's address; null if the header does not tell: then the socket's addresses apply. */
   source: Deno.NetAddr | null;
+  /** Whether the header says that the client uses TLS; version 1 cannot. */
+  isTls: boolean;
 }
 
 /** A connection does not begin with a PROXY header: its peer is not to be trusted. */
@@ -26,6 +28,9 @@ const V2_SIGNATURE = bytesOf("\r\n\r\n\0\r\nQUIT\n");
 const V1_MAX = 107;
 /** Bytes that every version 2 header has: signature, command, family, length (2.2). */
 const V2_FIXED = 16;
+
+/** The type of the extension (TLV) on TLS, and the bit of its first byte for a client that uses it (2.2.6). */
+const SSL = 0x20, CLIENT_SSL = 0x01;
 
 /** Values of the byte with version and command (2.2). */
 const LOCAL = 0x20, PROXY = 0x21;
@@ -59,13 +64,13 @@ export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | null {
  *
  * @param read Returns what arrives next; empty at the end.
  * @param maxSize Bytes that the header may have.
- * @returns The client's address, and what came after the header; null if the connection ends first.
+ * @returns The header, and what came after it; null if the connection ends first.
  * @throws {ProxyProtocolError} There is no header, or it is too long.
  */
 export async function readProxyHeader(
   read: () => Promise<Uint8Array>,
   maxSize: number,
-): Promise<{ source: Deno.NetAddr | null; rest: Uint8Array } | null> {
+): Promise<ProxyHeader & { rest: Uint8Array } | null> {
   let received = new Uint8Array(0);
   for (;;) {
     const data = await read();
@@ -75,9 +80,7 @@ export async function readProxyHeader(
     joined.set(data, received.length);
     received = joined;
     const header = parseProxyHeader(received);
-    if (header !== null) {
-      return { source: header.source, rest: received.subarray(header.length) };
-    }
+    if (header !== null) return { ...header, rest: received.subarray(header.length) };
     if (received.length > maxSize) {
       throw new ProxyProtocolError(`Cannot read a PROXY header of more than ${maxSize} bytes`);
     }
@@ -94,13 +97,15 @@ function parseV1(bytes: Uint8Array): ProxyHeader | null {
   }
   const length = end + 1;
   const line = String.fromCharCode(...head.subarray(0, length));
-  if (/^PROXY UNKNOWN(?: [^\r\n]*)?\r\n$/.test(line)) return { length, source: null };
+  if (/^PROXY UNKNOWN(?: [^\r\n]*)?\r\n$/.test(line)) {
+    return { length, source: null, isTls: false };
+  }
   const [, family, from, to, fromPort, toPort] = V1_LINE.exec(line) ?? Array<string>(6).fill("");
   const source = v1Addr(family, from, fromPort);
   if (source === null || v1Addr(family, to, toPort) === null) {
     throw unreadable(bytes, 'expected "PROXY TCP4" or "PROXY TCP6", two addresses and two ports');
   }
-  return { length, source };
+  return { length, source, isTls: false };
 }
 const V1_LINE =
   /^PROXY (TCP[46]) ([0-9a-fA-F:.]+) ([0-9a-fA-F:.]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})\r\n$/;
@@ -132,11 +137,27 @@ function parseV2(bytes: Uint8Array): ProxyHeader | null {
     }
   }
   if (bytes.length < length) return null;
-  if (isLocal || family.ipLength === 0) return { length, source: null };
+  if (isLocal) return { length, source: null, isTls: false };
+  const isTls = tellsTls(bytes.subarray(V2_FIXED + family.length, length));
   const { ipLength } = family;
+  if (ipLength === 0) return { length, source: null, isTls };
   // The addresses of source and destination, then their ports.
   const ip = fromBytes(bytes.subarray(V2_FIXED, V2_FIXED + ipLength));
-  return { length, source: netAddr(ip, view.getUint16(V2_FIXED + 2 * ipLength)) };
+  return { length, source: netAddr(ip, view.getUint16(V2_FIXED + 2 * ipLength)), isTls };
+}
+
+/** Whether one of the extensions of a header says that the client uses TLS. Whatever is cut short says nothing. */
+function tellsTls(extensions: Uint8Array): boolean {
+  // A byte for the type, two for the length of the value, the value (2.2).
+  for (let at = 0; at + 3 < extensions.length;) {
+    const [type, high, low, first] = extensions.subarray(at, at + 4);
+    const next = at + 3 + high * 256 + low;
+    if (type === SSL && next > at + 3 && next <= extensions.length) {
+      return (first & CLIENT_SSL) !== 0;
+    }
+    at = next;
+  }
+  return false;
 }
 
 /** Whether `bytes` begin with `signature`, or with as much of it as they have room for. */

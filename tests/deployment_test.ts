@@ -76,7 +76,7 @@ const FRONTS: [what: string, front: Front, options: ServerOptions][] = [
     ...HAPROXY,
     changes: (folder, port, back) => [
       ...HAPROXY.changes(folder, port, back),
-      ["inter 100", "inter 100 send-proxy-v2"],
+      ["inter 100", "inter 100 send-proxy-v2-ssl"],
       ["  option forwardfor\n", ""],
     ],
   }, { proxyProtocol: true }],
@@ -84,7 +84,7 @@ const FRONTS: [what: string, front: Front, options: ServerOptions][] = [
 
 for (const [what, { program, language, file, changes, args }, options] of FRONTS) {
   test(
-    `docs/deployment.md's ${what} tells the client's address, not what a client made up`,
+    `docs/deployment.md's ${what} tells the client's address and scheme, not what a client made up`,
     { permissions: ["net", "read", "write", "run"], programs: [program, OPENSSL] },
     async () => {
       const folder = await Deno.makeTempDir();
@@ -92,7 +92,7 @@ for (const [what, { program, language, file, changes, args }, options] of FRONTS
         app.onEvent("GET:/healthz", ({ ctx }) => ctx.response(200, "up"));
         app.onEvent(({ ctx }) => {
           const addrs = [ctx.remoteAddr, ctx.peerAddr] as Deno.NetAddr[];
-          return Response.json(addrs.map(({ hostname }) => hostname));
+          return Response.json([...addrs.map(({ hostname }) => hostname), ctx.scheme]);
         });
       }, options);
       const port = freePort();
@@ -111,10 +111,14 @@ for (const [what, { program, language, file, changes, args }, options] of FRONTS
           caCerts: [await Deno.readTextFile(`${folder}/cert.pem`)],
           localAddress: CLIENT,
         });
-        const headers = { Forwarded: "for=192.0.2.1", "X-Forwarded-For": "192.0.2.1" };
+        const headers = {
+          Forwarded: "for=192.0.2.1;proto=http",
+          "X-Forwarded-For": "192.0.2.1",
+          "X-Forwarded-Proto": "http",
+        };
         const url = `https://localhost:${port}/`;
         const response = await fetch(url, { headers, client: http });
-        assertEquals(await response.json(), [CLIENT, "127.0.0.1"]);
+        assertEquals(await response.json(), [CLIENT, "127.0.0.1", "https"]);
       } finally {
         child.kill("SIGTERM");
         await child.status;

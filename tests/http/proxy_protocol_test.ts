@@ -28,6 +28,17 @@ const READ: [what: string, header: string, source: string | null][] = [
     `${V2}\x21\x11\0\x12${IPV4}\x04\0\x03abc`,
     "192.0.2.1 56324",
   ],
+  [
+    "v2 of a client without TLS",
+    `${V2}\x21\x11\0\x14${IPV4}\x20\0\x05\0\0\0\0\0`,
+    "192.0.2.1 56324",
+  ],
+  [
+    "v2 with a TLV that is cut short",
+    `${V2}\x21\x11\0\x10${IPV4}\x20\0\x05\x01`,
+    "192.0.2.1 56324",
+  ],
+  ["v2 with an empty TLV on TLS", `${V2}\x21\x11\0\x10${IPV4}\x20\0\0\x01`, "192.0.2.1 56324"],
   ["v2 with more than 255 bytes", `${V2}\x20\0\x01\x02${"a".repeat(258)}`, null],
   ["v2 LOCAL", `${V2}\x20\0\0\0`, null],
   ["v2 LOCAL with addresses", `${V2}\x20\x11\0\x0c${IPV4}`, null],
@@ -37,13 +48,29 @@ const READ: [what: string, header: string, source: string | null][] = [
   ["v2 over a Unix socket", `${V2}\x21\x31\0\xd8${"a".repeat(216)}`, null],
 ];
 
-for (const [what, header, source] of READ) {
+// A header that says that the client uses TLS, in an extension of its own.
+const TLS: typeof READ = [
+  ["v2 over IPv4 with TLS", `${V2}\x21\x11\0\x14${IPV4}\x20\0\x05\x01\0\0\0\0`, "192.0.2.1 56324"],
+  [
+    "v2 over IPv6 with TLS after another TLV",
+    `${V2}\x21\x21\0\x32${IPV6}\x04\0\x03abc\x20\0\x05\x07\0\0\0\0`,
+    "2001:db8::1 56324",
+  ],
+  [
+    "v2 over a Unix socket with TLS",
+    `${V2}\x21\x31\0\xe0${"a".repeat(216)}\x20\0\x05\x01\0\0\0\0`,
+    null,
+  ],
+];
+
+for (const [what, header, source] of [...READ, ...TLS]) {
+  const isTls = TLS.some(([other]) => other === what);
   Deno.test(`parseProxyHeader() reads ${what}, however it comes`, () => {
     const bytes = latin1(header + "GET / HTTP/1.1\r\n");
     for (let count = 0; count < header.length; count++) {
       assertEquals(parseProxyHeader(bytes.subarray(0, count)), null);
     }
-    const expected = { length: header.length, source: addr(source) };
+    const expected = { length: header.length, source: addr(source), isTls };
     for (let count = header.length; count <= bytes.length; count++) {
       assertEquals(parseProxyHeader(bytes.subarray(0, count)), expected);
     }
