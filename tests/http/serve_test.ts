@@ -769,6 +769,18 @@ test("serve() does not ask onError for a stream that fails as it is sent", NET, 
   assertMatch(log.entries.join(), /Cannot answer "GET \/": Error: half-way/);
 });
 
+test("serve() reads a copy of a request without maxBodySize", NET, async () => {
+  await using server = serve({ ...LOCAL, maxBodySize: 3 }, async (request) => {
+    const toRead = new URL(request.url).pathname === "/copy" ? new Request(request) : request;
+    return new Response(await toRead.text());
+  });
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  const original = await fetch(url, { method: "POST", body: "abcd" });
+  assertEquals([original.status, await original.text()], [413, "Content Too Large"]);
+  const copy = await fetch(`${url}/copy`, { method: "POST", body: "abcd" });
+  assertEquals([copy.status, await copy.text()], [200, "abcd"]);
+});
+
 test("serve() lets a stream take longer than handlerTimeout", NET, async () => {
   const isOver = Promise.withResolvers<void>();
   await using server = serve({ ...LOCAL, handlerTimeout: 50 }, () => {
