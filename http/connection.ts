@@ -208,7 +208,11 @@ export class Connection implements Receiver, Watched {
     // A request head that has begun to arrive is read to its end and answered.
     const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.isEnding;
     this.#idleChecks = isIdle && !isBusy ? this.#idleChecks + 1 : 0;
-    if (this.#idleChecks > IDLE_CHECKS) this.#end();
+    if (this.#idleChecks <= IDLE_CHECKS) return;
+    // By then, the client has received its last response: there is no need to wait until it closes, which a
+    // browser does only when it looks at its idle connections.
+    if (this.host.clock.now - this.idleSince >= LINGER) this.socket.close();
+    else this.#end();
   }
   #idleChecks = 0;
 

@@ -109,6 +109,25 @@ test(
   },
 );
 
+test(
+  "HTTPListener.stop() does not wait for clients that have been idle for long, and do not look whether it ends",
+  NET,
+  async () => {
+    await using app = await serving(home);
+    using _used = await connected(app);
+    using _fresh = await RawClient.connect(app.addr);
+    const areIdle = (): boolean => {
+      const connections = [...app.connections()];
+      return connections.length === 2 && connections.every(({ idle }) => idle >= 1000);
+    };
+    while (!areIdle()) await new Promise((resolve) => setTimeout(resolve, 20));
+    // A client that has just been answered is given a second to read that.
+    const second = new Promise((resolve) => setTimeout(resolve, 1000, "a second later"));
+    assertEquals(await Promise.race([app.stop(), second]), undefined);
+    await second;
+  },
+);
+
 test("HTTPListener.stop() lets a head that has begun come to its end", NET, async () => {
   await using app = await serving(home);
   using slow = await connected(app);
