@@ -60,8 +60,7 @@ export interface CompressionOptions {
  */
 export function compression(
   { codings = ["br", "gzip"], minSize = 1_024, isCompressible = isText }: CompressionOptions = {},
-  // deno-lint-ignore no-explicit-any -- the application may have any context class
-): (app: HTTPListener<any>) => void {
+): (app: HTTPListener) => void {
   for (const coding of codings) {
     if (Object.hasOwn(COMPRESSORS, coding)) continue;
     throw new TypeError(`Cannot compress with coding "${coding}": must be "br" or "gzip"`);

@@ -60,6 +60,11 @@ export {
   type Listening,
   type Source,
 } from "./listener/lifecycle.ts";
-export { type FoundRoute, Listener, type ListenerOptions } from "./listener/listener.ts";
+export {
+  type FoundRoute,
+  Listener,
+  type ListenerOptions,
+  type OwnMembers,
+} from "./listener/listener.ts";
 export type { BuiltinConverters, PathParams } from "./listener/pattern.ts";
 export type { AnyHandler, Handler, Route, RouteOptions } from "./listener/route.ts";

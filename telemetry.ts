@@ -70,8 +70,7 @@ const SECRETS = /(^|&)(AWSAccessKeyId|Signature|sig|X-Goog-Signature)=[^&]*/g;
  *
  * @returns A plugin for `app.use()`. The plugin used first is the outermost, so its span contains all others.
  */
-// deno-lint-ignore no-explicit-any -- the application may have any context class
-export function telemetry(): (app: HTTPListener<any>) => void {
+export function telemetry(): (app: HTTPListener) => void {
   return (app) => app.aroundRequest(observe);
 }
 

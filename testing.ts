@@ -155,8 +155,7 @@ export class TestClient implements AsyncDisposable {
  * @throws {TypeError} The application is not an `HTTPListener`, or listens on a Unix socket.
  */
 export async function testClient(
-  // deno-lint-ignore no-explicit-any -- the application may have any context class
-  app: HTTPListener<any>,
+  app: HTTPListener,
   options: ServerOptions = {},
 ): Promise<TestClient> {
   // Checked by shape, not by class: a test may import another copy of this package.

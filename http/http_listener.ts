@@ -12,6 +12,7 @@ import {
   type EventHook,
   type FoundRoute,
   Listener,
+  type OwnMembers,
   PathParamsError,
   type RouteOptions,
   type Source,
@@ -87,9 +88,12 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   #server: Server | null = null;
   #hasListened = false;
   #counters: Counters = newCounters();
-  #requestHooks: readonly RequestHook<C>[] = [];
-  #responseHooks: readonly ResponseHook<C>[] = [];
-  readonly #outcomes = new Outcomes<C>();
+  // Not of `C`: otherwise what takes an HTTPListener would accept none with a context class of its own.
+  // deno-lint-ignore no-explicit-any
+  #requestHooks: readonly RequestHook<any>[] = [];
+  // deno-lint-ignore no-explicit-any
+  #responseHooks: readonly ResponseHook<any>[] = [];
+  readonly #outcomes = new Outcomes();
 
   /**
    * Creates a server, which listens once `start()` or `run()` is called.
@@ -191,22 +195,16 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    */
   override setContextClass<D extends Context = C>(
     cls: ContextClass<D & C>,
-  ): HTTPListener<Extract<D, HTTPContext>, T> & this {
-    // D is constrained by C in the parameter alone: otherwise a function that takes any Listener would not
-    // accept this one. For a class that is C already, nothing is left to infer D from, so D has a default.
-    return super.setContextClass(cls) as unknown as
-      & HTTPListener<Extract<D, HTTPContext>, T>
-      & this;
+  ): HTTPListener<Extract<D, HTTPContext>, T> & OwnMembers<this, HTTPListener<C, T>> {
+    return super.setContextClass(cls) as never;
   }
 
   /** Like {@linkcode Listener.addConverter}. */
   override addConverter<N extends string, V>(
     name: N,
     converter: Converter<V>,
-  ): HTTPListener<C, T & { [K in N]: V }> & this {
-    return super.addConverter(name, converter) as unknown as
-      & HTTPListener<C, T & { [K in N]: V }>
-      & this;
+  ): HTTPListener<C, T & { [K in N]: V }> & OwnMembers<this, HTTPListener<C, T>> {
+    return super.addConverter(name, converter) as never;
   }
 
   /**
@@ -222,8 +220,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
 
   /**
    * Applies `plugin`, a function that adds something to the application; `inspector()` and `telemetry()`
-   * return such functions. Declare its parameter as `HTTPListener<any>` if applications may have context
-   * classes of their own, or as `<C extends HTTPContext>(app: HTTPListener<C>)` to keep the type of `ctx`.
+   * return such functions. An application with a context class of its own is an `HTTPListener` too. To keep
+   * the type of `ctx`, declare the plugin as `<C extends HTTPContext>(app: HTTPListener<C>) => void`.
    *
    * ```ts
    * import { HTTPListener } from "@tiny/listener/http";

@@ -17,11 +17,13 @@ export type HTTPErrorHook<C extends HTTPContext = HTTPContext> = (
 ) => void | Response | Promise<void | Response>;
 
 /** Ends the exchanges of a listener. */
-export class Outcomes<C extends HTTPContext> {
-  #hooks: readonly HTTPErrorHook<C>[] = [];
+export class Outcomes {
+  // deno-lint-ignore no-explicit-any
+  #hooks: readonly HTTPErrorHook<any>[] = [];
 
   /** Has `hook` make responses that tell an error, where no earlier one does. */
-  addErrorHook(hook: HTTPErrorHook<C>): void {
+  // deno-lint-ignore no-explicit-any
+  addErrorHook(hook: HTTPErrorHook<any>): void {
     this.#hooks = [...this.#hooks, hook];
   }
 
@@ -128,7 +130,7 @@ export class Outcomes<C extends HTTPContext> {
       // From here on the exchange has them.
       headers = [];
       for (const hook of this.#hooks) {
-        const given = await hook(error, exchange.context as C);
+        const given = await hook(error, exchange.context);
         if (!isResponse(given)) continue;
         if (exchange.isOver) return discardResponse(given);
         exchange.endFailing();

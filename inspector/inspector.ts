@@ -50,8 +50,7 @@ export interface InspectorOptions {
  */
 export function inspector(
   options: InspectorOptions = {},
-  // deno-lint-ignore no-explicit-any -- the application may have any context class
-): (app: HTTPListener<any>) => void {
+): (app: HTTPListener) => void {
   const { path = "/_inspect", allow = null } = options;
   const hosts = (options.hosts ?? LOCAL_NAMES).map((name) => name.toLowerCase());
   if (!/^(\/[\w.~-]+)+$/.test(path)) {
@@ -103,8 +102,7 @@ function showPage(ctx: HTTPContext): void | Promise<void> {
 
 /** What is recorded about one application. */
 class Inspection {
-  // deno-lint-ignore no-explicit-any -- the application may have any context class
-  readonly #app: HTTPListener<any>;
+  readonly #app: HTTPListener;
   readonly #path: string;
   readonly #recorder = new Recorder();
   /** Contexts of requests for the page; hooks of the application may trigger events in them. */
@@ -112,8 +110,7 @@ class Inspection {
   readonly #since = performance.now();
   #viewers = 0;
 
-  // deno-lint-ignore no-explicit-any -- the application may have any context class
-  constructor(app: HTTPListener<any>, path: string) {
+  constructor(app: HTTPListener, path: string) {
     this.#app = app;
     this.#path = path;
     const recorder = this.#recorder;

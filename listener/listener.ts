@@ -39,6 +39,13 @@ export interface FoundRoute {
   params: Record<string, unknown>;
 }
 
+/**
+ * `This`, if it is a subclass of `Base` that adds members; otherwise nothing. Together with another type of
+ * the same object, `Base` itself would only add overloads: errors list them all, and a generic function infers
+ * the types of the wrong one.
+ */
+export type OwnMembers<This, Base> = [Base] extends [This] ? unknown : This;
+
 const DEFAULT_GRACE = 10_000;
 
 /**
@@ -162,7 +169,11 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
    *
    * @throws {TypeError} `cls` is neither the class of the contexts so far, `Context` at first, nor a subclass.
    */
-  setContextClass<D extends C>(cls: ContextClass<D>): Listener<D, T> & this {
+  setContextClass<D extends Context = C>(
+    cls: ContextClass<D & C>,
+  ): Listener<D, T> & OwnMembers<this, Listener<C, T>> {
+    // C restricts D in the parameter only: otherwise a function that takes any Listener would not accept one
+    // with a context class of its own. For C itself, nothing is left to infer D from, so D has a default.
     const Base: ContextClass<C> = this.#ContextClass;
     if (cls !== Base && !(cls?.prototype instanceof Base)) {
       throw new TypeError(
@@ -171,7 +182,7 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
       );
     }
     this.#ContextClass = cls;
-    return this as unknown as Listener<D, T> & this;
+    return this as never;
   }
 
   /**
@@ -248,14 +259,14 @@ export class Listener<C extends Context = Context, T = BuiltinConverters>
   addConverter<N extends string, V>(
     name: N,
     converter: Converter<V>,
-  ): Listener<C, T & { [K in N]: V }> & this {
+  ): Listener<C, T & { [K in N]: V }> & OwnMembers<this, Listener<C, T>> {
     if (this.#converters.has(name)) {
       throw new errors.RouteError(
         `Cannot add converter "${name}": the name is taken; choose another one`,
       );
     }
     this.#converters.set(name, makeConverter(name, converter));
-    return this as unknown as Listener<C, T & { [K in N]: V }> & this;
+    return this as never;
   }
 
   /**

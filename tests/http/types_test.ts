@@ -10,6 +10,7 @@ import {
   HTTPContext,
   HTTPListener,
   type Listener,
+  type PathParams,
   type RequestHook,
 } from "../../mod.ts";
 import { testClient } from "../../testing.ts";
@@ -192,6 +193,58 @@ Deno.test("what takes a Listener takes any HTTPListener", () => {
   name(new HTTPListener().setContextClass(AppContext));
   name(new HTTPListener().addConverter("any", { regex: /.*/, parse: (text) => text.length }));
   assertEquals(named, ["health", "health", "health"]);
+});
+
+Deno.test("setContextClass() and addConverter() return the listener with the new types, and nothing else", () => {
+  const toDate = { regex: /\d+-\d+-\d+/, parse: (text: string) => new Date(text) };
+  const app = new HTTPListener().setContextClass(AppContext).addConverter("date", toDate);
+  true satisfies Same<typeof app, HTTPListener<AppContext, BuiltinConverters & { date: Date }>>;
+  addRoute(app, "GET:/<day:date>", ({ ctx, params }) => {
+    true satisfies Same<typeof ctx, AppContext>;
+    true satisfies Same<typeof params, { day: Date }>;
+  });
+  function addRoute<C extends Context, T, const P extends string>(
+    app: Listener<C, T>,
+    pattern: P,
+    handler: Handler<C, PathParams<P, T>>,
+  ): void {
+    app.onEvent(pattern, handler);
+  }
+});
+
+Deno.test("setContextClass() and addConverter() keep the members that a subclass adds", () => {
+  class App extends HTTPListener {
+    readonly own = 1;
+  }
+  const app = new App()
+    .setContextClass(AppContext)
+    .addConverter("any", { regex: /.*/, parse: (text) => text.length });
+  app satisfies App;
+  app.own satisfies 1;
+  app.onEvent("GET:/<n:any>", ({ ctx, params }) => {
+    true satisfies Same<typeof ctx, AppContext>;
+    true satisfies Same<typeof params, { n: number }>;
+  });
+});
+
+Deno.test("what takes an HTTPListener takes one with its own context class or converters", async () => {
+  function addHealth(app: HTTPListener): void {
+    app.onEvent("GET:/health", ({ ctx }) => ctx.response(200, "up"));
+  }
+  class App extends HTTPListener<AppContext> {}
+  const converter = { regex: /.*/, parse: (text: string) => text.length };
+  const apps = [
+    newApp(),
+    new App(),
+    new HTTPListener().setContextClass(AppContext).addConverter("any", converter),
+  ];
+  for (const app of apps) {
+    addHealth(app.use((app) => app.beforeEvent(({ ctx }) => void ctx.method)));
+    assertEquals(await (await app.fetch("/health")).text(), "up");
+  }
+  const plain = new HTTPListener().use(addHealth);
+  // @ts-expect-error its contexts are not of that class
+  plain satisfies HTTPListener<AppContext>;
 });
 
 Deno.test("routes in a function of their own know the converters of the application", async () => {
