@@ -328,21 +328,16 @@ export function parseResponse(
     throw badStartLine("status", bytes, start, p - 3, "a status of 100 or more");
   }
   if (p >= end) return null;
-  let isAscii = true;
   let reasonStart = p;
   if (bytes[p] === SP) {
     reasonStart = ++p;
-    let kind: number;
-    while (p < end && (kind = FIELD_VALUE[bytes[p]]) !== 0) {
-      if (kind === 2) isAscii = false;
-      p++;
-    }
+    while (p < end && FIELD_VALUE[bytes[p]] !== 0) p++;
   }
   const reasonEnd = p;
   p = scanLineEnd("status", bytes, start, p, end);
   if (p < 0) return null;
 
-  const fields = readFields(area, start, p, end, how, isAscii);
+  const fields = readFields(area, start, p, end, how);
   if (fields === null) return null;
   const reason = decodeLatin1(bytes, reasonStart, reasonEnd);
   return statusCode < 200

@@ -121,7 +121,6 @@ export function readFields(
   p: number,
   end: number,
   how: FieldRules,
-  isAscii = true,
 ): ReceivedFields | null {
   const { array: bytes, view } = area;
   const { rules, trailers, maxFields } = how;
@@ -131,6 +130,7 @@ export function readFields(
   let index = indexes.array;
   let at = first;
   let count = 0;
+  let isAscii = true;
   for (;;) {
     const nameStart = p;
     p = endOfRun(TOKEN, bytes, p);
