@@ -44,6 +44,8 @@ for (
     assertEquals(headers.get("Host"), "a");
     assertEquals(headers.get("x-empty"), "");
     assertEquals(headers.get("X-LATIN"), "\x80\xe9\xff");
+    assertEquals(headers.get("abcdefghijklmnopqrstuvwxyz-^_`|~"), "@");
+    assertEquals(headers.get("abcdefghijklmnopqrstuvwxyz-~_`|~"), null);
     assertEquals(headers.get("none"), null);
     assertEquals(headers.get(""), null);
   });
@@ -121,6 +123,7 @@ const REFUSED: [what: string, name: string, value: string][] = [
   ["a control character in a value", "X", "a\x1bb"],
   ["DEL in a value", "X", "a\x7fb"],
   ["a value over U+00FF", "X", "a\u010d\u010a"],
+  ["U+0100 in a value", "X", "a\u0100"],
   ["a space before a value", "X", " a"],
   ["HTAB after a value", "X", "a\t"],
   ["a value of white space", "X", " "],

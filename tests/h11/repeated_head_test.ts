@@ -80,6 +80,23 @@ for (const [what, taken, refused] of JUDGED) {
   });
 }
 
+Deno.test("SERVER tells a head from a repeated one by any single bit", () => {
+  const conn = server();
+  const usual = "/" + "a".repeat(20);
+  // "`" and "a" differ in their lowest bit.
+  const others = Array.from(
+    { length: 20 },
+    (_, i) => usual.slice(0, i + 1) + "`" + usual.slice(i + 2),
+  );
+  for (const target of [usual, usual, usual, ...others.flatMap((other) => [other, usual])]) {
+    conn.receiveData(latin1(head(target)));
+    assertEquals((conn.nextEvent() as h11.Request).target, target);
+    conn.nextEvent();
+    conn.sendWhole(new h11.Response({ statusCode: 200 }), new Uint8Array(0));
+    conn.startNextCycle();
+  }
+});
+
 Deno.test("SERVER makes a request of its own of each head that comes again", () => {
   const conn = server();
   const requests = Array.from({ length: 4 }, () => {

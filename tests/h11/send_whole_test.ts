@@ -216,6 +216,15 @@ Deno.test("Connection.sendWholeInto() sends text, bytes and nothing, each with i
   }
 });
 
+Deno.test("Connection.sendWholeInto() ends the client's wait for 100", () => {
+  const conn = serverAfter(
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+  );
+  assertEquals(conn.clientIsWaitingFor100Continue, true);
+  into(conn, response(417), "");
+  assertEquals(conn.clientIsWaitingFor100Continue, false);
+});
+
 const DECLINED: [what: string, start: () => h11.Connection, data: string, room: number][] = [
   ["a client's answer to its own request", () => client(), "hello", 100],
   ["text that is not ASCII", () => serverAfter(request("GET")), "hellö", 100],
@@ -229,6 +238,17 @@ const DECLINED: [what: string, start: () => h11.Connection, data: string, room: 
     100,
   ],
   ["an answer to what was never a request", () => new h11.Connection(h11.SERVER), "hello", 100],
+  [
+    "an answer to nothing after a cycle",
+    () => {
+      const conn = serverAfter(request("GET"));
+      conn.sendWhole(response(200), latin1(""));
+      conn.startNextCycle();
+      return conn;
+    },
+    "hello",
+    100,
+  ],
   [
     "an answer to a request that is broken later",
     () => {

@@ -83,6 +83,7 @@ const REQUEST_LINES: Refused[] = [
   ["a minor version of two digits", line("GET / HTTP/1.10"), 400, "RFC 9112 2.3"],
   ["a major version of two digits", line("GET / HTTP/01.1"), 400, "RFC 9112 2.3"],
   ["a version with a letter", line("GET / HTTP/1.x"), 400, "RFC 9112 2.3"],
+  ["a version with a colon for a digit", line("GET / HTTP/1.:"), 400, "RFC 9112 2.3"],
   ["a version with a comma", line("GET / HTTP/1,1"), 400, "RFC 9112 2.3"],
   ["HTTP/0.9 by name", line("GET / HTTP/0.9"), 505, "RFC 9110 15.6.6"],
   ["HTTP/2.0", line("GET / HTTP/2.0"), 505, "RFC 9110 15.6.6"],
@@ -211,6 +212,12 @@ const FRAMING: Refused[] = [
   [
     "Transfer-Encoding after Content-Length",
     get("Content-Length: 5", "Transfer-Encoding: chunked"),
+    400,
+    "RFC 9112 6.1",
+  ],
+  [
+    "Transfer-Encoding with a Content-Length of 0",
+    get("Content-Length: 0", "Transfer-Encoding: chunked"),
     400,
     "RFC 9112 6.1",
   ],
