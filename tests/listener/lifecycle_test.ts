@@ -619,6 +619,27 @@ Deno.test("stop() awaited in an error hook does not wait for the event that fail
   assertEquals(app.log.slice(2), ["close", "shutdown"]);
 });
 
+Deno.test("stop() waits for the source, though an error hook has run before", async () => {
+  class Slow extends App {
+    override listen(): Source {
+      const { promise: finished, resolve } = Promise.withResolvers<void>();
+      return {
+        finished: finished.then(() => this.log.push("finished")),
+        close: () => void setTimeout(resolve),
+      };
+    }
+  }
+  const app = new Slow();
+  app.onError(RangeError, () => {});
+  app.onEvent("fail", () => {
+    throw new RangeError("fatal");
+  });
+  await app.start();
+  await app.triggerEvent("fail");
+  await app.stop();
+  assertEquals(app.log, ["startup", "finished", "shutdown"]);
+});
+
 Deno.test("stop() in a handler aborts the others when the grace is over, before the shutdown callbacks", async () => {
   const app = new App({ shutdownGrace: 1 });
   app.onEvent("hang", ({ signal }) =>
@@ -1019,6 +1040,19 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     assertEquals(await child.end(), { code: 0, stdout: "shutdown\nend\n", stderr: "" });
   });
 }
+
+test("run() leaves signals to the program when it is over", RUN, async () => {
+  const body = `
+    finished.resolve();
+    await app.run();
+    console.log("over");
+    await new Promise(() => setInterval(() => {}, 1e6));
+  `;
+  await using child = new Program("eval", program(body));
+  for (const line of ["listening", "shutdown", "over"]) assertEquals(await child.nextLine(), line);
+  child.signal("SIGINT");
+  assertEquals((await child.end()).code, 128 + 2);
+});
 
 test("run() ends the process at once at a second signal", RUN, async () => {
   const body = `

@@ -41,6 +41,8 @@ for (const [what, path, pattern] of SUGGESTED) {
 Deno.test("EventNotFound tells the closest pattern, and the first of those that are equally close", () => {
   const app = appWith("order <id> packed", "order <id> paid", "order <nr:int> paid");
   assertEquals(hint(app, "order 7 pad"), '; did you mean "order <id> paid"?');
+  const exact = appWith("order one paid", "order <nr:int> paid");
+  assertEquals(hint(exact, "order ones paid"), '; did you mean "order <nr:int> paid"?');
 });
 
 Deno.test("EventNotFound guesses nothing where no pattern is close", () => {
@@ -53,7 +55,9 @@ Deno.test("EventNotFound guesses nothing where no pattern is close", () => {
 Deno.test("EventNotFound tells the name that is meant", () => {
   const app = new Listener();
   app.onEvent("step 1", { name: "save" }, () => {});
-  assertThrows(() => app.getRoute("sav"), EventNotFound, 'that name; did you mean "save"?');
+  for (const name of ["sav", "ave"]) {
+    assertThrows(() => app.getRoute(name), EventNotFound, 'that name; did you mean "save"?');
+  }
   const { message } = assertThrows(() => app.getRoute("send"), EventNotFound) as Error;
   assertEquals(message, 'Cannot find route "send": no route has that name');
 });
