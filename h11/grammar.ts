@@ -148,8 +148,7 @@ export function isTargetFor(
 
 /** `scheme "://" host [ ":" port ] ...`, without the userinfo that RFC 9110 4.2.4 forbids. */
 function isAbsoluteForm(bytes: Uint8Array, start: number, end: number): boolean {
-  let p = start;
-  while (p < end && SCHEME[bytes[p]] === 1) p++;
+  let p = endOfRun(SCHEME, bytes, start);
   const first = bytes[start] | 0x20;
   if (p === start || first < 0x61 || first > 0x7a) return false;
   if (bytes[p] !== COLON || bytes[p + 1] !== SLASH || bytes[p + 2] !== SLASH) {
