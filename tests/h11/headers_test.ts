@@ -10,6 +10,7 @@ const PAIRS: [string, string][] = [
   ["Accept", "text/html"],
   ["X-Empty", ""],
   ["ACCEPT", "text/plain"],
+  ["accept", "*/*"],
   ["x-Latin", "\x80\xe9\xff"],
   ["ABCDEFGHIJKLMNOPQRSTUVWXYZ-^_`|~", "@"],
   ["Y".repeat(300), "z".repeat(300)],
@@ -40,7 +41,7 @@ for (
   });
   Deno.test(`Headers ${what} join the values of a name`, () => {
     const headers = make();
-    assertEquals(headers.get("accept"), "text/html, text/plain");
+    assertEquals(headers.get("accept"), "text/html, text/plain, */*");
     assertEquals(headers.get("Host"), "a");
     assertEquals(headers.get("x-empty"), "");
     assertEquals(headers.get("X-LATIN"), "\x80\xe9\xff");
@@ -50,7 +51,7 @@ for (
     assertEquals(headers.get(""), null);
   });
   Deno.test(`Headers ${what} give every value of a name`, () => {
-    assertEquals(make().getAll("ACCEPT"), ["text/html", "text/plain"]);
+    assertEquals(make().getAll("ACCEPT"), ["text/html", "text/plain", "*/*"]);
     assertEquals(make().getAll("none"), []);
   });
   Deno.test(`Headers ${what} know what they have`, () => {
@@ -67,7 +68,7 @@ for (
     headers.rawItems()[0][1] = "b";
     headers.getAll("accept").length = 0;
     assertEquals(headers.rawItems(), PAIRS);
-    assertEquals(headers.getAll("accept").length, 2);
+    assertEquals(headers.getAll("accept").length, 3);
   });
   Deno.test(`Headers ${what} show their fields when printed`, () => {
     assert(Deno.inspect(make()).includes("text/html"));

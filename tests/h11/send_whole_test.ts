@@ -51,6 +51,7 @@ const FRAMING: [
   ["HEAD", "1.1", 200, [], [LENGTH], ""],
   ["HEAD", "1.1", 200, [["Content-Length", "9"]], ["Content-Length: 9"], ""],
   ["HEAD", "1.1", 200, TE, [CHUNKED_LINE], ""],
+  ["CONNECT", "1.1", 300, [], [LENGTH], "hello"],
   ["CONNECT", "1.1", 403, [], [LENGTH], "hello"],
   ["GET", "1.0", 200, [], [LENGTH, CLOSE], "hello"],
   ["GET", "1.0", 200, TE, [CLOSE], "hello"],

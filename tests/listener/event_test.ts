@@ -383,6 +383,15 @@ Deno.test("Event timeout goes through the error hooks that were there when the e
   assertEquals(await app.triggerEvent("work b", { timeout: 1 }), undefined);
 });
 
+Deno.test("Event timeout does not limit the error hooks", async () => {
+  const app = new Listener();
+  app.onError(RangeError, () => new Promise((resolve) => setTimeout(resolve, 2)));
+  app.onEvent("go", () => Promise.reject(new RangeError("no")));
+  const task = app.triggerEvent("go", { timeout: 1 });
+  await task;
+  assertEquals([task.event.isTimedOut, task.event.signal.aborted], [false, false]);
+});
+
 Deno.test("Event timeout leaves no timer where the event ends in time", {
   sanitizeOps: true,
 }, async () => {
