@@ -225,7 +225,7 @@ export function parseRequest(
 ): Request | null {
   const { array: bytes, view } = area;
   const { repeated } = how;
-  const again = repeated.request(area, start, end);
+  const again = repeated.request(area, start);
   if (again !== null) return again;
 
   const isGet = view.getInt32(start) === GET;
@@ -260,7 +260,7 @@ export function parseRequest(
   p = scanLineEnd("request", bytes, start, p, end);
   if (p < 0) return null;
 
-  const known = repeated.fields(area, start, p, end);
+  const known = repeated.fields(area, start, p);
   const fields = known ?? readFields(area, start, p, end, how);
   if (fields === null) return null;
   const { framing } = fields;
@@ -367,9 +367,7 @@ function scanVersion(
   p: number,
   end: number,
 ): number {
-  if (p + 8 <= end && view.getInt32(p) === HTTP && view.getInt32(p + 4) === SLASH_1_1) {
-    return p + 8;
-  }
+  if (view.getInt32(p) === HTTP && view.getInt32(p + 4) === SLASH_1_1) return p + 8;
   return scanUnusualVersion(line, bytes, start, p, end);
 }
 const HTTP = 0x48545450, SLASH_1_1 = 0x2f312e31;

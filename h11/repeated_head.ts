@@ -43,14 +43,15 @@ export class RepeatedHead {
   }
 
   /**
-   * Takes the head in `area[start, end)` and returns its request if it equals the kept head; otherwise null.
+   * Takes the head placed at `start` and returns its request if it equals the kept head; otherwise null. The
+   * zero byte after the placed bytes differs from anything in the kept head, so the comparison stops there.
    */
-  request(area: Slab<Uint8Array>, start: number, end: number): Request | null {
+  request(area: Slab<Uint8Array>, start: number): Request | null {
     this.#mayHaveFields = false;
     if (this.#kept === null) return null;
     const { request, fields, lineSize } = this.#kept;
     const size = lineSize + fields.size;
-    const same = fields.commonSize(-lineSize, area.view, start, Math.min(size, end - start));
+    const same = fields.commonSize(-lineSize, area.view, start, size);
     if (same < size) {
       this.#mayHaveFields = same < lineSize;
       return null;
@@ -64,10 +65,10 @@ export class RepeatedHead {
    * If the fields at `p` equal the kept ones, takes the head that begins at `start` and returns the fields;
    * otherwise null. Call this after `request`.
    */
-  fields(area: Slab<Uint8Array>, start: number, p: number, end: number): ReceivedFields | null {
+  fields(area: Slab<Uint8Array>, start: number, p: number): ReceivedFields | null {
     if (this.#kept === null || !this.#mayHaveFields) return null;
     const { fields } = this.#kept, { size } = fields;
-    if (end - p < size || fields.commonSize(0, area.view, p, size) < size) return null;
+    if (fields.commonSize(0, area.view, p, size) < size) return null;
     this.#cameAgain(fields);
     area.take(p + size - start);
     return fields.at(area, p);
