@@ -274,14 +274,13 @@ Deno.test("CLIENT keeps HTTP/1.0 only when the answer says keep-alive (RFC 9112 
   }
 });
 
-Deno.test("CLIENT closes after chunked in HTTP/1.0, whatever the answer says (RFC 9112 6.1)", () => {
-  const conn = client();
-  receive(conn, [
-    latin1(
-      "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    ),
-  ]);
-  assertEquals(conn.states, states(h11.MUST_CLOSE, h11.MUST_CLOSE));
+Deno.test("CLIENT closes after chunked in HTTP/1.0 alone, whatever the answer says (RFC 9112 6.1)", () => {
+  for (const [version, state] of [["1.1", h11.DONE], ["1.0", h11.MUST_CLOSE]] as const) {
+    const conn = client();
+    const fields = "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n";
+    receive(conn, [latin1(`HTTP/${version} 200 OK\r\n${fields}\r\n0\r\n\r\n`)]);
+    assertEquals(conn.states, states(state, state));
+  }
 });
 
 Deno.test("Connection.startNextCycle() refuses every pair of states but DONE and DONE", () => {

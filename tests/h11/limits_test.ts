@@ -289,6 +289,13 @@ for (const [what, conn, before, start, limit, status] of WAITING) {
   });
 }
 
+Deno.test("SERVER answers a target that does not end with 414, however it comes", () => {
+  const bytes = latin1("GET /" + "a".repeat(16 * 1024));
+  for (const parts of arrivalsNear(bytes, 16 * 1024)) {
+    assertEquals(receive(server(), parts).lines, ["refused 414"]);
+  }
+});
+
 Deno.test("SERVER takes any number of heads whose sizes together are over the limit", () => {
   const conn = server({ maxIncompleteEventSize: 40 });
   const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
