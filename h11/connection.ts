@@ -460,7 +460,6 @@ export class Connection {
       if (buffer.bytes[buffer.start + 1] === LF) {
         buffer.skip(2);
         this.#passedOverCRLF = true;
-        if (buffer.length === 0) return null;
       }
     }
     return readSection(buffer, parseRequest, this.#head);

@@ -327,11 +327,10 @@ export function parseResponse(
   if (statusCode < 100) {
     throw badStartLine("status", bytes, start, p - 3, "a status of 100 or more");
   }
-  if (p >= end) return null;
   let reasonStart = p;
   if (bytes[p] === SP) {
     reasonStart = ++p;
-    while (p < end && FIELD_VALUE[bytes[p]] !== 0) p++;
+    while (FIELD_VALUE[bytes[p]] !== 0) p++;
   }
   const reasonEnd = p;
   p = scanLineEnd("status", bytes, start, p, end);
