@@ -132,6 +132,7 @@ const FIELDS: Refused[] = [
   ["a Host with half a percent-encoding", host("a%4"), 400, "RFC 3986 2.1"],
   ["a Host with a bad percent-encoding", host("%zz"), 400, "RFC 3986 2.1"],
   ["a Host with a percent-encoding of one digit", host("a%4g"), 400, "RFC 3986 2.1"],
+  ["a Host with a percent-encoding that begins with no digit", host("a%g4"), 400, "RFC 3986 2.1"],
   ["a port without a host", host(":80"), 400, "RFC 9110 7.2"],
   ["a port with a letter", host("a:8o"), 400, "RFC 3986 3.2.3"],
   ["two ports", host("a:80:80"), 400, "RFC 3986 3.2.3"],

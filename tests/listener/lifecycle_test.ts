@@ -905,6 +905,14 @@ for (const name of ["start", "stop"] as const) {
   });
 }
 
+Deno.test("start() awaited in a startup callback does not wait for that callback", async () => {
+  const app = new App();
+  app.startup(() => app.start());
+  await app.start();
+  assertEquals(app.log, ["startup", "listen"]);
+  await app.stop();
+});
+
 Deno.test("start() refuses a listen() that returns no Source", async () => {
   class Wrong extends Listener {
     override listen(): Source {

@@ -405,6 +405,18 @@ Deno.test("contexts that live long stay among thousands that live shortly, oldes
   assertEquals(app.ctxs.size, 0);
 });
 
+Deno.test("Listener.ctxs leaves out the contexts that are dropped while it is iterated", () => {
+  const app = new Listener();
+  const all = [app.newCtx({ cid: "a" }), app.newCtx({ cid: "b" }), app.newCtx(), app.newCtx()];
+  const seen = [];
+  for (const ctx of app.ctxs.values()) {
+    seen.push(ctx);
+    if (ctx === all[0]) all[1].drop();
+    if (ctx === all[2]) all[3].drop();
+  }
+  assertEquals(seen, [all[0], all[2]]);
+});
+
 Deno.test("newCtx() makes ids that differ, and takes one that is given", () => {
   const app = new Listener();
   const [a, b, c] = [app.newCtx(), app.newCtx(), app.newCtx({ cid: "c" })];
@@ -582,6 +594,20 @@ Deno.test("triggerEvent() keeps a context of its own while its events are in fli
   assertEquals(app.ctxs.size, 0);
   app.triggerEvent("two");
   assertEquals(app.ctxs.size, 0);
+});
+
+Deno.test("triggerEvent() lets go of no context but its own", async () => {
+  const app = new Listener();
+  const go = Promise.withResolvers<void>();
+  app.onEvent("wait", () => go.promise);
+  app.onEvent("short", () => Promise.resolve());
+  const ctx = app.newCtx();
+  const task = app.triggerEvent("wait");
+  await ctx.triggerEvent("short");
+  assertEquals([...app.ctxs.values()], [ctx, task.event.ctx]);
+  go.resolve();
+  await task;
+  assertEquals([...app.ctxs.values()], [ctx]);
 });
 
 Deno.test("hooks run in the order of registration around the handler", async () => {
