@@ -126,7 +126,7 @@ function share<T, E extends AnyEvent>(
   dependency: Dependency<T, E>,
 ): Promise<T> {
   const { maker } = made;
-  if (maker === undefined || maker === event) return made;
+  if (maker === undefined) return made;
   return handled(made.catch((error) => {
     if (!maker.signal.aborted || event.signal.aborted) throw error;
     return resolveDependency(event, dependency);
