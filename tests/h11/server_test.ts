@@ -70,6 +70,7 @@ const REQUEST_LINES: Refused[] = [
   ["CONNECT with an empty host", line("CONNECT :80 HTTP/1.1"), 400, "RFC 9112 3.2.3"],
   ["CONNECT to a port over 65535", line("CONNECT a:65536 HTTP/1.1"), 400, "RFC 9112 3.2.3"],
   ["CONNECT with userinfo", line("CONNECT u@a:80 HTTP/1.1"), 400, "RFC 9112 3.2.3"],
+  ["OPTIONS of one letter", line("OPTIONS a HTTP/1.1"), 400, "RFC 9112 3.2.4"],
   ["a URI without a host", line("GET http:///b HTTP/1.1"), 400, "RFC 9110 4.2.1"],
   ["a URI with one slash", line("GET http:/b HTTP/1.1"), 400, "RFC 9112 3.2.2"],
   ["a URI with userinfo", line("GET http://u@a/ HTTP/1.1"), 400, "RFC 9110 4.2.4"],

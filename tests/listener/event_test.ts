@@ -383,6 +383,15 @@ Deno.test("Event timeout goes through the error hooks that were there when the e
   assertEquals(await app.triggerEvent("work b", { timeout: 1 }), undefined);
 });
 
+Deno.test("an event that fails is over once it is triggered, where its error hooks do not wait", () => {
+  const app = new Listener();
+  app.onError(RangeError, () => 1);
+  app.onEvent("go", () => {
+    throw new RangeError("no");
+  });
+  assertEquals(app.triggerEvent("go").status, "fulfilled");
+});
+
 Deno.test("Event timeout does not limit the error hooks", async () => {
   const app = new Listener();
   app.onError(RangeError, () => new Promise((resolve) => setTimeout(resolve, 2)));

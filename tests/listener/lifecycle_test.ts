@@ -505,6 +505,24 @@ Deno.test("stop() does not reject with what the source fails with when it is clo
   await app.stop();
 });
 
+Deno.test("stop() does not reject with what the source of an earlier run fails with", async () => {
+  const sources = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let runs = 0;
+  class Restarted extends Listener {
+    override listen(): Source {
+      return { finished: sources[runs++].promise };
+    }
+  }
+  const app = new Restarted({ shutdownGrace: 0 });
+  await app.start();
+  await app.stop();
+  await app.start();
+  sources[0].reject(new Error("late"));
+  await nextTurn();
+  await app.stop();
+  assertEquals(runs, 2);
+});
+
 Deno.test("an event that stop() gave up is over when its timeout is", async () => {
   const app = new Listener({ shutdownGrace: 0 });
   app.onEvent("stuck", () => new Promise(() => {}));

@@ -486,6 +486,10 @@ for (const [what, cls, shown] of NO_CONTEXT_CLASSES) {
   });
 }
 
+Deno.test("setContextClass() takes the class that it has", () => {
+  assert(new Listener().setContextClass(Context).newCtx() instanceof Context);
+});
+
 Deno.test("setContextClass() refuses a class beside the one that handlers were promised", () => {
   class Chat extends Context {}
   class Call extends Context {}
