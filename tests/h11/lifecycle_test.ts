@@ -222,6 +222,23 @@ Deno.test("Connection knows its role and its states from the first", () => {
   assertBoth([c, s], h11.IDLE, h11.IDLE);
 });
 
+Deno.test("Connection.receiveData() writes to no array that it was given", () => {
+  const conn = server();
+  const first = new Uint8Array(100);
+  first.set(latin1("GET / "));
+  const before = first.slice();
+  conn.receiveData(first, 6);
+  conn.receiveData(latin1("HTTP/1.1\r\nHost: a\r\n\r\n"));
+  assertEquals((conn.nextEvent() as h11.Request).target, "/");
+  assertEquals(first, before);
+});
+
+Deno.test("Connection.theirHttpVersion is null until the peer has sent a head", () => {
+  const [c, s] = pair();
+  send(c, s, request("GET"));
+  assertEquals([c.theirHttpVersion, s.theirHttpVersion], [null, "1.1"]);
+});
+
 Deno.test("Connection goes through two cycles on both sides", () => {
   const [c, s] = pair();
   for (const method of ["GET", "POST"]) {

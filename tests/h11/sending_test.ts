@@ -465,6 +465,7 @@ Deno.test("A Response that is built with received trailers is framed by them", (
 const REFUSED_EVENTS: [what: string, build: () => unknown, source: string][] = [
   ...[
     ...["", "G T", "G\r\nT", "GÉT", "G\0T", "GET:", '"GET"', "GET\u0120"],
+    {} as unknown as string,
   ].map((method): [string, () => unknown, string] => [
     `the method ${JSON.stringify(method)}`,
     () => new h11.Request({ method, target: "/", headers: { Host: "a" } }),
@@ -526,6 +527,11 @@ const REFUSED_EVENTS: [what: string, build: () => unknown, source: string][] = [
     () => new h11.Request({ method: "GET", target: "/", headers: [["Host", "a"], ...CL, ...TE] }),
     "RFC 9112 6.1",
   ],
+  [
+    "half a percent-encoding in Host",
+    () => new h11.Request({ method: "GET", target: "/", headers: { Host: "a%4" } }),
+    "RFC 3986 2.1",
+  ],
   ...[0, 99, 100, 199, 1000, 200.5, NaN, Infinity, -200, "200" as unknown as number].map((
     statusCode,
   ): [string, () => unknown, string] => [
@@ -538,7 +544,7 @@ const REFUSED_EVENTS: [what: string, build: () => unknown, source: string][] = [
     () => new h11.InformationalResponse({ statusCode }),
     "RFC 9110 15.2",
   ]),
-  ...["a\r\nX: b", "a\nb", "a\rb", "a\0b", "a\x7f", "\u20ac"].map((
+  ...["a\r\nX: b", "a\nb", "a\rb", "a\0b", "a\x7f", "\u20ac", {} as unknown as string].map((
     reason,
   ): [string, () => unknown, string] => [
     `the reason phrase ${JSON.stringify(reason)}`,

@@ -133,6 +133,13 @@ Deno.test("Event.done() in the handler wakes those who wait while it runs on", a
   assertEquals(event.result, "early");
 });
 
+Deno.test("Event.done() in the handler gives the result, where the handler returns none", async () => {
+  const app = new Listener();
+  app.onEvent("go", (event) => event.done("early"));
+  const task = app.triggerEvent("go");
+  assertEquals([await task, task.event.result], ["early", "early"]);
+});
+
 Deno.test("Event.done() in the handler fixes what those get who wait, whatever the handler returns", async () => {
   const app = new Listener();
   const go = Promise.withResolvers<string>();

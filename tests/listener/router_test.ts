@@ -170,6 +170,11 @@ Deno.test("findRouteOf() finds the only route of each of several heads that begi
   assertEquals(found, ["PUT:/a", "POST:/a", "PATCH:/a"]);
 });
 
+Deno.test("findRouteOf() finds the first of several routes with params that begin within the head", () => {
+  const app = listenerOf(["<method>/a", "GET:/<x>", "G<rest:path>!"]);
+  assertEquals(findCut(app, "GET:/a", 4)?.route.pattern, "<method>/a");
+});
+
 Deno.test("findRouteOf() tells the whole path of a param without a value", () => {
   const app = listenerOf(["GET:/<n:int>"]);
   const find = (): unknown => findCut(app, "GET:/99999999999999999999", 4);
@@ -335,6 +340,13 @@ for (const [pattern, unit] of ALMOST) {
     assert(time < 500, `${time} ms`);
   });
 }
+
+Deno.test("findRoute() takes no float that ends in a dot after a param of the user's own converter", () => {
+  const app = new Listener().addConverter("a", { regex: /[a-]+/, parse: (text) => text });
+  app.onEvent("<x:a><n:float>5", () => {});
+  assertEquals(app.findRoute("a1.5"), null);
+  assertEquals(app.findRoute("a1.55")?.params, { x: "a", n: 1.5 });
+});
 
 Deno.test("findRoute() throws PathParamsError rather than take a later route for a path it cannot read", () => {
   const app = new Listener().addConverter("a", { regex: /[a-]+/, parse: (text) => text });
