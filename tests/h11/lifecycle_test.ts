@@ -291,6 +291,12 @@ Deno.test("CLIENT keeps HTTP/1.0 only when the answer says keep-alive (RFC 9112 
   }
 });
 
+Deno.test("CLIENT does not go on after a body that ends as the server closes", () => {
+  const conn = client();
+  receive(conn, [latin1("HTTP/1.1 200 OK\r\n\r\nhello")]);
+  assertEquals(conn.states, states(h11.MUST_CLOSE, h11.SEND_BODY));
+});
+
 Deno.test("CLIENT closes after chunked in HTTP/1.0 alone, whatever the answer says (RFC 9112 6.1)", () => {
   for (const [version, state] of [["1.1", h11.DONE], ["1.0", h11.MUST_CLOSE]] as const) {
     const conn = client();

@@ -54,6 +54,7 @@ const REQUEST_LINES: Refused[] = [
   ["a TLS handshake", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "RFC 9112 3"],
 
   ["a space in the target", line("GET /a b HTTP/1.1"), 400, "RFC 9112 3.2"],
+  ["HTAB after the target", line("GET /\tHTTP/1.1"), 400, "RFC 9112 3"],
   ["a fragment in the target", line("GET /#a HTTP/1.1"), 400, "RFC 9112 3.2"],
   ["NUL in the target", line("GET /\0 HTTP/1.1"), 400, "RFC 9112 3.2"],
   ["DEL in the target", line("GET /\x7f HTTP/1.1"), 400, "RFC 9112 3.2"],
@@ -85,6 +86,7 @@ const REQUEST_LINES: Refused[] = [
   ["a major version of two digits", line("GET / HTTP/01.1"), 400, "RFC 9112 2.3"],
   ["a version with a letter", line("GET / HTTP/1.x"), 400, "RFC 9112 2.3"],
   ["a version with a colon for a digit", line("GET / HTTP/1.:"), 400, "RFC 9112 2.3"],
+  ["a version with a slash for a digit", line("GET / HTTP/1./"), 400, "RFC 9112 2.3"],
   ["a version with a comma", line("GET / HTTP/1,1"), 400, "RFC 9112 2.3"],
   ["HTTP/0.9 by name", line("GET / HTTP/0.9"), 505, "RFC 9110 15.6.6"],
   ["HTTP/2.0", line("GET / HTTP/2.0"), 505, "RFC 9110 15.6.6"],

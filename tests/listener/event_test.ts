@@ -319,7 +319,9 @@ Deno.test("Event.waitEventDone() refuses a name no route has, and n below 1", as
   const { app } = workshop();
   const { event } = app.newCtx().triggerEvent("other x");
   await assertRejects(() => event.waitEventDone("x"), EventNotFound, 'Cannot find route "x"');
-  await assertRejects(() => event.waitEventDone("work", { n: 0 }), RangeError, "must be 1 or more");
+  for (const n of [0, 1.5]) {
+    await assertRejects(() => event.waitEventDone("work", { n }), RangeError, "must be 1 or more");
+  }
   await assertRejects(() => event.waitEventDone("work", { timeout: -1 }), RangeError, "timeout");
 });
 
@@ -388,6 +390,13 @@ Deno.test("Event timeout goes through the error hooks that were there when the e
   app.onError(TimeoutError, () => {});
   await assertRejects(() => task, TimeoutError, "still running after 1 ms");
   assertEquals(await app.triggerEvent("work b", { timeout: 1 }), undefined);
+});
+
+Deno.test("an event is over once it is triggered, where the check of its data does not wait", () => {
+  const app = new Listener();
+  app.onEvent("go", { data: String }, ({ data }) => data);
+  const { status, event } = app.triggerEvent("go", { data: 1 });
+  assertEquals([status, event.result], ["fulfilled", "1"]);
 });
 
 Deno.test("an event that fails is over once it is triggered, where its error hooks do not wait", () => {

@@ -81,6 +81,8 @@ const FOUND: [pattern: string, path: string, params: Record<string, unknown> | n
   ["<id:uuid>", U.toUpperCase(), { id: U }],
   ["<id:uuid>", U.replaceAll("-", ""), null],
   ["<id:uuid>", U.slice(1), null],
+  ["<id:uuid>", U.replace("e", "@"), null],
+  ["<id:uuid>", U.replace("e", "g"), null],
   ["<id:uuid>/<n:int>", `${U}/7`, { id: U, n: 7 }],
   // Beyond the Basic Multilingual Plane, and keys that objects have.
   ["💾 <file>", "💾 a🙂", { file: "a🙂" }],
