@@ -589,7 +589,7 @@ export class Connection implements Receiver, Watched {
   async #drain(): Promise<void> {
     const { protocol, socket } = this;
     const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
-      !socket.isLost && !this.#isLast;
+      !socket.isLost;
     if (!mayGoOn) return this.#end();
     socket.flush();
     const timer = setTimeout(() => this.#end(), LINGER);
