@@ -509,16 +509,13 @@ export class Connection implements Receiver, Watched {
   }
 
   /**
-   * Whether what comes next belongs to a body that is not being read, or follows the request. A request to
-   * upgrade is followed by bytes of the other protocol, which are not ours to read.
+   * Whether what comes next belongs to a body that is not being read, or follows the request. When a request
+   * to upgrade is complete, it is followed by bytes of the other protocol, which are not ours to read.
    */
   get #canReadAhead(): boolean {
     const { theirState } = this.protocol;
-    if (theirState !== h11.SEND_BODY) {
-      return theirState === h11.DONE || theirState === h11.MUST_CLOSE;
-    }
-    const { method, headers } = this.#exchange!.request;
-    return method !== "CONNECT" && !headers.has("upgrade") && this.#bodyReader?.isReading !== true;
+    return theirState === h11.DONE || theirState === h11.MUST_CLOSE ||
+      (theirState === h11.SEND_BODY && this.#bodyReader?.isReading !== true);
   }
 
   get #isHandling(): boolean {

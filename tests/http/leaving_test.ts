@@ -62,6 +62,13 @@ const REQUESTS: [what: string, sent: string][] = [
   ["a request whose body nobody reads", POST.replace("/", "/unread")],
   ["a request of whose body nobody reads what came", POST.replace("/", "/unread").slice(0, -1)],
   [
+    "a request to upgrade whose body nobody reads",
+    POST.replace("/", "/unread").replace(
+      "\r\n\r\n",
+      "\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ),
+  ],
+  [
     "a request whose body nobody reads, in chunks",
     "POST /unread HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\n",
   ],

@@ -40,6 +40,13 @@ function routes(app: HTTPListener): void {
     await ctx.text();
     await echo(ctx);
   });
+  app.onEvent("POST:/late", async ({ ctx }) => {
+    // What is read while a handler works is read by then.
+    await settled();
+    await settled();
+    await ctx.text();
+    await echo(ctx);
+  });
   app.onEvent("CONNECT:b:443", ({ ctx }) => echo(ctx));
   app.onEvent("CONNECT:forbidden:443", ({ ctx }) => ctx.response(403, "No"));
 }
@@ -70,6 +77,11 @@ const SWITCHED: [what: string, request: string, head: string][] = [
   [
     "101 once a body was read",
     UPGRADE.replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\nabc"),
+    SWITCHING,
+  ],
+  [
+    "101 once a body was read that had arrived before",
+    UPGRADE.replace("GET /", "POST /late").replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\nabc"),
     SWITCHING,
   ],
   ["200 to CONNECT", CONNECT, "HTTP/1.1 200 OK\r\nDate: now\r\n\r\n"],
