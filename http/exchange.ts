@@ -550,6 +550,7 @@ export class Exchange {
 
   /** Ends the exchange: nothing more can be sent. */
   end(): void {
+    if (this.isOver) return;
     this.isOver = true;
     try {
       // An application's own context may be dropped asynchronously.

@@ -251,6 +251,35 @@ test("a drop() that takes time and fails is logged with its request", NET, async
   ]);
 });
 
+// What a client sends, of which the connection ends with the last request, or goes on.
+const DROPPED: [what: string, sent: string, count: number][] = [
+  ["goes on", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1],
+  ["ends", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 1],
+  ["ends with an unread body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 1],
+  ["ends after another request", "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\n\r\n", 2],
+];
+
+for (const [what, sent, count] of DROPPED) {
+  test(`drop() is called once for each request of a connection that ${what}`, NET, async () => {
+    const dropped: HTTPContext[] = [];
+    class AppContext extends HTTPContext {
+      override drop(reason?: unknown): void {
+        super.drop(reason);
+        dropped.push(this);
+      }
+    }
+    await using app = await serving((app) => {
+      app.setContextClass(AppContext).onEvent(({ ctx }) => ctx.response(200));
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(sent);
+    for (let i = 0; i < count; i++) await client.response();
+    client[Symbol.dispose]();
+    await app.stop();
+    assertEquals([dropped.length, new Set(dropped).size], [count, count]);
+  });
+}
+
 test(
   "a request belongs to the context that newCtx() returns, whatever others are made",
   NET,
