@@ -370,11 +370,18 @@ test("maxConnectionsPerAddress closes one connection too many, and only that", N
   assertEquals(await ask(first), "Welcome!");
   first[Symbol.dispose]();
   // The server notices at a time of its own.
-  for (let answer = ""; answer === "";) {
-    using next = await RawClient.connect(app.addr);
-    await next.send(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).catch(() => {});
-    answer = await next.gone();
+  let next: RawClient;
+  for (let answered = false; !answered;) {
+    next = await RawClient.connect(app.addr);
+    await next.send(GET).catch(() => {});
+    answered = await next.answers();
+    if (!answered) next[Symbol.dispose]();
   }
+  using _next = next!;
+  // One has come in its place: there is no room for another.
+  using last = await RawClient.connect(app.addr);
+  await last.send(GET).catch(() => {});
+  assertEquals(await last.answers(), false);
 });
 
 test("maxConnectionsPerAddress closes no idle connection for one too many", NET, async () => {

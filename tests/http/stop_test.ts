@@ -5,6 +5,7 @@ import type { HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { PROCESS, ServerProcess } from "../soak/process.ts";
 import { Accepting } from "./accepting.ts";
+import { settled } from "./by_hand.ts";
 import { latin1, RawClient } from "./raw_client.ts";
 import { NET, serving } from "./serving.ts";
 
@@ -227,6 +228,45 @@ test(
     await finite.until("two\r\n0\r\n\r\n");
     await stopped;
     for (const client of begun) client[Symbol.dispose]();
+  },
+);
+
+test(
+  "HTTPListener.stop() waits for what is sent, though there was no client before",
+  NET,
+  async () => {
+    const goOn = Promise.withResolvers<void>();
+    async function* halves(): AsyncGenerator<string> {
+      yield "one ";
+      await goOn.promise;
+      yield "two";
+    }
+    await using app = await serving((app) => {
+      home(app);
+      app.onEvent("GET:/halves", ({ ctx }) => void ctx.response(200, halves()));
+    });
+    (await connected(app))[Symbol.dispose]();
+    while ([...app.connections()].length > 0) await settled();
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET.replace("/", "/halves"));
+    await client.until("one ");
+    const order: string[] = [];
+    const stopped = app.stop().then(() => order.push("stopped"));
+    // The address is free once the server has done all that it does before it waits.
+    for (;;) {
+      try {
+        using _late = await RawClient.connect(app.addr);
+      } catch {
+        break;
+      }
+    }
+    for (let i = 0; i < 10; i++) await settled();
+    order.push("sent");
+    goOn.resolve();
+    await client.until("two\r\n0\r\n\r\n");
+    client[Symbol.dispose]();
+    await stopped;
+    assertEquals(order, ["sent", "stopped"]);
   },
 );
 
