@@ -320,7 +320,6 @@ export class Connection implements Receiver, Watched {
       if (source !== null) this.#remoteAddr = source;
       if (isTls) this.#scheme = "https";
       if (rest.length > 0) protocol.receiveData(rest);
-      this.#waitForNothing();
       return true;
     } catch (error) {
       if (!(error instanceof ProxyProtocolError)) throw error;
@@ -585,9 +584,7 @@ export class Connection implements Receiver, Watched {
   /** Reads and drops the rest of a body; if that is not possible, ends the connection. */
   async #drain(): Promise<void> {
     const { protocol, socket } = this;
-    const mayGoOn = protocol.ourState === h11.DONE && protocol.theirState === h11.SEND_BODY &&
-      !socket.isLost;
-    if (!mayGoOn) return this.#end();
+    if (protocol.ourState !== h11.DONE || socket.isLost) return this.#end();
     socket.flush();
     const timer = setTimeout(() => this.#end(), LINGER);
     try {
