@@ -203,6 +203,15 @@ for (const [what, read] of WHOLE) {
     }
   });
 
+  test(`Request.${what} holds to maxBodySize if the body comes with the head`, NET, async () => {
+    await using app = await serving((app) => {
+      app.onEvent("POST:/", async ({ ctx }) => ctx.response(200, String(await read(ctx.request))));
+    }, { maxBodySize: 3 });
+    using client = await RawClient.connect(app.addr);
+    await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd");
+    assertEquals((await client.response()).status, 413);
+  });
+
   test(`Request.${what} that fails while nobody looks ends no process`, NET, async () => {
     using _errors = new ErrorLog();
     using unhandled = new Unhandled();
