@@ -415,7 +415,7 @@ export class Exchange {
     this.status = status;
     if (isStream) discard(body);
     else if (!isHead && bytes.length > 0) this.#writeData(bytes);
-    this.#write(protocol.send(this.#endOfMessage(response))!);
+    this.#write(protocol.send(this.#endOfMessage())!);
     this.#flush();
   }
 
@@ -598,10 +598,9 @@ export class Exchange {
       this.request.method !== "HEAD";
   }
 
-  #endOfMessage(response: h11.Response): h11.EndOfMessage {
-    const { statusCode, headers } = response;
-    const isChunked = statusCode !== 204 && statusCode !== 304 && !headers.has("content-length");
-    return isChunked && this.#canHaveTrailers ? this.#extra.trailers! : new h11.EndOfMessage();
+  /** The end of the message, with the trailers that were set: the engine drops those that cannot be sent. */
+  #endOfMessage(): h11.EndOfMessage {
+    return this.#extras?.trailers ?? new h11.EndOfMessage();
   }
 
   async #sendStream(response: h11.Response, parts: BodyParts): Promise<void> {
@@ -645,7 +644,7 @@ export class Exchange {
         if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
       }
-      socket.writeTogether([protocol.send(this.#endOfMessage(response))!]);
+      socket.writeTogether([protocol.send(this.#endOfMessage())!]);
       await socket.drained();
     } catch (error) {
       // A client must never take a partial message for a complete one: this one is left without its end.
