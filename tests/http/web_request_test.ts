@@ -93,6 +93,24 @@ const LOOKS: [what: string, look: (request: Request) => unknown, found: unknown]
     },
     ["2, 3 null", "2, 3 null"],
   ],
+  [
+    "a clone when its fields were read",
+    (it) => `${it.headers.get("x")} ${it.clone().headers.get("x")}`,
+    "1 1",
+  ],
+  [
+    "its body when that of a clone was read",
+    async (it) => `${await it.clone().text()} ${await it.text()}`,
+    "text text",
+  ],
+  [
+    "no text when its stream was read",
+    async (it) => {
+      await Array.fromAsync(it.body!);
+      return await it.text().catch((error) => error.name);
+    },
+    "TypeError",
+  ],
   ["its signal", (it) => it.signal.aborted, false],
   ["a clone", (it) => it.clone().text(), "text"],
   ["a request made of it", (it) => new Request(it).text(), "text"],
