@@ -400,7 +400,7 @@ export class Connection implements Receiver, Watched {
     }
     if (event === h11.NEED_DATA) return event;
     if (typeof event === "string" || event.type !== "Request") {
-      this.socket.drained().then(() => this.#over(), this.#over);
+      this.socket.drained().then(this.#over, this.#over);
       return null;
     }
     this.#readOn();

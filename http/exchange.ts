@@ -543,9 +543,9 @@ export class Exchange {
 
   /** Resolves when the whole response was written; rejects if that failed. */
   get completed(): Promise<void> {
-    const { promise } = this.#extra.completed ??= Promise.withResolvers();
-    if (this.isOver) this.#complete();
-    return handled(promise);
+    const completed = this.#extra.completed ??= Promise.withResolvers();
+    if (this.isOver) this.#complete(completed);
+    return handled(completed.promise);
   }
 
   /** Ends the exchange: nothing more can be sent. */
@@ -555,22 +555,28 @@ export class Exchange {
     try {
       // An application's own context may be dropped asynchronously.
       const dropping: unknown = this.context?.drop();
-      if (dropping !== undefined) {
-        Promise.resolve(dropping).catch((error) => this.#dropFailed(error));
-      }
+      if (dropping !== undefined) void this.#awaitDrop(dropping);
     } catch (error) {
       this.#dropFailed(error);
     }
-    this.#complete();
+    if (this.#extras !== null && this.#extras.completed !== null) {
+      this.#complete(this.#extras.completed);
+    }
+  }
+
+  async #awaitDrop(dropping: unknown): Promise<void> {
+    try {
+      await dropping;
+    } catch (error) {
+      this.#dropFailed(error);
+    }
   }
 
   #dropFailed(error: unknown): void {
     this.report(`Cannot drop the context of ${this.label}`, { error });
   }
 
-  #complete(): void {
-    if (this.#extras === null || this.#extras.completed === null) return;
-    const { completed } = this.#extras;
+  #complete(completed: PromiseWithResolvers<void>): void {
     this.connection.socket.drained().then(completed.resolve, (cause) => {
       completed.reject(
         new Deno.errors.Interrupted("The response was not sent completely", { cause }),

@@ -2,7 +2,7 @@
 // has begun to send is waited for, and what failed is logged and answered.
 
 import type * as h11 from "../h11.ts";
-import type { AnyEvent, EventTask, TimeoutError } from "../listener.ts";
+import type { AnyEvent, EventTask, Route, TimeoutError } from "../listener.ts";
 import type { HTTPContext } from "./context.ts";
 import { type Exchange, NoResponse } from "./exchange.ts";
 import { HTTPError, reasonPhrase, toHTTPError } from "./http_error.ts";
@@ -38,6 +38,11 @@ export class Outcomes {
     if (hasFailed && !exchange.isResponded) return this.fail(exchange, error);
     const given = hasFailed ? undefined : result;
     if (given === undefined && exchange.isAnswered) return;
+    return this.#concludeHandler(exchange, given, route);
+  }
+
+  /** Not in `settle()`, where the closure would cost even the requests that never create it. */
+  #concludeHandler(exchange: Exchange, given: unknown, route: Route): void | Promise<void> {
     return this.conclude(exchange, given, () => `handler of route "${route.name}"`);
   }
 

@@ -183,6 +183,9 @@ class FetchListener extends HTTPListener {
         await respondToError(ctx, error);
       }
     };
+    // Not in the handler, where the closure would cost even the requests that never create it.
+    const respondToFailure = (ctx: HTTPContext, beginning: Promise<void>): Promise<void> =>
+      beginning.catch((error) => respondToError(ctx, error));
     const route = this.onEvent(({ ctx }) => {
       // Throws if no `Request` can represent it: that is answered without the handler.
       const { request } = ctx;
@@ -190,7 +193,8 @@ class FetchListener extends HTTPListener {
         const answer: unknown = handler(request, new HandlerInfo(ctx));
         if (!isResponse(answer)) return respondWithAwaited(ctx, answer);
         // A response that is there at once is sent at once: a promise in between costs more than all else.
-        return exchangeOf(ctx).beginWith(answer)?.catch((error) => respondToError(ctx, error));
+        const beginning = exchangeOf(ctx).beginWith(answer);
+        return beginning === undefined ? undefined : respondToFailure(ctx, beginning);
       } catch (error) {
         return respondToError(ctx, error);
       }

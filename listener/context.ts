@@ -143,7 +143,7 @@ export class Context {
     dispatcher.notifyDropped(this);
     const events = this.#extras?.events ?? null;
     if (events === null) abortIfRunning(this.#onlyEvent, reason);
-    else [...events.values()].flat().forEach((event) => abortIfRunning(event, reason));
+    else for (const event of [...events.values()].flat()) abortIfRunning(event, reason);
     this.#onlyEvent = null;
     if (this.#extras !== null) this.#extras.events = null;
   }

@@ -350,15 +350,39 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
     if (this.running || !this.#isDone) this.#inFlight = dispatcher.enter(this);
     const timeout = this.#extras?.timeout;
     if ((this.#phase as Phase) === "running" && timeout !== undefined) {
-      this.#extra.timer = setTimeout(() => {
-        const message = `Cannot finish ${describe(this)}: still running after ${timeout} ms`;
-        const error = new TimeoutError(message);
-        this.#extra.isTimedOut = true;
-        this.abort(error);
-        this.#fail(task, dispatcher, hooks, error);
-      }, timeout);
+      this.#setTimer(task, dispatcher, hooks, timeout);
     }
     return task;
+  }
+
+  // Closures are in methods of their own: V8 allocates what they capture whenever their function is entered.
+
+  #setTimer(task: EventTask, dispatcher: Dispatcher, hooks: Hooks, timeout: number): void {
+    this.#extra.timer = setTimeout(() => {
+      const message = `Cannot finish ${describe(this)}: still running after ${timeout} ms`;
+      const error = new TimeoutError(message);
+      this.#extra.isTimedOut = true;
+      this.abort(error);
+      this.#fail(task, dispatcher, hooks, error);
+    }, timeout);
+  }
+
+  /** Waits for the value of step number `step`, then continues with the next one. */
+  #await(
+    value: PromiseLike<unknown>,
+    task: EventTask,
+    dispatcher: Dispatcher,
+    hooks: Hooks,
+    step: number,
+  ): void {
+    Promise.resolve(value).then(
+      (value) => {
+        if (this.#phase !== "running") return;
+        if (step === hooks.before.length) this.#setResult(value);
+        this.#advance(task, dispatcher, hooks, step + 1);
+      },
+      (error) => this.#fail(task, dispatcher, hooks, error),
+    );
   }
 
   /**
@@ -378,18 +402,7 @@ export class Event<C extends Context = Context, P = Record<string, unknown>, D =
           : step === handlerStep
           ? this.route.handler(this)
           : after[step - handlerStep - 1](this as Event);
-        if (isPromiseLike(value)) {
-          const waiting = step;
-          Promise.resolve(value).then(
-            (value) => {
-              if (this.#phase !== "running") return;
-              if (waiting === handlerStep) this.#setResult(value);
-              this.#advance(task, dispatcher, hooks, waiting + 1);
-            },
-            (error) => this.#fail(task, dispatcher, hooks, error),
-          );
-          return;
-        }
+        if (isPromiseLike(value)) return this.#await(value, task, dispatcher, hooks, step);
         if (step === handlerStep) this.#setResult(value);
       }
     } catch (error) {
