@@ -293,6 +293,11 @@ export class ReceivedFields {
   #text: string | null = null;
   /** How many names and values have been decoded individually. */
   #cuts = 0;
+  /** The name or value read last, and its place in the index: what is repeated is often read again. */
+  #lastCut = "";
+  #lastAt = -1;
+  /** Earlier fields that are equal to these, and may have been decoded already. */
+  #equal: ReceivedFields | null = null;
 
   /** Wraps the result of `readFields`, which has taken the bytes of the section and the index. */
   constructor(
@@ -325,7 +330,7 @@ export class ReceivedFields {
   at(area: Area, start: number): ReceivedFields {
     const end = start + this.size;
     const { count, framing } = this;
-    return new ReceivedFields(
+    const fields = new ReceivedFields(
       area,
       start,
       end,
@@ -335,6 +340,8 @@ export class ReceivedFields {
       framing,
       this.#isAscii,
     );
+    fields.#equal = this;
+    return fields;
   }
 
   /** A copy in its own area, including the start line of `before` bytes. */
@@ -418,12 +425,15 @@ export class ReceivedFields {
   }
 
   #cut(at: number): string {
+    if (this.#equal !== null) return this.#equal.#cut(at);
+    if (at === this.#lastAt) return this.#lastCut;
     const start = this.#index[at], end = this.#index[at + 1];
+    this.#lastAt = at;
     if (this.#text === null && end - start <= SHORT_VALUE && this.#cuts < FEW_CUTS) {
       this.#cuts++;
-      return decodeLatin1(this.#bytes, this.#start + start, this.#start + end);
+      return this.#lastCut = this.slice(start, end);
     }
-    return this.#toText().slice(start, end);
+    return this.#lastCut = this.#toText().slice(start, end);
   }
 
   /**
@@ -431,6 +441,7 @@ export class ReceivedFields {
    * times cheaper than decoding each value.
    */
   #toText(): string {
+    if (this.#equal !== null) return this.#equal.#toText();
     if (this.#text === null) {
       this.#text = this.#isAscii
         ? decodeAscii(this.#bytes, this.#start, this.#end)
