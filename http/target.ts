@@ -135,24 +135,33 @@ const SHORT_URL = 128;
 const codes: number[][] = [];
 
 /** The URL of `request` at `origin`; `units` begin with its target. */
-function joined(origin: string, request: Target, targetLength: number): string {
-  const { length } = origin;
+function joined(origin: Origin, request: Target, targetLength: number): string {
+  const { length } = origin.units;
   const size = length + targetLength;
-  if (size > SHORT_URL) return origin + request.target;
+  if (size > SHORT_URL) return origin.text + request.target;
   const into = codes[size] ??= Array(size).fill(0);
-  for (let i = 0; i < length; i++) into[i] = origin.charCodeAt(i);
+  for (let i = 0; i < length; i++) into[i] = origin.units[i];
   for (let i = 0; i < targetLength; i++) into[length + i] = units[i];
   return String.fromCharCode.apply(null, into);
 }
 
-/** The origin for the Host that was asked for last, as most requests have the same one. */
-let last = { scheme: "", host: "", origin: null as string | null };
+/** An origin, as text and in code units. */
+interface Origin {
+  readonly text: string;
+  readonly units: readonly number[];
+}
 
-function originOf(scheme: string, host: string): string | null {
+/** The origin for the Host that was asked for last, as most requests have the same one. */
+let last = { scheme: "", host: "", origin: null as Origin | null };
+
+function originOf(scheme: string, host: string): Origin | null {
   if (host !== last.host || scheme !== last.scheme) {
     const url = URL.parse(`${scheme}://${host}/`);
     // A Host has nothing else: no path, and no user name or password.
-    const origin = url === null || url.href !== `${url.origin}/` ? null : url.origin;
+    const text = url === null || url.href !== `${url.origin}/` ? null : url.origin;
+    const origin = text === null
+      ? null
+      : { text, units: Array.from(text, (character) => character.charCodeAt(0)) };
     last = { scheme, host, origin };
   }
   return last.origin;
