@@ -233,8 +233,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
    * const app = new HTTPListener().use(health("/healthz"));
    * ```
    *
-   * @throws {TypeError} `plugin` is not a function of one parameter, or it returns a function, as what makes a
-   * plugin does, or a promise.
+   * @throws {TypeError} `plugin` is not a function, or has more than one parameter, as middleware does, or it
+   * returns a promise, or a function, as what makes a plugin does.
    */
   use(plugin: (app: this) => void): this {
     if (typeof plugin !== "function") {

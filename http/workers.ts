@@ -266,7 +266,7 @@ export interface WorkerCommandOptions {
  * queried: the network at `address`, and the files of the current folder. It does not get the other options
  * of Deno's command line, such as a configuration file or unstable features; it reads those from `deno.json`.
  *
- * A program of `deno compile` is run again as it is: it needs `--unstable-net`, and `--allow-env` for the
+ * A program made by `deno compile` is run again as it is: it needs `--unstable-net`, and `--allow-env` for the
  * variable `TINY_LISTENER_SUPERVISOR`, when it is compiled.
  *
  * @throws {ListenError} The program does not come from a module, or is compiled without that permission, and
