@@ -247,6 +247,38 @@ Deno.test("what takes an HTTPListener takes one with its own context class or co
   plain satisfies HTTPListener<AppContext>;
 });
 
+Deno.test("hooks and plugins for one context class are refused by an application with another", () => {
+  const hook = ({ ctx }: Event<AppContext>): void => void ctx.user;
+  const errorHook = (_: unknown, ctx: AppContext): void => void ctx.user;
+  const responseHook = (response: Response, ctx: AppContext): Response => {
+    return new Response(ctx.user, response);
+  };
+  const plugin = (app: HTTPListener<AppContext>): void => void app.beforeEvent(hook);
+  const app = newApp().use(plugin);
+  app.onError(Error, hook);
+  app.onHTTPError(errorHook);
+  app.beforeResponse(responseHook);
+
+  const plain = new HTTPListener();
+  // @ts-expect-error the contexts of this listener have no user
+  plain.use(plugin);
+  // @ts-expect-error nor when a hook of another kind asks for it
+  plain.beforeEvent(hook);
+  // @ts-expect-error the same
+  plain.afterEvent(hook);
+  // @ts-expect-error the same
+  plain.finallyEvent(hook);
+  // @ts-expect-error the same
+  plain.onError(Error, hook);
+  // @ts-expect-error the same
+  plain.onHTTPError(errorHook);
+  // @ts-expect-error the same
+  plain.beforeResponse(responseHook);
+  const apps = new Map<string, HTTPListener>([["own", app], ["plain", plain]]);
+  // @ts-expect-error one of them may have other contexts
+  apps satisfies Map<string, HTTPListener<AppContext>>;
+});
+
 Deno.test("routes in a function of their own know the converters of the application", async () => {
   type Converters = BuiltinConverters & { date: Date };
   function addRoutes(app: HTTPListener<AppContext, Converters>): void {
