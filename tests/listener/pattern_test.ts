@@ -132,7 +132,9 @@ Deno.test("a generic function gets the types of the converters from any listener
   ): void {
     app.onEvent(pattern, handler);
   }
-  class App extends Listener {}
+  class App extends Listener {
+    readonly own = 1;
+  }
   addRoute(new App(), "<n:int>", ({ params }) => params.n satisfies number);
   const withHex = new App().addConverter("hex", { regex: /[0-9a-f]+/, parse: Number });
   addRoute(withHex, "<n:int> <c:hex>", ({ params }) => {
