@@ -10,7 +10,6 @@ import { test } from "./needs.ts";
 /** This machine's as well, and not the front's. */
 const CLIENT = "127.0.0.2";
 const OPENSSL = "/usr/bin/openssl";
-const NGINX = "/usr/sbin/nginx";
 /** Where nginx puts what it does not hold in memory. */
 const TEMPORARY = "client_body_temp_path body; proxy_temp_path proxy; " +
   "fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;";
@@ -45,6 +44,29 @@ interface Front {
   args(folder: string): string[];
 }
 
+function start({ program, args }: Front, folder: string): Deno.ChildProcess {
+  return new Deno.Command(program, {
+    args: args(folder),
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+}
+
+const NGINX: Front = {
+  program: "/usr/sbin/nginx",
+  language: "nginx",
+  file: "nginx.conf",
+  changes: (folder, port, back) => [
+    ["events {}", "daemon off; pid nginx.pid; error_log error.log; events {}"],
+    ["http {", `http { access_log off; ${TEMPORARY}`],
+    ["listen 443", `listen 127.0.0.1:${port}`],
+    ["/etc/ssl/site", folder],
+    ["127.0.0.1:8000", `127.0.0.1:${back}`],
+  ],
+  args: (folder) => ["-p", folder, "-c", "nginx.conf", "-e", "error.log"],
+};
+
 const HAPROXY: Front = {
   program: "/usr/sbin/haproxy",
   language: "haproxy",
@@ -58,19 +80,7 @@ const HAPROXY: Front = {
 };
 
 const FRONTS: [what: string, front: Front, options: ServerOptions][] = [
-  ["nginx", {
-    program: NGINX,
-    language: "nginx",
-    file: "nginx.conf",
-    changes: (folder, port, back) => [
-      ["events {}", "daemon off; pid nginx.pid; error_log error.log; events {}"],
-      ["http {", `http { access_log off; ${TEMPORARY}`],
-      ["listen 443", `listen 127.0.0.1:${port}`],
-      ["/etc/ssl/site", folder],
-      ["127.0.0.1:8000", `127.0.0.1:${back}`],
-    ],
-    args: (folder) => ["-p", folder, "-c", "nginx.conf", "-e", "error.log"],
-  }, { trustedProxies: ["127.0.0.1"] }],
+  ["nginx", NGINX, { trustedProxies: ["127.0.0.1"] }],
   ["HAProxy", HAPROXY, { trustedProxies: ["127.0.0.1"] }],
   ["HAProxy with the PROXY protocol", {
     ...HAPROXY,
@@ -82,7 +92,8 @@ const FRONTS: [what: string, front: Front, options: ServerOptions][] = [
   }, { proxyProtocol: true }],
 ];
 
-for (const [what, { program, language, file, changes, args }, options] of FRONTS) {
+for (const [what, front, options] of FRONTS) {
+  const { program, language, file, changes } = front;
   test(
     `docs/deployment.md's ${what} tells the client's address and scheme, not what a client made up`,
     { permissions: ["net", "read", "write", "run"], programs: [program, OPENSSL] },
@@ -99,12 +110,7 @@ for (const [what, { program, language, file, changes, args }, options] of FRONTS
       await makeCertificate(folder);
       const text = await configuration(language, changes(folder, port, app.addr.port));
       await Deno.writeTextFile(`${folder}/${file}`, text);
-      await using child = new Deno.Command(program, {
-        args: args(folder),
-        stdin: "null",
-        stdout: "null",
-        stderr: "null",
-      }).spawn();
+      await using child = start(front, folder);
       try {
         await listening(port);
         using http = Deno.createHttpClient({
@@ -130,7 +136,7 @@ for (const [what, { program, language, file, changes, args }, options] of FRONTS
 
 test(
   "docs/deployment.md's nginx lets two services restart one right after the other",
-  { permissions: ["net", "read", "write", "run"], programs: [NGINX] },
+  { permissions: ["net", "read", "write", "run"], programs: [NGINX.program] },
   async () => {
     const folder = await Deno.makeTempDir();
     const backs = [freePort(), freePort()], port = freePort();
@@ -144,13 +150,8 @@ test(
     const text = `daemon off; pid nginx.pid; error_log error.log; events {} http { access_log off;
       ${TEMPORARY} ${upstream}
       server { listen 127.0.0.1:${port}; location / { proxy_pass http://app; } } }`;
-    await Deno.writeTextFile(`${folder}/nginx.conf`, text);
-    await using child = new Deno.Command(NGINX, {
-      args: ["-p", folder, "-c", "nginx.conf", "-e", "error.log"],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
+    await Deno.writeTextFile(`${folder}/${NGINX.file}`, text);
+    await using child = start(NGINX, folder);
     try {
       await listening(port);
       const ask = async () => await (await fetch(`http://127.0.0.1:${port}/`)).text();
