@@ -690,6 +690,23 @@ test("what a trusted proxy says is the scheme of a context and of its Request", 
   assertEquals((await client.response()).body, "https https://a/");
 });
 
+test("what a PROXY header says is the scheme of a context and of its Request", NET, async () => {
+  await using app = await serving((app) => {
+    app.onEvent("GET:/", ({ ctx }) => ctx.response(200, `${ctx.scheme} ${ctx.request.url}`));
+  }, { proxyProtocol: true });
+  const v2 = `\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x14${"\x01".repeat(12)}`;
+  for (
+    const [header, scheme] of [
+      [`${v2}\x20\0\x05\x01\0\0\0\0`, "https"],
+      [`${v2}\x20\0\x05\0\0\0\0\0`, "http"],
+    ]
+  ) {
+    using client = await RawClient.connect(app.addr);
+    await client.send(`${header}GET / HTTP/1.1\r\nHost: a\r\n\r\n`);
+    assertEquals((await client.response()).body, `${scheme} ${scheme}://a/`);
+  }
+});
+
 test(
   "routes, ctx.path and the URL of ctx.request are of one path, whatever the target",
   NET,
