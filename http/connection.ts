@@ -209,9 +209,11 @@ export class Connection implements Receiver, Watched {
     const isIdle = this.#exchange === null && this.protocol.bufferedSize === 0 && !this.isEnding;
     this.#idleChecks = isIdle && !isBusy ? this.#idleChecks + 1 : 0;
     if (this.#idleChecks <= IDLE_CHECKS) return;
-    // By then, the client has received its last response: there is no need to wait until it closes, which a
-    // browser does only when it looks at its idle connections.
-    if (this.host.clock.now - this.idleSince >= LINGER) this.socket.close();
+    // If the client has been given its last response by then, there is no need to wait until it closes, which
+    // a browser does only when it looks at its idle connections. A response may still be queued, and a
+    // connection that waits for its PROXY header is not idle.
+    const isLongIdle = this.idleSince !== 0 && this.host.clock.now - this.idleSince >= LINGER;
+    if (isLongIdle && this.socket.queued === 0) this.socket.close();
     else this.#end();
   }
   #idleChecks = 0;

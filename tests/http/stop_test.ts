@@ -130,6 +130,27 @@ test(
   },
 );
 
+test(
+  "HTTPListener.stop() cuts no response that its client is slow to read, though its handler has long ended",
+  NET,
+  async () => {
+    const body = "x".repeat(8 << 20);
+    await using app = await serving((app) => {
+      app.onEvent("GET:/", ({ ctx }) => ctx.response(200, body));
+    });
+    using client = await RawClient.connect(app.addr);
+    await client.send(GET);
+    await client.until("\r\n\r\n");
+    const stopped = app.stop();
+    while ([...app.connections()].some(({ state }) => state !== "closing")) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assertEquals((await client.rest()).length, body.length);
+    client[Symbol.dispose]();
+    await stopped;
+  },
+);
+
 test("HTTPListener.stop() lets a head that has begun come to its end", NET, async () => {
   await using app = await serving(home);
   using slow = await connected(app);
