@@ -415,7 +415,7 @@ export class Exchange {
     this.status = status;
     if (isStream) discard(body);
     else if (!isHead && bytes.length > 0) this.#writeData(bytes);
-    this.#write(protocol.send(this.#endOfMessage())!);
+    this.#write(protocol.send(this.#endOfMessage(response))!);
     this.#flush();
   }
 
@@ -604,9 +604,13 @@ export class Exchange {
       this.request.method !== "HEAD";
   }
 
-  /** The end of the message, with the trailers that were set: the engine drops those that cannot be sent. */
-  #endOfMessage(): h11.EndOfMessage {
-    return this.#extras?.trailers ?? new h11.EndOfMessage();
+  /**
+   * The end of the message, with the trailers that were set. The engine drops those that cannot be sent, but
+   * takes those after a body of declared length for a mistake.
+   */
+  #endOfMessage({ headers }: h11.Response): h11.EndOfMessage {
+    const trailers = this.#extras?.trailers;
+    return trailers && !headers.has("content-length") ? trailers : new h11.EndOfMessage();
   }
 
   async #sendStream(response: h11.Response, parts: BodyParts): Promise<void> {
@@ -650,7 +654,7 @@ export class Exchange {
         if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
       }
-      socket.writeTogether([protocol.send(this.#endOfMessage())!]);
+      socket.writeTogether([protocol.send(this.#endOfMessage(response))!]);
       await socket.drained();
     } catch (error) {
       // A client must never take a partial message for a complete one: this one is left without its end.

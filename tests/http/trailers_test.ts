@@ -91,6 +91,12 @@ const SENT: [
     `Content-Length: 3\r\n${TEXT}Date: now\r\n\r\nabc`,
   ],
   [
+    "not with Content-Length after a stream",
+    (ctx) => ctx.response(200, parts(ctx), { "Content-Length": "3" }),
+    {},
+    "Content-Length: 3\r\nDate: now\r\n\r\nabc",
+  ],
+  [
     "not to HEAD",
     (ctx) => {
       ctx.setTrailers(TRAILERS);
@@ -103,7 +109,9 @@ const SENT: [
 
 for (const [what, handler, request, received] of SENT) {
   test(`HTTPContext.setTrailers() sends them ${what}`, NET, async () => {
+    using errors = new ErrorLog();
     assertEquals(await answer(handler, request), `HTTP/1.1 200 OK\r\n${received}`);
+    assertEquals(errors.entries, []);
   });
 }
 
