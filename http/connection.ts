@@ -210,10 +210,10 @@ export class Connection implements Receiver, Watched {
     this.#idleChecks = isIdle && !isBusy ? this.#idleChecks + 1 : 0;
     if (this.#idleChecks <= IDLE_CHECKS) return;
     // If the client has been given its last response by then, there is no need to wait until it closes, which
-    // a browser does only when it looks at its idle connections. A response may still be queued, and a
-    // connection that waits for its PROXY header is not idle.
+    // a browser does only when it looks at its idle connections. A connection on which a response is still
+    // queued, or that waits for its PROXY header, is not idle.
     const isLongIdle = this.idleSince !== 0 && this.host.clock.now - this.idleSince >= LINGER;
-    if (isLongIdle && this.socket.queued === 0) this.socket.close();
+    if (isLongIdle) this.socket.close();
     else this.#end();
   }
   #idleChecks = 0;
@@ -228,6 +228,8 @@ export class Connection implements Receiver, Watched {
   /** Checks whether the client has exceeded the timeout of what is being waited for. */
   checkDeadlines(now: number): void {
     const { counters, settings } = this.host;
+    // A client is not idle while it still reads its last response.
+    if (this.#wait === "request" && this.socket.queued > 0) this.#beginIdleTime();
     if (now >= this.socket.writeDeadline) {
       counters.writeTimeouts++;
       this.#logRefusal(`closed: it read nothing for ${settings.writeTimeout} ms`);
@@ -441,12 +443,17 @@ export class Connection implements Receiver, Watched {
     } else {
       this.#wait = "request";
       this.#headDeadline = NEVER;
-      this.#readDeadline = clock.after(settings.idleTimeout);
-      this.idleSince = clock.now;
+      this.#beginIdleTime();
       this.host.becameIdle();
     }
     if (this.ahead !== null) return this.ahead;
     this.socket.receive(this);
+  }
+
+  #beginIdleTime(): void {
+    const { clock, settings } = this.host;
+    this.#readDeadline = clock.after(settings.idleTimeout);
+    this.idleSince = clock.now;
   }
 
   #waitForNothing(): void {

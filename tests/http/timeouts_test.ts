@@ -228,6 +228,20 @@ Deno.test("writeTimeout begins anew with each part that the client takes", async
   assertEquals(server.counters.writeTimeouts, 0);
 });
 
+Deno.test("idleTimeout begins when the client has taken its last response", async () => {
+  await using server = new ByHand((exchange) => exchange.respond(200, "x".repeat(60_000), []));
+  await server.send(GET);
+  // This one does not fit into what the system holds for the client.
+  await server.send(GET);
+  const area = new Uint8Array(10_000);
+  for (let received = 0; received < 120_000;) {
+    const count = await server.client.read(area);
+    assert(count !== null, `The connection has ended after ${received} bytes`);
+    received += count;
+    await server.pass(20 * SECOND);
+  }
+});
+
 Deno.test("no timeout by default ends a handler that works for ten minutes", async () => {
   const goOn = Promise.withResolvers<void>();
   await using server = new ByHand(async (exchange) => {
