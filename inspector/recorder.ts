@@ -154,7 +154,9 @@ export class Recorder {
     record.duration = performance.now() - start;
     record.status = status;
     record.bytes = ctx.bytesSent;
-    record.hasFailed = status >= 500 || isFailure(error, status);
+    // An HTTPError becomes the response, unless that has already begun: then it cuts it.
+    record.hasFailed = status >= 500 ||
+      (error instanceof HTTPError ? error.status >= 500 : error !== undefined);
     this.requests++;
     counts.count++;
     if (record.hasFailed) {
@@ -305,14 +307,6 @@ export class Recorder {
     this.#revision++;
     for (const record of records) record.revision = this.#revision;
   }
-}
-
-/**
- * Whether a request with `error` has failed, whatever its `status`. An `HTTPError` becomes the response, unless
- * that has already begun: then it cuts it.
- */
-function isFailure(error: unknown, status: number): boolean {
-  return error instanceof HTTPError ? error.status >= 500 && status < 500 : error !== undefined;
 }
 
 /** The name and message of whatever was thrown, even if it, its name or its message is no string. */
