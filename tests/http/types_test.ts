@@ -10,12 +10,12 @@ import {
   HTTPContext,
   HTTPListener,
   type Listener,
-  type PathParams,
   type RequestHook,
 } from "../../mod.ts";
 import { testClient } from "../../testing.ts";
 import { inspector } from "../../inspector.ts";
 import { telemetry } from "../../telemetry.ts";
+import { addRoute } from "../listener/add_route.ts";
 
 /** `true` where A and B are the same type, not merely assignable. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
@@ -203,13 +203,6 @@ Deno.test("setContextClass() and addConverter() return the listener with the new
     true satisfies Same<typeof ctx, AppContext>;
     true satisfies Same<typeof params, { day: Date }>;
   });
-  function addRoute<C extends Context, T, const P extends string>(
-    app: Listener<C, T>,
-    pattern: P,
-    handler: Handler<C, PathParams<P, T>>,
-  ): void {
-    app.onEvent(pattern, handler);
-  }
 });
 
 Deno.test("setContextClass() and addConverter() keep the members that a subclass adds", () => {

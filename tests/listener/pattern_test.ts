@@ -1,7 +1,8 @@
 // Types from text: most of these tests pass by compiling.
 
 import { assertEquals } from "@std/assert";
-import { type Context, type Handler, Listener, type PathParams } from "../../listener.ts";
+import { type Context, Listener, type PathParams } from "../../listener.ts";
+import { addRoute } from "./add_route.ts";
 
 /** `true` where A and B are the same type, not merely assignable. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
@@ -125,13 +126,6 @@ Deno.test("addConverter() makes its type known to patterns", () => {
 });
 
 Deno.test("a generic function gets the types of the converters from any listener", () => {
-  function addRoute<C extends Context, T, const P extends string>(
-    app: Listener<C, T>,
-    pattern: P,
-    handler: Handler<C, PathParams<P, T>>,
-  ): void {
-    app.onEvent(pattern, handler);
-  }
   class App extends Listener {
     readonly own = 1;
   }
