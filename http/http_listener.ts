@@ -38,7 +38,7 @@ import {
 import { type HTTPErrorHook, Outcomes } from "./outcomes.ts";
 import { discardResponse } from "./response_body.ts";
 import { passThrough, type ResponseHook } from "./response_hooks.ts";
-import { allowed, route } from "./routing.ts";
+import { allowed, methodsIn, route } from "./routing.ts";
 import { Server } from "./server.ts";
 import { shown } from "./shown.ts";
 import { isResponse } from "./web_response.ts";
@@ -95,6 +95,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   // deno-lint-ignore no-explicit-any
   #responseHooks: readonly ResponseHook<any>[] = [];
   readonly #outcomes = new Outcomes();
+  /** The methods of all routes, once a request without a route needs them. */
+  #methods: ReadonlySet<string> | null = null;
 
   /**
    * Creates a server, which listens once `start()` or `run()` is called.
@@ -570,16 +572,18 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   protected override checkRoute(pattern: string, path: string, options: RouteOptions): void {
     checkPattern(pattern, path, options);
     checkRouteOptions(pattern, options);
+    this.#methods = null;
+  }
+
+  /** Like {@linkcode Listener.removeOnEventHook}. */
+  override removeOnEventHook(...args: Parameters<Listener["removeOnEventHook"]>): boolean {
+    this.#methods = null;
+    return super.removeOnEventHook(...args);
   }
 
   /** Percent-decodes each param on its own, after the route has matched. */
   protected override decodeParam(text: string): string {
     return text.includes("%") ? decodeURIComponent(text) : text;
-  }
-
-  /** The registered patterns. */
-  *patterns(): Generator<string> {
-    for (const { pattern } of this.routes.values()) yield pattern;
   }
 
   /** The route that handles `request`; null if there is none. */
@@ -667,7 +671,8 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
   // Closures are in methods of their own: V8 allocates what they capture whenever their function is entered.
 
   #answerOptions(exchange: Exchange): void | Promise<void> {
-    const fields = { Allow: allowed(this, exchange.request) };
+    this.#methods ??= methodsIn(this.routes.values());
+    const fields = { Allow: allowed(this, this.#methods, exchange.request) };
     return exchange.respond(204, null, fields)
       ?.catch((error) => this.#outcomes.fail(exchange, error));
   }

@@ -9,8 +9,6 @@ import { isDot, pathOf } from "./target.ts";
 export interface Routes {
   findRoute(path: string): FoundRoute | null;
   findRouteOf(head: string, path: Uint16Array, start: number, end: number): FoundRoute | null;
-  /** The registered patterns. */
-  patterns(): Iterable<string>;
 }
 
 /**
@@ -48,32 +46,38 @@ function find(routes: Routes, method: string, request: Request): FoundRoute | nu
   return routes.findRouteOf(head, units, 0, end);
 }
 
+/** The methods that the patterns of `routes` begin with. */
+export function methodsIn(routes: Iterable<{ pattern: string }>): Set<string> {
+  const methods = new Set<string>();
+  for (const { pattern } of routes) {
+    const method = /^([A-Z][A-Z-]*):/.exec(pattern)?.[1];
+    if (method !== undefined) methods.add(method);
+  }
+  return methods;
+}
+
 /**
  * The `Allow` field for an OPTIONS request without a route; other requests get an error.
  *
+ * @param known The methods that `routes` are registered for.
  * @throws {HTTPError} 404: no route takes the path. 405: one does, for another method.
  */
-export function allowed(routes: Routes, { method, target }: Request): string {
+export function allowed(
+  routes: Routes,
+  known: Iterable<string>,
+  { method, target }: Request,
+): string {
   const path = pathOf(target);
-  const allow = methodsOf(routes, path);
-  if (method === "OPTIONS" && (allow !== null || path === "*")) return allow ?? "OPTIONS";
-  if (allow === null) throw new HTTPError(404);
-  throw new HTTPError(405, undefined, { headers: { Allow: allow } });
-}
-
-/** The methods with a route for `path`, or with any route if `path` is `*`; null for none. */
-function methodsOf(routes: Routes, path: string): string | null {
-  // Each method is looked up once: anybody can ask for paths without a route, however many routes there are.
-  const all = new Set<string>();
-  for (const pattern of routes.patterns()) {
-    const method = /^([A-Z]+):/.exec(pattern)?.[1];
-    if (method !== undefined) all.add(method);
-  }
   const takes = (method: string): boolean =>
     path === "*" || routes.findRoute(`${method}:${path}`) !== null;
-  const methods = new Set([...all].filter(takes));
-  if (methods.size === 0) return null;
-  if (methods.has("GET")) methods.add("HEAD");
-  methods.add("OPTIONS");
-  return [...methods].join(", ");
+  const methods = new Set([...known].filter(takes));
+  if (methods.size > 0) {
+    if (methods.has("GET")) methods.add("HEAD");
+    methods.add("OPTIONS");
+    const allow = [...methods].join(", ");
+    if (method === "OPTIONS") return allow;
+    throw new HTTPError(405, undefined, { headers: { Allow: allow } });
+  }
+  if (method === "OPTIONS" && path === "*") return "OPTIONS";
+  throw new HTTPError(404);
 }

@@ -15,6 +15,7 @@ function routes(app: HTTPListener): void {
   app.onEvent("GET:/both", ({ ctx }) => ctx.response(200, null, { "X-Route": "GET" }));
   app.onEvent("OPTIONS:/own", ({ ctx }) => ctx.response(200, "own options"));
   app.onEvent("BREW:/pot", ({ ctx }) => ctx.response(418, "short and stout"));
+  app.onEvent("M-SEARCH:/pot", ({ ctx }) => ctx.response(200, "found"));
 }
 
 // Method, target, and the answer: status, the fields that matter here, body.
@@ -41,7 +42,7 @@ const ROUTED: [line: string, status: number, fields: Record<string, string>, bod
   ["get /", 405, { allow: "GET, HEAD, OPTIONS" }, "Method Not Allowed"],
   ["POST /user/bob", 405, { allow: "GET, PUT, HEAD, OPTIONS" }, "Method Not Allowed"],
   ["POST /user/%zz", 400, {}, "Bad Request"],
-  ["GET /pot", 405, { allow: "BREW, OPTIONS" }, "Method Not Allowed"],
+  ["GET /pot", 405, { allow: "BREW, M-SEARCH, OPTIONS" }, "Method Not Allowed"],
   ["BREW /pot", 418, {}, "short and stout"],
   ["HEAD /user/bob", 200, { "content-length": "7" }, ""],
   ["HEAD /nope", 404, { "content-length": "9" }, ""],
@@ -49,7 +50,7 @@ const ROUTED: [line: string, status: number, fields: Record<string, string>, bod
   ["OPTIONS /user/bob", 204, { allow: "GET, PUT, HEAD, OPTIONS" }, ""],
   ["OPTIONS /nope", 404, {}, "Not Found"],
   ["OPTIONS /own", 200, {}, "own options"],
-  ["OPTIONS *", 204, { allow: "GET, PUT, HEAD, OPTIONS, BREW" }, ""],
+  ["OPTIONS *", 204, { allow: "GET, PUT, HEAD, OPTIONS, BREW, M-SEARCH" }, ""],
   ["CONNECT example.com:443", 501, {}, "Not Implemented"],
 ];
 
@@ -124,6 +125,20 @@ test("HTTPListener answers 404 where it has no route at all", NET, async () => {
     await client.send(`${line} HTTP/1.1\r\nHost: a\r\n\r\n`);
     assertEquals((await client.response()).status, 404);
   }
+});
+
+Deno.test("HTTPListener allows the methods of the routes that it has at the moment", async () => {
+  const app = new HTTPListener();
+  const allowed = async (): Promise<string | null> =>
+    (await app.fetch("/", { method: "PATCH" })).headers.get("allow");
+  app.onEvent("GET:/", { name: "get" }, ({ ctx }) => ctx.response(200));
+  assertEquals(await allowed(), "GET, HEAD, OPTIONS");
+  app.onEvent("PUT:/", { name: "put" }, ({ ctx }) => ctx.response(200));
+  assertEquals(await allowed(), "GET, PUT, HEAD, OPTIONS");
+  app.removeOnEventHook("get");
+  assertEquals(await allowed(), "PUT, OPTIONS");
+  app.removeOnEventHook("put");
+  assertEquals(await allowed(), null);
 });
 
 Deno.test("HTTPListener looks a path that no route takes up once for each method, however many routes there are", async () => {
