@@ -45,6 +45,13 @@ export const PEERS: readonly Peer[] = [
     takes: ({ routes }) => routes === undefined,
   },
   {
+    name: "prototype",
+    title: "prototype",
+    prepare: () => denoCommand("prototype.ts"),
+    version: deno,
+    takes: ({ path, routes }) => ["/user/bob", "/json"].includes(path) && routes === undefined,
+  },
+  {
     name: REFERENCE,
     title: "`Deno.serve`",
     prepare: () => denoCommand("deno_serve.ts"),
