@@ -49,7 +49,7 @@ interface Inner {
   readonly status: number;
   readonly statusMessage: string;
   readonly headerList: Fields;
-  /** `fetch()` has decoded the body: fields about its encoding no longer apply. */
+  /** `fetch()` has decoded the body: fields about its encoding no longer apply, but are still there. */
   readonly bodyDecoded: boolean;
   readonly body: { readonly streamOrStatic: { body?: unknown; consumed?: boolean } } | null;
 }
@@ -59,6 +59,8 @@ const PLAIN_TEXT = "text/plain;charset=UTF-8";
 const NO_FIELDS: Fields = Object.freeze([]);
 /** Fields that tell how a body was encoded, and its length in that encoding. */
 const OF_ENCODING = new Set(["content-encoding", "content-length", "transfer-encoding"]);
+/** The encodings that Deno's `fetch()` decodes. */
+const DECODED = new Set<string | null>(["br", "gzip"]);
 
 let found: Places | null | undefined = undefined;
 
@@ -165,10 +167,13 @@ function innerOf({ inner }: Places, response: Response): Inner {
 
 function keptFields(places: Places, response: Response): FieldsAndType {
   const { headerList, bodyDecoded } = innerOf(places, response);
-  const fields = bodyDecoded
-    ? headerList.filter(([name]) => !OF_ENCODING.has(name.toLowerCase()))
-    : headerList;
-  return { fields, type: (response as unknown as Kept)[places.type] as string | null };
+  const type = (response as unknown as Kept)[places.type] as string | null;
+  return { fields: fieldsOfBody(headerList, bodyDecoded), type };
+}
+
+/** `fields`, without those about its encoding if the body was decoded. */
+function fieldsOfBody(fields: Fields, isDecoded: boolean): Fields {
+  return isDecoded ? fields.filter(([name]) => !OF_ENCODING.has(name.toLowerCase())) : fields;
 }
 
 /** Takes all of `response`, which counts as read from now on; null if its body has to be waited for. */
@@ -180,9 +185,11 @@ export function takeWhole(response: Response): WholeResponse | null {
 /** The fields of a response whose body has to be waited for. */
 export function fieldsOf(response: Response): FieldsAndType {
   const places = placesOfResponse();
-  return places === null
-    ? { fields: [...response.headers], type: null }
-    : keptFields(places, response);
+  if (places !== null) return keptFields(places, response);
+  // Only responses of `fetch()` have a URL.
+  const { headers, url } = response;
+  const isDecoded = url !== "" && DECODED.has(headers.get("content-encoding"));
+  return { fields: fieldsOfBody([...headers], isDecoded), type: null };
 }
 
 /** Whether the body of `response` is a stream that something else produces. */

@@ -944,6 +944,15 @@ test("serve() takes an accessLog that is undefined as none", { permissions: ["ru
 });
 
 test(
+  "serve() answers as Deno.serve() does in a Deno whose internals are elsewhere",
+  { permissions: ["run"] },
+  async () => {
+    const { code, stdout } = await run("run", "--allow-net", "tests/http/changed_deno_program.ts");
+    assertEquals([code, stdout], [0, "asked\n"]);
+  },
+);
+
+test(
   "serve() frees nothing twice of what stands for a Response, as a Proxy does",
   { permissions: ["run"] },
   async () => {
