@@ -250,7 +250,7 @@ const OTHERS: Record<string, Make> = {
   "chunks that nobody reads and are none": (p, s) =>
     post(p + "/early", ["Transfer-Encoding: chunked"], `x\r\n\r\n${get(s)}`),
   "a body of 200,000 bytes that nobody reads": (p, s) =>
-    post(p + "/early", ["Content-Length: 200000"], get(s).repeat(6_000).slice(0, 200_000)),
+    post(p + "/early", ["Content-Length: 200000"], get(s).repeat(7_000).slice(0, 200_000)),
   "a body that does not come whole": (p, s) =>
     post(p, [`Content-Length: ${2 * get(s).length + 1_000}`], get(s)),
   "a body that does not come whole, nor is read": (p, s) =>
