@@ -20,7 +20,7 @@ export function bind(settings: Settings): Deno.Listener {
     // Deno hides `reusePort` behind a flag, and says so if it is used without.
     const address = { hostname, port, tcpBacklog, ...(reusePort ? { reusePort } : {}) };
     return cert !== undefined && key !== undefined
-      ? Deno.listenTls({ ...address, cert, key, alpnProtocols: ["http/1.1"] })
+      ? Deno.listenTls({ ...address, cert, key, alpnProtocols: ["http/1.1", "http/1.0"] })
       : Deno.listen(address);
   } catch (cause) {
     const address = path ?? hostAndPort(settings);

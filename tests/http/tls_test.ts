@@ -83,6 +83,19 @@ test("HTTPListener speaks TLS with cert and key, and HTTP/1.1 by ALPN", TLS, asy
   }
 });
 
+test("HTTPListener accepts a client that offers only HTTP/1.0 by ALPN", TLS, async () => {
+  const { cert, key } = await certificate();
+  await using app = await serving(routes, { cert, key });
+  const { answer, protocol } = await askTls(app.addr.port, cert, {
+    request: "GET / HTTP/1.0\r\n\r\n",
+    protocols: ["http/1.0"],
+  });
+  assertMatch(answer, WELCOME);
+  assertEquals(protocol, "http/1.0");
+  const both = await askTls(app.addr.port, cert, { protocols: ["http/1.0", "http/1.1"] });
+  assertEquals(both.protocol, "http/1.1");
+});
+
 test("HTTPListener.start() says what is wrong with a certificate or its key", TLS, async () => {
   await using folder = new Folder();
   const { cert, key } = await certificate();
