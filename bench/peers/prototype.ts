@@ -2,11 +2,23 @@
 // what that returns. It checks nothing, limits nothing, keeps no deadlines, and starts with a body only when
 // all of it is there. Like this project, it answers all requests that came together before it writes.
 
-import { operations, ridOf } from "../../http/operations.ts";
 import { confirm, greet, type Order } from "./content.ts";
 import { certificate, listening, options } from "./program.ts";
 
-const { read, write } = operations!;
+/** The operations below `Deno.Conn`, which cost less than its methods. */
+interface Core {
+  read(rid: number, buffer: Uint8Array): Promise<number>;
+  write(rid: number, bytes: Uint8Array): Promise<number>;
+}
+
+// deno-lint-ignore no-explicit-any
+const { read, write }: Core = (Deno as any)[(Deno as any).internal].core;
+
+function ridOf(conn: Deno.Conn): number {
+  const symbol = Object.getOwnPropertySymbols(conn).find((it) => it.description?.endsWith(".rid"));
+  return (conn as unknown as Record<symbol, number>)[symbol!];
+}
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
