@@ -30,7 +30,7 @@ import { type ErrorLogEntry, printError, report } from "./error_log.ts";
 import { formatAddr, log } from "./log.ts";
 import {
   checkRouteOptions,
-  limitOf,
+  handlerTimeoutOf,
   resolveOptions,
   type ServerOptions,
   type Settings,
@@ -654,7 +654,7 @@ export class HTTPListener<C extends HTTPContext = HTTPContext, T = BuiltinConver
       const { params } = found;
       exchange.route = found.route;
       const { settings } = exchange.connection.host;
-      const timeout = limitOf(found.route, settings, "handlerTimeout") || undefined;
+      const timeout = handlerTimeoutOf(found.route, settings) || undefined;
       const task = ctx.trigger(found.route, { params, path: exchange, timeout });
       exchange.event = task.event;
       return task.status === "fulfilled"

@@ -358,7 +358,13 @@ export function checkRouteOptions(pattern: string, options: RouteOptions): void 
   }
 }
 
-/** The limit that applies to a route: its own, or else the server's. */
-export function limitOf(route: Route | null, settings: Settings, name: RouteLimit): number {
-  return route?.options[name] as number | undefined ?? settings[name];
+// The limits that apply to a route: its own, or else the server's. One function for both would have to look up
+// a varying name for each request.
+
+export function handlerTimeoutOf(route: Route, settings: Settings): number {
+  return route.options.handlerTimeout as number | undefined ?? settings.handlerTimeout;
+}
+
+export function maxBodySizeOf(route: Route | null, settings: Settings): number {
+  return route?.options.maxBodySize as number | undefined ?? settings.maxBodySize;
 }

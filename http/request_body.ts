@@ -4,7 +4,7 @@ import type { Headers } from "../h11.ts";
 import type { BodyReader, View } from "./body_reader.ts";
 import type { Exchange } from "./exchange.ts";
 import { HTTPError } from "./http_error.ts";
-import { limitOf } from "./options.ts";
+import { maxBodySizeOf } from "./options.ts";
 
 /** Initial size in bytes of the array for a body: a client may announce more than it sends. */
 const COLLECTED = 64 * 1024;
@@ -149,7 +149,7 @@ export class RequestBody {
   /** @throws {HTTPError} 413: `length` exceeds the limit of the methods that read the body whole. */
   checkSize(length: number): void {
     const { request, route, connection: { host: { counters, settings } } } = this.#exchange;
-    const maxBodySize = limitOf(route, settings, "maxBodySize");
+    const maxBodySize = maxBodySizeOf(route, settings);
     if (maxBodySize === 0 || length <= maxBodySize) return;
     counters.bodiesTooLarge++;
     // The rest of a chunked body has an unknown length, so there may not be enough time to read and drop it.

@@ -33,8 +33,15 @@ export function route(routes: Routes, request: Request): FoundRoute | null {
 const units = new Uint16Array(8 * 1024);
 const SLASH = 0x2f, QUESTION_MARK = 0x3f;
 
+/** The method of the last search, and what its routes begin with: a new text would have to be compared. */
+let lastMethod = "";
+let head = "";
+
 function find(routes: Routes, method: string, request: Request): FoundRoute | null {
-  const head = method === "GET" ? "GET:" : `${method}:`;
+  if (method !== lastMethod) {
+    lastMethod = method;
+    head = `${method}:`;
+  }
   const length = request.targetInto(units);
   if (length <= 0 || units[0] !== SLASH) return routes.findRoute(head + pathOf(request.target));
   let end = 0;

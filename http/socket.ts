@@ -440,7 +440,8 @@ export class Socket {
   }
 
   #writeNext(): void {
-    const piece = this.#queue.shift();
+    // It is nearly always empty, and `shift()` is a call even then.
+    const piece = this.#queue.length === 0 ? undefined : this.#queue.shift();
     const area = this.#area;
     if (piece !== undefined) {
       this.#writingMemory = piece.memory;

@@ -73,7 +73,8 @@ export class EventTask implements Promise<unknown> {
   onSettled(callback: (task: this) => void): void {
     this.#isAwaited = true;
     if (this.status !== "pending") callback(this);
-    else (this.#callbacks ??= []).push(callback as (task: EventTask) => void);
+    else if (this.#callbacks === null) this.#callbacks = [callback as (task: EventTask) => void];
+    else this.#callbacks.push(callback as (task: EventTask) => void);
   }
 
   /** Like `Promise.prototype.then()`. */
