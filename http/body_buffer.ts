@@ -26,12 +26,6 @@ export class BodyBuffer {
     else if (count < SIZE) this.#size = SIZE;
   }
 
-  /** The buffer from the beginning of `part` on; null if the part is in another buffer. */
-  from(part: Uint8Array): Uint8Array | null {
-    const { buffer } = this.#bytes;
-    return part.buffer === buffer ? new Uint8Array(buffer, part.byteOffset) : null;
-  }
-
   /**
    * The bytes of `part` in a buffer of their own, for a byte stream to give away.
    *

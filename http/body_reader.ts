@@ -221,10 +221,12 @@ export class BodyReader implements Receiver {
     return event;
   }
 
-  /** `first`, joined in place with the data of the chunks that arrived together with it. */
+  /**
+   * `first`, joined in place with the data of the chunks that arrived together with it: each comes from farther
+   * back in the same buffer, and nobody holds what is overwritten, the framing and data that were consumed.
+   */
   #gather(first: Uint8Array): Uint8Array {
-    const place = this.#buffer.from(first);
-    if (place === null) return first;
+    const place = new Uint8Array(first.buffer, first.byteOffset);
     const { protocol } = this.#connection;
     let length = first.length;
     try {

@@ -1,7 +1,7 @@
 // Bodies whose reads meet what else happens on their connection: what was read ahead, the end of the
 // exchange, and the requests behind them.
 
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
 import { fuzzBodies } from "./body_fuzz.ts";
 import { ByHand, settled } from "./by_hand.ts";
@@ -82,6 +82,27 @@ for (const when of ["before", "after"] as const) {
     await server.pass(6 * SECOND);
     await server.send("x".repeat(1_000));
     assertEquals(bodies(await server.received()), ["5000 bytes"]);
+  });
+}
+
+for (const when of ["with their head", "before they are read"]) {
+  Deno.test(`Chunks of one byte that arrive ${when} reach their reader as few parts`, async () => {
+    const arrived = Promise.withResolvers<void>();
+    const parts: number[] = [];
+    await using server = new ByHand(async (exchange) => {
+      await arrived.promise;
+      for await (const part of exchange.body.stream()) parts.push(part.length);
+      exchange.respond(200, "read", []);
+    });
+    const head = post("Transfer-Encoding: chunked");
+    const chunks = `${"1\r\na\r\n".repeat(1_000)}0\r\n\r\n`;
+    for (const piece of when === "with their head" ? [head + chunks] : [head, chunks]) {
+      await server.send(piece);
+    }
+    arrived.resolve();
+    assertEquals(bodies(await server.received()), ["read"]);
+    assertEquals(parts.reduce((sum, length) => sum + length), 1_000);
+    assert(parts.length <= 10, `${parts.length} parts`);
   });
 }
 
