@@ -70,8 +70,8 @@ class LazyRequest {
 
   get headers(): Headers {
     const source = this[SOURCE];
-    if (source.headers === null && source.request !== null) return source.request.headers;
-    return source.headers ??= new Headers(source.fields());
+    LinearHeaders ??= linearHeaders();
+    return source.headers ??= new LinearHeaders(source.fields());
   }
 
   get bodyUsed(): boolean {
@@ -103,6 +103,38 @@ class LazyRequest {
   }
 }
 
+/**
+ * A class of `Headers` with iterators that take linear time: those of Deno join and sort all fields anew for each
+ * one, unless the fields cannot be changed (measured with 20 fields: 36 us, here 2.5 us; with 95, 860 us and 13 us).
+ */
+function linearHeaders(): typeof Headers {
+  return class Headers extends globalThis.Headers {
+    override [Symbol.iterator](): ReturnType<globalThis.Headers["entries"]> {
+      return this.entries();
+    }
+
+    override entries(): ReturnType<globalThis.Headers["entries"]> {
+      return entriesOf(this).values();
+    }
+
+    override keys(): ReturnType<globalThis.Headers["keys"]> {
+      return entriesOf(this).map(([name]) => name).values();
+    }
+
+    override values(): ReturnType<globalThis.Headers["values"]> {
+      return entriesOf(this).map(([, value]) => value).values();
+    }
+  };
+}
+/** That class, made when a request is first asked for its fields: see `isTaken`. */
+let LinearHeaders: typeof Headers | null = null;
+
+function entriesOf(headers: Headers): [name: string, value: string][] {
+  const entries: [string, string][] = [];
+  headers.forEach((value, name) => entries.push([name, value]));
+  return entries;
+}
+
 /** The real request of a lazy one. */
 function real({ [SOURCE]: source }: LazyRequest): Request {
   return source.request ??= source.make();
@@ -116,7 +148,7 @@ function realWithFields(lazy: LazyRequest): Request {
   const { headers: given, request } = lazy[SOURCE];
   if (given === null || request === null) return real(lazy);
   const { headers } = request;
-  for (const name of [...headers.keys()]) headers.delete(name);
+  for (const [name] of entriesOf(headers)) headers.delete(name);
   for (const [name, value] of given) headers.append(name, value);
   return request;
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type HTTPContext, HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { Unhandled } from "../unhandled.ts";
@@ -92,6 +92,30 @@ const LOOKS: [what: string, look: (request: Request) => unknown, found: unknown]
       );
     },
     ["2, 3 null", "2, 3 null"],
+  ],
+  [
+    "fields that were changed after the real one was made",
+    (it) => {
+      assertEquals(it.signal.aborted, false);
+      it.headers.set("x", "2");
+      return [it.clone(), new Request(it)].map((copy) => copy.headers.get("x"));
+    },
+    ["2", "2"],
+  ],
+  [
+    "its fields in order, by each iterator",
+    ({ headers }) => {
+      headers.append("a", "0");
+      const names = [...headers].map(([name]) => name).join();
+      assertEquals(names, [...new Headers(headers)].map(([name]) => name).join());
+      assertEquals(names, [...headers.keys()].join());
+      assertEquals(
+        [...headers.entries()].map(([, value]) => value).join(),
+        [...headers.values()].join(),
+      );
+      return names;
+    },
+    "a,content-length,content-type,host,x",
   ],
   [
     "a clone when its fields were read",
@@ -197,6 +221,41 @@ Deno.test("Request.text() that a lock has kept from the body reads it later", as
   });
   assertEquals(found, ["TypeError", false, "text"]);
 });
+
+// Ways to read all fields, which must not depend on Deno's iterators: see `linearHeaders()`.
+const ALL_FIELDS: [what: string, read: (it: Request) => unknown][] = [
+  ["iterating", ({ headers }) => [...headers]],
+  ["copying its fields", ({ headers }) => new Headers(headers)],
+  ["a clone", (it) => it.clone()],
+  ["a request made of it", (it) => new Request("http://b/", it)],
+];
+
+for (const [what, read] of ALL_FIELDS) {
+  Deno.test(`HTTPContext.request takes little longer for ${what} than for one look at each field`, async () => {
+    const app = new HTTPListener({ maxFields: 0 });
+    const once: number[] = [], taken: number[] = [];
+    app.onEvent("GET:/", ({ ctx }) => {
+      const { request } = ctx;
+      const { headers } = request;
+      once.push(duration(() => headers.forEach(() => {})));
+      taken.push(duration(() => read(request)));
+      ctx.response(204);
+    });
+    const headers = Array.from({ length: FIELDS }, (_, i): [string, string] => [`x-${i}`, "1"]);
+    for (let i = 0; i < 5; i++) await app.fetch("/", { headers });
+    const ratio = Math.min(...taken) / Math.min(...once);
+    // It is over FIELDS / 2 if they are sorted for each one of them.
+
+    assert(ratio < FIELDS / 4, `${Math.round(ratio)} times as long`);
+  });
+}
+const FIELDS = 400;
+
+function duration(work: () => unknown): number {
+  const start = performance.now();
+  work();
+  return performance.now() - start;
+}
 
 // Ways to read a body whole.
 const WHOLE: [what: string, read: (it: Request) => Promise<unknown>][] = [
