@@ -10,9 +10,7 @@ import { HTTPError } from "./http_error.ts";
 import { BODY_RATE_AFTER, LEAST_BODY_RATE } from "./options.ts";
 import type { ConnectionLost, Receiver } from "./socket.ts";
 
-/** Bytes of an unread body that are read and dropped so that the connection can be reused. */
-const DRAIN_MAX = 64 * 1024;
-
+const NO_BYTES = new Uint8Array(0);
 const NO_TRAILERS = new h11.Headers();
 
 /** The view to read into, or that was read; null for none. */
@@ -82,17 +80,13 @@ export class BodyReader implements Receiver {
 
   /** The exchange is over: no more of its body is read. */
   end(): void {
-    this.#leave();
+    // A pending socket read no longer belongs to a body.
+    this.#room = null;
+    this.#rejectWaiting(exchangeOver);
     this.#part = this.#trailers = null;
     this.#error = this.#failure = null;
     this.#received = this.#waited = 0;
     this.#buffer.release();
-  }
-
-  /** Rejects a waiting reader; a pending socket read no longer belongs to a body. */
-  #leave(): void {
-    this.#room = null;
-    this.#rejectWaiting(exchangeOver);
   }
 
   /**
@@ -127,25 +121,16 @@ export class BodyReader implements Receiver {
     this.#rejectWaiting(() => new DOMException("The body is no longer needed", "AbortError"));
   }
 
-  /** Whether the rest of the body is too long to be read and dropped, or may never arrive. */
-  cannotDrain(exchange: Exchange): boolean {
-    const length = exchange.request.contentLength ?? 0;
-    return this.#connection.protocol.theyAreWaitingFor100Continue ||
-      length - this.#received > DRAIN_MAX;
-  }
-
-  /** Reads and drops the rest of the body, until the connection ends. */
-  async drain(): Promise<void> {
-    const connection = this.#connection;
-    // The finished handler may have left a read under way; it now belongs to this loop.
-    this.#leave();
-    // Limited in time, not in size: the client of a chunked body was not told that the connection may end, so
-    // it may send another request, which would be lost.
-    while (!connection.isEnding) {
-      const event = connection.protocol.nextEvent();
-      if (event === h11.NEED_DATA) await connection.receive();
-      else if (event === h11.PAUSED || event.type !== "Data") break;
-    }
+  /** Whether the rest of the body has arrived. It can still be read. */
+  hasRest(): boolean {
+    const { protocol } = this.#connection;
+    const first = this.#part ?? NO_BYTES;
+    // Copied: once the body has ended, the next read of the socket overwrites its bytes.
+    const place = new Uint8Array(first.length + protocol.bufferedSize);
+    place.set(first);
+    const part = this.#gather(first, place);
+    this.#part = part.length > 0 ? part : null;
+    return protocol.theirState !== h11.SEND_BODY;
   }
 
   /**
@@ -197,7 +182,12 @@ export class BodyReader implements Receiver {
       while (protocol.theirState === h11.SEND_BODY) {
         const event = this.#nextEvent();
         if (typeof event === "string") return undefined;
-        if (event.type === "Data") return this.#give(this.#gather(event.data), view);
+        if (event.type === "Data") {
+          const { data } = event;
+          // In place: what follows comes from farther back in the same buffer, and nobody holds what is
+          // overwritten, the framing and data that were consumed.
+          return this.#give(this.#gather(data, new Uint8Array(data.buffer, data.byteOffset)), view);
+        }
         if (event.type === "EndOfMessage") this.finish(event.headers);
       }
     } catch (error) {
@@ -222,11 +212,11 @@ export class BodyReader implements Receiver {
   }
 
   /**
-   * `first`, joined in place with the data of the chunks that arrived together with it: each comes from farther
-   * back in the same buffer, and nobody holds what is overwritten, the framing and data that were consumed.
+   * `first`, joined with the data that arrived together with it.
+   *
+   * @param place Begins with `first`, and has room for that data.
    */
-  #gather(first: Uint8Array): Uint8Array {
-    const place = new Uint8Array(first.buffer, first.byteOffset);
+  #gather(first: Uint8Array, place: Uint8Array): Uint8Array {
     const { protocol } = this.#connection;
     let length = first.length;
     try {

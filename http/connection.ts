@@ -23,7 +23,7 @@ import { type Scheme, schemeOf } from "./target.ts";
 import { pollIfLong } from "./turn.ts";
 import { UpgradedConn } from "./upgraded_conn.ts";
 
-/** Milliseconds that draining a body may take, or that a client may stay silent during a lingering close. */
+/** Milliseconds that a client may stay silent during a lingering close. */
 const LINGER = 1_000;
 /**
  * Upper limit for a lingering close in milliseconds: a client may send everything before it reads the
@@ -371,7 +371,7 @@ export class Connection implements Receiver, Watched {
         }
       }
       if (this.#finish()) return this.#over();
-      if (!this.#isReusable()) return this.#drain();
+      if (!this.#isReusable()) return this.#end();
       const waiting = this.#startNext();
       if (waiting !== undefined || this.isEnding) return waiting;
       if (count === look && protocol.bufferedSize > 0) {
@@ -579,32 +579,12 @@ export class Connection implements Receiver, Watched {
     return this.#reading === null ? conn : new UpgradedConn(this.socket, this.#reading);
   }
 
-  /** Gives the protocol more of what the client sends. */
-  async receive(): Promise<void> {
-    if (this.ahead !== null) await this.ahead;
-    else this.protocol.receiveData(await this.socket.read());
-  }
-
+  /** Whether another request can follow: the rest of a body that has not arrived is not waited for. */
   #isReusable(): boolean {
-    const { ourState, theirState } = this.protocol;
-    return ourState === h11.DONE && theirState === h11.DONE && !this.socket.isLost;
-  }
-
-  /** Reads and drops the rest of a body; if that is not possible, ends the connection. */
-  async #drain(): Promise<void> {
-    const { protocol, socket } = this;
-    if (protocol.ourState !== h11.DONE || socket.isLost) return this.#end();
-    socket.flush();
-    const timer = setTimeout(() => this.#end(), LINGER);
-    try {
-      await this.bodyReader.drain();
-    } catch (error) {
-      if (!(error instanceof h11.RemoteProtocolError)) throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-    if (this.isEnding || !this.#isReusable()) return this.#end();
-    await this.#startNext();
+    const { protocol } = this;
+    if (protocol.ourState !== h11.DONE || this.socket.isLost) return false;
+    if (protocol.theirState === h11.SEND_BODY) this.bodyReader.hasRest();
+    return protocol.theirState === h11.DONE;
   }
 
   /** Ends the connection after its last response. */

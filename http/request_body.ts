@@ -148,13 +148,11 @@ export class RequestBody {
 
   /** @throws {HTTPError} 413: `length` exceeds the limit of the methods that read the body whole. */
   checkSize(length: number): void {
-    const { request, route, connection: { host: { counters, settings } } } = this.#exchange;
+    const { route, connection: { host: { counters, settings } } } = this.#exchange;
     const maxBodySize = maxBodySizeOf(route, settings);
     if (maxBodySize === 0 || length <= maxBodySize) return;
     counters.bodiesTooLarge++;
-    // The rest of a chunked body has an unknown length, so there may not be enough time to read and drop it.
-    const headers = request.contentLength === null ? { Connection: "close" } : [];
-    throw new HTTPError(413, undefined, { headers });
+    throw new HTTPError(413);
   }
 
   async #collect(read: (view: View) => View | Promise<View>): Promise<Uint8Array<ArrayBuffer>> {

@@ -3,10 +3,13 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
+import { HTTPError } from "../../http_context.ts";
 import { fuzzBodies } from "./body_fuzz.ts";
 import { ByHand, settled } from "./by_hand.ts";
 
 const SECOND = 1_000;
+const CHUNKED = "Transfer-Encoding: chunked";
+const EXPECTING = "Content-Length: 6\r\nExpect: 100-continue";
 const NEXT = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /** The head of a POST. */
@@ -19,6 +22,11 @@ function bodies(received: string): string[] {
   const [before, ...answers] = received.split(/HTTP\/1\.1 200 OK\r\n.*?\r\n\r\n/s);
   assertEquals(before, "");
   return answers;
+}
+
+/** Whether an answer announces the end of the connection. */
+function saysClose(received: string): boolean {
+  return received.includes("\r\nConnection: close\r\n");
 }
 
 /**
@@ -167,8 +175,6 @@ Deno.test("RequestBody.readInto() that nobody awaits fails when its exchange is 
   assertEquals(failures, [
     "TypeError: Cannot read the request body: the exchange is over; read it before the response ends",
   ]);
-  await server.send(`abcde${post("Content-Length: 0")}`);
-  assertEquals(bodies(await server.received()), ["over"]);
 });
 
 Deno.test("RequestBody.readInto() tells that its exchange is over while another one reads", async () => {
@@ -216,10 +222,7 @@ Deno.test("bodyTimeout does not count for a body whose stream was cancelled whil
   await server.pass(31 * SECOND);
   goOn();
   await settled();
-  await server.send(`abcde${post("Content-Length: 0")}`);
-  await settled();
-  goOn();
-  assertEquals(bodies(await server.received()), ["cancelled", "cancelled"]);
+  assertEquals(bodies(await server.received()), ["cancelled"]);
   assertEquals(server.counters.bodyTimeouts, 0);
 });
 
@@ -270,8 +273,8 @@ const READS: [how: string, read: (exchange: Exchange) => Promise<unknown>][] = [
 const FRAMINGS: [framing: string, parts: string[]][] = [
   ["Content-Length: 10", ["abcdefghij"]],
   ["Content-Length: 10", ["abcde", "fghij"]],
-  ["Transfer-Encoding: chunked", ["a\r\nabcdefghij\r\n0\r\n\r\n"]],
-  ["Transfer-Encoding: chunked", ["a\r\nabcde", "fghij\r\n0\r\n\r\n"]],
+  [CHUNKED, ["a\r\nabcdefghij\r\n0\r\n\r\n"]],
+  [CHUNKED, ["a\r\nabcde", "fghij\r\n0\r\n\r\n"]],
 ];
 
 /** So many microtasks at most go by from when bytes come until one who reads a body has them. */
@@ -282,49 +285,146 @@ for (const [how, read] of READS) {
     Deno.test(
       `The next request is found behind ${
         JSON.stringify(parts)
-      } when its handler ends as ${how} gets it`,
+      }, or not read, when its handler ends as ${how} gets it`,
       async () => {
+        const outcomes = new Set<string>();
         for (let turns = 0; turns < TURNS; turns++) {
           const end = Promise.withResolvers<void>();
           await using server = new ByHand(async (exchange) => {
             if (exchange.request.method === "POST") {
               read(exchange).catch(() => {});
-              exchange.respond(200, "left", []);
               await end.promise;
-            } else exchange.respond(200, exchange.request.target, []);
+            }
+            exchange.respond(200, exchange.request.target, []);
           });
           await server.send(post(framing));
-          const [first, ...rest] = parts;
-          const sending = server.send(rest.length > 0 ? first : first + NEXT);
+          for (const part of parts.slice(0, -1)) await server.send(part);
+          const sending = server.send(parts.at(-1) + NEXT);
           for (let turn = 0; turn < turns; turn++) await undefined;
           end.resolve();
           await sending;
-          await settled();
-          if (rest.length > 0) await server.send(rest.join("") + NEXT);
-          assertEquals(bodies(await server.received()), ["left", "/next"], `after ${turns} turns`);
+          const received = await server.received();
+          const closes = saysClose(received);
+          assertEquals(bodies(received), closes ? ["/"] : ["/", "/next"], `after ${turns} turns`);
+          outcomes.add(closes ? "ends" : "goes on");
         }
+        assertEquals([...outcomes], ["ends", "goes on"]);
       },
     );
   }
 }
 
-Deno.test("A body of which 64 KiB are left is dropped for the next request, and for one more byte the connection ends", async () => {
-  const begun = 512, most = 64 * 1024;
-  for (const left of [most, most + 1]) {
-    await using server = new ByHand((exchange) =>
-      exchange.respond(200, exchange.request.target, [])
-    );
-    await server.send(post(`Content-Length: ${begun + left}`) + "x".repeat(begun));
-    const answer = await server.received();
-    assertEquals(bodies(answer), ["/"]);
-    assertEquals(answer.includes("\r\nConnection: close\r\n"), left > most);
-    await server.send("x".repeat(left) + NEXT);
-    assertEquals(bodies(await server.received()), left > most ? [] : ["/next"]);
+/** Ways to answer, with or without reading the body. */
+const ANSWERS: [how: string, isRead: boolean, answer: (exchange: Exchange) => unknown][] = [
+  ["is answered whole", false, (exchange) => exchange.respond(200, "answer", [])],
+  ["is answered by a stream", false, (exchange) => exchange.respond(200, parts(exchange, 0), [])],
+  ["fails", false, () => {
+    throw new HTTPError(401);
+  }],
+  ["is read in part", false, async (exchange) => {
+    await exchange.body.readInto(new Uint8Array(1));
+    exchange.respond(200, "answer", []);
+  }],
+  [
+    "is read in part by the stream that answers it",
+    false,
+    (exchange) => exchange.respond(200, parts(exchange, 1), []),
+  ],
+  ["is read to its end", true, async (exchange) => {
+    await exchange.body.bytes();
+    exchange.respond(200, "answer", []);
+  }],
+  [
+    "is read to its end by the stream that answers it",
+    true,
+    (exchange) => exchange.respond(200, parts(exchange, Infinity), []),
+  ],
+  ["is sent back", true, (exchange) => exchange.respond(200, exchange.body.stream(), [])],
+];
+
+/** A stream that reads up to `count` parts of the body. */
+async function* parts(exchange: Exchange, count: number): AsyncGenerator<string> {
+  for (let i = 0; i < count; i++) {
+    if (await exchange.body.readInto(new Uint8Array(1)) === null) break;
+  }
+  yield "answer";
+}
+
+/** What has come of a body when its request is answered: in one read with the head, and in others. */
+const ARRIVALS: [what: string, framing: string, parts: string[], rest: string][] = [
+  ["no byte", "Content-Length: 6", [], "abcdef"],
+  ["a part", "Content-Length: 6", ["abc"], "def"],
+  ["a part (in a read of its own)", "Content-Length: 6", ["", "abc"], "def"],
+  ["all but a byte (in two reads)", "Content-Length: 6", ["abc", "de"], "f"],
+  ["all", "Content-Length: 6", ["abcdef"], ""],
+  ["all (in a read of its own)", "Content-Length: 6", ["", "abcdef"], ""],
+  ["all (in two reads)", "Content-Length: 6", ["abc", "def"], ""],
+  ["all (without waiting for 100)", EXPECTING, ["abcdef"], ""],
+  ["no chunk", CHUNKED, [], "3\r\nabc\r\n0\r\n\r\n"],
+  ["a chunk", CHUNKED, ["3\r\nabc\r\n"], "0\r\n\r\n"],
+  ["a chunk (in a read of its own)", CHUNKED, ["", "3\r\nabc\r\n"], "0\r\n\r\n"],
+  ["every chunk but not the end", CHUNKED, ["3\r\nabc\r\n", "0\r\n"], "\r\n"],
+  ["every chunk but not the trailers", CHUNKED, ["3\r\nabc\r\n0\r\nX-Sum: "], "7\r\n\r\n"],
+  ["every chunk", CHUNKED, ["3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"], ""],
+  ["every chunk (in a read of its own)", CHUNKED, ["", "3\r\nabc\r\n0\r\n\r\n"], ""],
+  ["every chunk (the end in a read of its own)", CHUNKED, ["3\r\nabc\r\n", "0\r\n\r\n"], ""],
+  [
+    "every chunk (trailers in a read of their own)",
+    CHUNKED,
+    ["3\r\nabc\r\n0\r\n", "A: b\r\n\r\n"],
+    "",
+  ],
+];
+
+for (const [how, isRead, answer] of ANSWERS) {
+  for (const [what, framing, [first = "", ...others], rest] of ARRIVALS) {
+    // A reader waits for the first part.
+    if (how.includes("in part") && first === "" && others.length === 0) continue;
+    const goesOn = isRead || rest === "";
+    const outcome = goesOn ? "goes on" : "ends";
+    Deno.test(`The connection ${outcome} after a body of which ${what} has come, and that ${how}`, async () => {
+      const goOn = Promise.withResolvers<void>();
+      await using server = new ByHand(async (exchange) => {
+        if (exchange.request.method === "GET") return exchange.respond(200, "next", []);
+        await goOn.promise;
+        await answer(exchange);
+      });
+      await server.send(post(framing) + first);
+      for (const part of others) await server.send(part);
+      goOn.resolve();
+      await settled();
+      if (isRead) await server.send(rest);
+      await server.send((isRead ? "" : rest) + NEXT);
+      const received = await server.received();
+      assertEquals(received.split("HTTP/1.1 ").length - 1, goesOn ? 2 : 1);
+      assertEquals(received.endsWith("next"), goesOn);
+      const isAnnounced = !goesOn && !how.includes("by the stream that");
+      assertEquals(saysClose(received), isAnnounced);
+    });
+  }
+}
+
+Deno.test("A body that has arrived can be read after its request is answered", async () => {
+  for (const framing of ["Content-Length: 6", CHUNKED]) {
+    const read: string[] = [];
+    const goOn = Promise.withResolvers<void>();
+    await using server = new ByHand(async (exchange) => {
+      await goOn.promise;
+      exchange.respond(200, exchange.request.target, []);
+      await settled();
+      if (exchange.request.method === "POST") read.push(await whole(exchange));
+    });
+    await server.send(post(framing));
+    const body = framing === CHUNKED ? "3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n" : "abcdef";
+    await server.send(body + NEXT);
+    goOn.resolve();
+    assertEquals(bodies(await server.received()), ["/", "/next"]);
+    assertEquals(read, ["abcdef"]);
   }
 });
 
 // When a stream that answers a request reads the body of that: it can read all of it, but where it has not asked for it
-// before its head, what is left is too much to be dropped for the next request.
+// before its head, the connection ends.
 const STREAMS: [when: string, reads: boolean[], closes: boolean][] = [
   ["never", [false, false], true],
   ["before its head", [true, false], false],
@@ -345,7 +445,7 @@ for (const [when, [before, after], closes] of STREAMS) {
     });
     await server.send(post(`Content-Length: ${size}`) + "x".repeat(size) + (closes ? "" : NEXT));
     const answer = await server.received();
-    assertEquals(answer.includes("\r\nConnection: close\r\n"), closes);
+    assertEquals(saysClose(answer), closes);
     assertEquals(answer.includes(String(size)), before || after);
     assertEquals(answer.endsWith(closes ? "\r\n0\r\n\r\n" : "\r\nnext"), true);
   });

@@ -24,7 +24,7 @@ async function statusOf(addr: Deno.NetAddr, parts: Iterable<string>): Promise<nu
   // A server that has refused may close while more is on its way.
   sending.catch(() => {});
   const { status } = await client.response();
-  // What is left of a small body is read and dropped, and the connection goes on.
+  // Where all of a body has come, the connection goes on.
   if (status !== 200 && status !== 413) assertEquals(await client.gone(), "");
   return status;
 }

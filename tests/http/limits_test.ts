@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Exchange } from "../../http/exchange.ts";
-import type { HTTPListener } from "../../http_context.ts";
+import { HTTPError, type HTTPListener } from "../../http_context.ts";
 import { test } from "../needs.ts";
 import { Program } from "../program.ts";
 import { CHUNKED, LIMITS } from "./limit_messages.ts";
 import { ByHand, settled } from "./by_hand.ts";
 import { RawClient } from "./raw_client.ts";
-import { NET, serving } from "./serving.ts";
+import { ErrorLog, NET, serving } from "./serving.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -167,15 +167,54 @@ for (const size of [100, 1024, 64 * 1024]) {
   });
 }
 
-test("HTTPListener waits a second at most for a body that nobody reads", NET, async () => {
-  await using app = await serving((app) => {
-    app.onEvent("POST:/", ({ ctx }) => ctx.response(200, "ignored"));
-  });
-  using client = await RawClient.connect(app.addr);
-  await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
-  assertEquals((await client.response()).body, "ignored");
-  assertEquals(await client.rest(), "");
-});
+/** Answers to a request of which a part of the body has come, and their paths. */
+const EARLY: [what: string, path: string, status: number][] = [
+  ["a whole response", "/whole", 200],
+  ["a stream", "/stream", 200],
+  ["a web Response that passes through hooks", "/hooks", 200],
+  ["an error of the handler", "/fails", 500],
+  ["401", "/refuses", 401],
+  ["404", "/nowhere", 404],
+  ["405", "/get", 405],
+  ["413", "/reads", 413],
+];
+
+for (const framing of ["Content-Length: 1000", "Transfer-Encoding: chunked"]) {
+  test(
+    `A request behind an early answer is not taken for the body before it (${framing})`,
+    NET,
+    async () => {
+      using _log = new ErrorLog();
+      const paths: string[] = [];
+      await using app = await serving((app) => {
+        app.onEvent("POST:/whole", ({ ctx }) => ctx.response(200, "early"));
+        app.onEvent("POST:/stream", ({ ctx }) => ctx.response(200, ReadableStream.from(["early"])));
+        app.onEvent("POST:/hooks", () => new Response("early"));
+        app.onEvent("POST:/fails", () => Promise.reject(new Error("a mistake")));
+        app.onEvent("POST:/refuses", () => {
+          throw new HTTPError(401);
+        });
+        app.onEvent("GET:/get", ({ ctx }) => ctx.response(200));
+        app.onEvent("POST:/reads", async ({ ctx }) => ctx.response(200, await ctx.bytes()));
+        app.onEvent("GET:/victim", ({ ctx }) => ctx.response(200, "answer to the victim"));
+        app.beforeResponse((response, ctx) => {
+          paths.push(ctx.path);
+          return ctx.path === "/hooks" ? Promise.resolve(response) : response;
+        });
+      }, { maxBodySize: 2 });
+      for (const [what, path, expected] of EARLY) {
+        using client = await RawClient.connect(app.addr);
+        const part = framing.startsWith("T") ? "64\r\nabc" : "abc";
+        await client.send(`POST ${path} HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n${part}`);
+        const { status, headers } = await client.response();
+        assertEquals([status, new Map(headers).get("connection")], [expected, "close"], what);
+        await client.send("GET /victim HTTP/1.1\r\nHost: a\r\n\r\n");
+        assertEquals(await client.gone(), "", what);
+      }
+      assertEquals(paths, EARLY.map(([, path]) => path));
+    },
+  );
+}
 
 /** A route that answers at once, and one that answers when it is told to. */
 function routes(app: HTTPListener): { asked: Promise<void>; goOn: () => void } {

@@ -115,6 +115,8 @@ const CHUNKED = "Transfer-Encoding: chunked\r\n";
 
 // Requests that get the same answer.
 const SAME: [what: string, request: string][] = [
+  ["a body of which a part has come", request("POST /text", LENGTH, "ab")],
+  ["a body in chunks of which a part has come", request("POST /text", CHUNKED, "3\r\na")],
   ["a path that is not decoded", request("GET /a%20b/%zz?q=%zz")],
   ["a path that looks like an authority", request("GET //b/c")],
   ["an absolute target", request("GET http://b/c?d")],
@@ -198,6 +200,13 @@ const DIFFERENT: [what: string, request: string, ours: string[], theirs: string[
       refusal("501 Not Implemented"),
       told("CONNECT http://b:80 host=a"),
       "a 2xx would make it a tunnel (RFC 9110 9.3.6)",
+    ],
+    [
+      "a WebSocket that is not accepted",
+      request("GET /null", "Upgrade: websocket\r\nConnection: Upgrade\r\n"),
+      ["HTTP/1.1 200 OK", CLOSE, "content-length: 0", DATE, ""],
+      ["HTTP/1.1 200 OK", "content-length: 0", DATE, ""],
+      "some proxies pass on whatever follows it",
     ],
     [
       "TRACE",

@@ -201,6 +201,53 @@ test("CONNECT that a handler refuses ends the connection, which the answer says"
   assertEquals(await client.rest(), "");
 });
 
+/** Requests after which a proxy may pass on whatever its client sends, without checking it. */
+const TUNNELS: [what: string, fields: string, goesOn: boolean][] = [
+  ["a WebSocket", "Upgrade: websocket\r\nConnection: Upgrade\r\n", false],
+  ["a WebSocket in capitals", "UPGRADE: WEBSOCKET\r\nConnection: Upgrade\r\n", false],
+  ["a version of WebSocket", "Upgrade: websocket/13\r\nConnection: Upgrade\r\n", false],
+  ["a WebSocket among others", "Upgrade: h2c, websocket\r\nConnection: Upgrade\r\n", false],
+  [
+    "a WebSocket in a second field",
+    "Upgrade: h2c\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    false,
+  ],
+  [
+    "a WebSocket, with a body",
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 1\r\n",
+    false,
+  ],
+  ["h2c", "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAA\r\n", true],
+  ["h2c, with a body", "Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 1\r\n", true],
+];
+
+for (const path of ["/plain", "/stream", "/nowhere"]) {
+  for (const [what, fields, goesOn] of TUNNELS) {
+    test(
+      `The connection ${
+        goesOn ? "goes on" : "ends"
+      } after a request for ${what} that ${path} answers otherwise`,
+      NET,
+      async () => {
+        await using app = await serving((app) => {
+          routes(app);
+          app.onEvent(
+            "GET:/stream",
+            ({ ctx }) => ctx.response(200, ReadableStream.from(["stream"])),
+          );
+        });
+        using client = await RawClient.connect(app.addr);
+        const body = fields.includes("Content-Length") ? "a" : "";
+        await client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n${body}${NEXT}`);
+        const { headers } = await client.response();
+        assertEquals(new Map(headers).get("connection"), goesOn ? undefined : "close");
+        if (goesOn) assertEquals((await client.response()).body, "next");
+        else assertEquals(await client.rest(), "");
+      },
+    );
+  }
+}
+
 test(
   "HTTPContext.upgrade() leaves the connection open when its handler has ended",
   NET,
