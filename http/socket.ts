@@ -12,7 +12,7 @@ import { notePoll, pollIfLong } from "./turn.ts";
 
 /** Size of the buffer an idle connection keeps; most heads fit. */
 const IDLE_BUFFER = 1024;
-/** The same for a connection whose client sends more at a time. */
+/** The same for a connection that is new, or whose client sends more at a time. */
 const LARGE_IDLE_BUFFER = 4 * 1024;
 /** Size of the buffer for reading the rest of what did not fit. */
 const HEAD_BUFFER = 16 * 1024;
@@ -95,7 +95,7 @@ export class Socket {
   readonly #settings: SocketSettings;
   /** The time by which the peer must have accepted some of the queued bytes. */
   writeDeadline: number = NEVER;
-  #buffer = new Uint8Array(IDLE_BUFFER);
+  #buffer = new Uint8Array(LARGE_IDLE_BUFFER);
   #idleSize = IDLE_BUFFER;
   /** Whether a system read is under way. */
   #isReading = false;
@@ -189,7 +189,7 @@ export class Socket {
     if (into === buffer) {
       // A filled buffer means that more is waiting. An idle connection goes back to a small one.
       const isFilled = count === buffer.length;
-      if (isFilled) this.#idleSize = LARGE_IDLE_BUFFER;
+      if (count >= IDLE_BUFFER) this.#idleSize = LARGE_IDLE_BUFFER;
       const size = isFilled ? HEAD_BUFFER : this.#idleSize;
       if (buffer.length !== size) this.#buffer = new Uint8Array(size);
     }

@@ -404,6 +404,15 @@ for (const [how, isRead, answer] of ANSWERS) {
   }
 }
 
+Deno.test("The connection goes on after each request of 3 KiB that comes at once, and whose body nobody reads", async () => {
+  await using server = new ByHand((exchange) => exchange.respond(200, exchange.request.target, []));
+  for (let i = 0; i < 3; i++) {
+    await server.send(post("Content-Length: 3000") + "x".repeat(3_000));
+    const received = await server.received();
+    assertEquals([bodies(received), saysClose(received)], [["/"], false]);
+  }
+});
+
 Deno.test("A body that has arrived can be read after its request is answered", async () => {
   for (const framing of ["Content-Length: 6", CHUNKED]) {
     const read: string[] = [];
