@@ -26,7 +26,13 @@ import {
   type RequestRules,
   type SectionRules,
 } from "./heads.ts";
-import { checkSentRequest, checkSentSwitch, checkSwitch, protocolsIn } from "./message_checks.ts";
+import {
+  checkSentRequest,
+  checkSentSwitch,
+  checkSwitch,
+  namesWebSocket,
+  protocolsIn,
+} from "./message_checks.ts";
 import { areaOf, join, Piece, SECTION_END, writeAscii, writeNumber, writePiece } from "./output.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import { RepeatedHead } from "./repeated_head.ts";
@@ -508,7 +514,10 @@ export class Connection {
     this.#requestMethod = event.method;
     this.#isUsual = !isOurs && event.httpVersion === "1.1" && event.method !== "HEAD" && !connect;
     if (!isOurs) this.#theirHttpVersion = event.httpVersion;
-    if (!persists(framing, isHttp10)) this.#state.processKeepAliveDisabled();
+    // Some proxies pass on whatever follows a request for a WebSocket, without waiting for the answer, and even
+    // if the Upgrade is ignored here: no request that they have not checked is read after it.
+    const isTunneled = framing.upgrade && !isOurs && namesWebSocket(event.headers);
+    if (isTunneled || !persists(framing, isHttp10)) this.#state.processKeepAliveDisabled();
     // RFC 9110 10.1.1: an expectation in an HTTP/1.0 request is ignored.
     this.#clientWaits = framing.expectContinue && !isHttp10;
     const bodyFraming = framing.chunked ? "chunked" : "content-length";

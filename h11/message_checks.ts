@@ -81,3 +81,8 @@ export function checkSentSwitch(
 export function protocolsIn(headers: Headers): string[] {
   return headers.getAll("upgrade").flatMap(listMembers);
 }
+
+/** Whether the Upgrade fields contain "websocket", as proxies look for it: anywhere in them, in any case. */
+export function namesWebSocket(headers: Headers): boolean {
+  return /websocket/i.test(headers.get("upgrade")!);
+}

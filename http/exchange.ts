@@ -586,18 +586,13 @@ export class Exchange {
 
   /** Whether the connection ends with this response. */
   #closes(isStream: boolean): boolean {
-    const { connection, request } = this;
-    if (connection.isClosing) return true;
-    switch (connection.protocol.theirState) {
-      case h11.SEND_BODY:
-        // A proxy that does not finish a request once it is answered sends the next one in place of the rest
-        // of the body. While a stream is sent, its handler may still read that.
-        return (!isStream && !connection.bodyReader.hasRest()) || opensTunnel(request);
-      case h11.MIGHT_SWITCH_PROTOCOL:
-        return opensTunnel(request);
-      default:
-        return false;
-    }
+    const { connection } = this;
+    // After a refused CONNECT the client may have sent something other than HTTP (RFC 9110 9.3.6). A proxy that
+    // does not finish a request once it is answered sends the next one in place of the rest of the body. While
+    // a stream is sent, its handler may still read that.
+    return connection.isClosing || this.request.method === "CONNECT" ||
+      (!isStream && connection.protocol.theirState === h11.SEND_BODY &&
+        !connection.bodyReader.hasRest());
   }
 
   get #hasTrailers(): boolean {
@@ -801,15 +796,6 @@ export class Exchange {
 /** The bytes of a body part; those of a text are valid until the next text is encoded. */
 function bytesOf(part: string | Uint8Array): Uint8Array {
   return typeof part === "string" ? encode(part) : part;
-}
-
-/**
- * Whether a proxy may open a tunnel for the request without waiting for the answer: what follows then may be
- * something other than HTTP (RFC 9110 9.3.6), or requests that the proxy has not checked.
- */
-function opensTunnel({ method, headers }: h11.Request): boolean {
-  return method === "CONNECT" ||
-    /websocket/i.test(headers.get("upgrade") ?? "");
 }
 
 /** Whether a response is a stream of server-sent events (HTML 9.2). */

@@ -1,6 +1,6 @@
 // The life of a connection: the state machines, and what they come to between two peers.
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import * as h11 from "../../h11.ts";
 import { ConnectionState, type Trigger } from "../../h11/state.ts";
@@ -857,6 +857,18 @@ for (
     const conn = serverAfter(head);
     assertEquals(conn.theirState, h11.DONE);
     assertThrows(() => conn.send(informational(101, ...UPGRADE)), h11.LocalProtocolError);
+  });
+}
+
+for (const fields of ["Upgrade: WebSocket\r\nConnection: upgrade", "Upgrade: a, x-websocket/1"]) {
+  Deno.test(`SERVER reads no request after one with ${JSON.stringify(fields)} that it answers`, () => {
+    const conn = serverAfter(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n\r\n`);
+    assertMatch(
+      text(conn.send(new h11.Response({ statusCode: 200 }))!),
+      /\r\nConnection: close\r\n/,
+    );
+    conn.send(new h11.EndOfMessage());
+    assertEquals(conn.states, { CLIENT: h11.MUST_CLOSE, SERVER: h11.MUST_CLOSE });
   });
 }
 

@@ -217,6 +217,9 @@ const TUNNELS: [what: string, fields: string, goesOn: boolean][] = [
     "Upgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 1\r\n",
     false,
   ],
+  ["a WebSocket without the option", "Upgrade: websocket\r\n", false],
+  ["a WebSocket with another option", "Upgrade: websocket\r\nConnection: keep-alive\r\n", false],
+  ["what contains WebSocket", "Upgrade: x-websocket-y\r\nConnection: Upgrade\r\n", false],
   ["h2c", "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAA\r\n", true],
   ["h2c, with a body", "Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 1\r\n", true],
 ];

@@ -136,7 +136,7 @@ export const FIELDS: readonly Group[] = [
         "an Upgrade to h2c",
         get("Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQ"),
       ],
-      ["an Upgrade without the connection option", get("Upgrade: websocket")],
+      ["an Upgrade without the connection option", get("Upgrade: h2c")],
       [
         "an Upgrade with a body",
         post(["Upgrade: no/1", "Connection: Upgrade", "Content-Length: 5"], "hello"),
