@@ -112,7 +112,7 @@ export class Connection implements Receiver, Watched {
    * never become empty, and the connections in it would be reset in the end.
    */
   readonly #isFromBacklog: boolean;
-  /** Whether no request is read after the current one: that was so when it began, or its body timed out. */
+  /** Whether no request is read after the current one. */
   #isLast = false;
   #readsAheadSoon = false;
   #openedAt = 0;
@@ -194,6 +194,11 @@ export class Connection implements Receiver, Watched {
       (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection);
   }
 
+  /** Reads no request after the current one, even if the response has not announced that. */
+  readNoMore(): void {
+    this.#isLast = true;
+  }
+
   /** Called when the server stops: ends a stream of events that is being sent. */
   stop(): void {
     if (this.#exchange !== null && this.#exchange.sending !== null) this.#exchange.endStream();
@@ -245,7 +250,7 @@ export class Connection implements Receiver, Watched {
       this.#refuse(408, "The request head did not arrive in time");
     } else if (this.#isHandling && this.#bodyReader?.isLate(now)) {
       counters.bodyTimeouts++;
-      this.#isLast = true;
+      this.readNoMore();
       const cause = new Error("The request body did not arrive in time");
       this.#bodyReader.giveUp(new HTTPError(408, undefined, { cause }));
     }

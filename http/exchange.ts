@@ -586,13 +586,17 @@ export class Exchange {
 
   /** Whether the connection ends with this response. */
   #closes(isStream: boolean): boolean {
-    const { connection } = this;
     // After a refused CONNECT the client may have sent something other than HTTP (RFC 9110 9.3.6). A proxy that
     // does not finish a request once it is answered sends the next one in place of the rest of the body. While
     // a stream is sent, its handler may still read that.
-    return connection.isClosing || this.request.method === "CONNECT" ||
-      (!isStream && connection.protocol.theirState === h11.SEND_BODY &&
-        !connection.bodyReader.hasRest());
+    return this.connection.isClosing || this.request.method === "CONNECT" ||
+      (!isStream && this.#lacksBody());
+  }
+
+  /** Whether some of the request's body has not arrived. */
+  #lacksBody(): boolean {
+    const { connection } = this;
+    return connection.protocol.theirState === h11.SEND_BODY && !connection.bodyReader.hasRest();
   }
 
   get #hasTrailers(): boolean {
@@ -634,11 +638,14 @@ export class Exchange {
       // it is too late to tell the client.
       if (protocol.theyAreWaitingFor100Continue && this.#body?.isAwaited) this.inviteBody();
       // A client still waiting for 100 (Continue) may or may not send its body: what comes next may be the
-      // body or another request. And if nobody has asked for the body, nobody may ever read it.
+      // body or another request. And if nobody has asked for the body, it may never be read.
       const isLast = protocol.theyAreWaitingFor100Continue ||
         (this.#body === null && this.#closes(false));
       this.#write(protocol.send(isLast ? this.#asLast(response) : response)!);
+      const length = Number(response.headers.get("content-length") ?? Infinity);
       for (;;) {
+        // To the client, a response of declared length is over before its producer is.
+        if (this.bytes === length && this.#lacksBody()) this.connection.readNoMore();
         const isLong = isTurnLong();
         if (!isAtHand || isLong) await socket.drained();
         if (isLong) await nextTurn();
@@ -654,6 +661,7 @@ export class Exchange {
         if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
       }
+      if (this.#lacksBody()) this.connection.readNoMore();
       socket.writeTogether([protocol.send(this.#endOfMessage(response))!]);
       await socket.drained();
     } catch (error) {

@@ -413,6 +413,40 @@ Deno.test("The connection goes on after each request of 3 KiB that comes at once
   }
 });
 
+// What a stream reads of the body once all bytes of its declared length are sent may be the next request.
+for (
+  const [length, rest, goesOn] of [[6, "def", true], [7, "def", false], [100, NEXT, false]] as const
+) {
+  Deno.test(`The connection ${goesOn ? "goes on" : "ends"} after a body of ${length} bytes that a stream of declared length reads at its end`, async () => {
+    await using server = new ByHand((exchange) => {
+      if (exchange.request.method === "GET") return exchange.respond(200, "/next", []);
+      async function* answer(): AsyncGenerator<string> {
+        await exchange.body.readInto(new Uint8Array(3));
+        if (goesOn) await exchange.body.readInto(new Uint8Array(3));
+        yield "answer";
+        while (await exchange.body.readInto(new Uint8Array(50)) !== null);
+      }
+      return exchange.respond(200, answer(), [["Content-Length", "6"]]);
+    });
+    await server.send(post(`Content-Length: ${length}`) + "abc");
+    await server.send(rest);
+    await server.send((goesOn ? "" : "g".repeat(length)) + NEXT);
+    assertEquals(bodies(await server.received()), goesOn ? ["answer", "/next"] : ["answer"]);
+  });
+}
+
+Deno.test("The connection ends after a body that a handler reads on after its stream has ended", async () => {
+  await using server = new ByHand(async (exchange) => {
+    await exchange.body.readInto(new Uint8Array(3));
+    await exchange.respond(200, ReadableStream.from(["answer"]), []);
+    await exchange.body.bytes();
+  });
+  await server.send(post("Content-Length: 100") + "abc");
+  assertMatch(await server.received(), /answer\r\n0\r\n\r\n$/);
+  await server.send(NEXT.repeat(9));
+  assertEquals(await server.received(), "");
+});
+
 Deno.test("A body that has arrived can be read after its request is answered", async () => {
   for (const framing of ["Content-Length: 6", CHUNKED]) {
     const read: string[] = [];
