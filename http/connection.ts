@@ -584,12 +584,16 @@ export class Connection implements Receiver, Watched {
     return this.#reading === null ? conn : new UpgradedConn(this.socket, this.#reading);
   }
 
+  /** Whether some of the request's body has not arrived. */
+  lacksBody(): boolean {
+    return this.protocol.theirState === h11.SEND_BODY && !this.bodyReader.hasRest();
+  }
+
   /** Whether another request can follow: the rest of a body that has not arrived is not waited for. */
   #isReusable(): boolean {
     const { protocol } = this;
-    if (protocol.ourState !== h11.DONE || this.socket.isLost) return false;
-    if (protocol.theirState === h11.SEND_BODY) this.bodyReader.hasRest();
-    return protocol.theirState === h11.DONE;
+    return protocol.ourState === h11.DONE && !this.socket.isLost && !this.lacksBody() &&
+      protocol.theirState === h11.DONE;
   }
 
   /** Ends the connection after its last response. */

@@ -590,13 +590,7 @@ export class Exchange {
     // does not finish a request once it is answered sends the next one in place of the rest of the body. While
     // a stream is sent, its handler may still read that.
     return this.connection.isClosing || this.request.method === "CONNECT" ||
-      (!isStream && this.#lacksBody());
-  }
-
-  /** Whether some of the request's body has not arrived. */
-  #lacksBody(): boolean {
-    const { connection } = this;
-    return connection.protocol.theirState === h11.SEND_BODY && !connection.bodyReader.hasRest();
+      (!isStream && this.connection.lacksBody());
   }
 
   get #hasTrailers(): boolean {
@@ -645,7 +639,7 @@ export class Exchange {
       const length = Number(response.headers.get("content-length") ?? Infinity);
       for (;;) {
         // To the client, a response of declared length is over before its producer is.
-        if (this.bytes === length && this.#lacksBody()) this.connection.readNoMore();
+        if (this.bytes === length && this.connection.lacksBody()) this.connection.readNoMore();
         const isLong = isTurnLong();
         if (!isAtHand || isLong) await socket.drained();
         if (isLong) await nextTurn();
@@ -661,7 +655,7 @@ export class Exchange {
         if (!this.#writeData(data)) await socket.drained();
         isAtHand = await parts.ask();
       }
-      if (this.#lacksBody()) this.connection.readNoMore();
+      if (this.connection.lacksBody()) this.connection.readNoMore();
       socket.writeTogether([protocol.send(this.#endOfMessage(response))!]);
       await socket.drained();
     } catch (error) {

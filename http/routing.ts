@@ -78,13 +78,13 @@ export function allowed(
   const takes = (method: string): boolean =>
     path === "*" || routes.findRoute(`${method}:${path}`) !== null;
   const methods = new Set([...known].filter(takes));
-  if (methods.size > 0) {
-    if (methods.has("GET")) methods.add("HEAD");
-    methods.add("OPTIONS");
-    const allow = [...methods].join(", ");
-    if (method === "OPTIONS") return allow;
-    throw new HTTPError(405, undefined, { headers: { Allow: allow } });
+  if (methods.size === 0) {
+    if (method === "OPTIONS" && path === "*") return "OPTIONS";
+    throw new HTTPError(404);
   }
-  if (method === "OPTIONS" && path === "*") return "OPTIONS";
-  throw new HTTPError(404);
+  if (methods.has("GET")) methods.add("HEAD");
+  methods.add("OPTIONS");
+  const allow = [...methods].join(", ");
+  if (method === "OPTIONS") return allow;
+  throw new HTTPError(405, undefined, { headers: { Allow: allow } });
 }
