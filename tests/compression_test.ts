@@ -212,29 +212,29 @@ for (const [options, message] of WRONG) {
   });
 }
 
-Deno.test("compression() lets other work go on while it compresses a large body", async () => {
-  const bytes = crypto.getRandomValues(new Uint8Array(65_536)).map((byte) => byte % 64 + 32);
-  const text = new TextDecoder().decode(bytes).repeat(100);
-  const response = await get(page(HTML, text), "br");
-  const reader = response.body!.getReader();
-  await reader.read();
-  let turns = 0;
-  const turn = (): void => {
-    turns++;
-    immediate = setImmediate(turn);
-  };
-  let immediate = setImmediate(turn);
-  while (!(await reader.read()).done);
-  clearImmediate(immediate);
-  assert(turns > 0, "the event loop got no turn");
-});
-
 for (const coding of ["br", "gzip"] as const) {
   Deno.test(`compression() sends a large body with ${coding}`, async () => {
     const text = Array.from({ length: 100_000 }, (_, i) => i ** 2).join();
     const response = await get(page(HTML, text), coding);
     assertEquals(response.headers.get("content-encoding"), coding);
     assertEquals(await decoded(response), text);
+  });
+
+  Deno.test(`compression() lets other work go on while it sends a large body with ${coding}`, async () => {
+    const bytes = crypto.getRandomValues(new Uint8Array(65_536)).map((byte) => byte % 64 + 32);
+    const text = new TextDecoder().decode(bytes).repeat(100);
+    const response = await get(page(HTML, text), coding);
+    const reader = response.body!.getReader();
+    await reader.read();
+    let turns = 0;
+    const turn = (): void => {
+      turns++;
+      immediate = setImmediate(turn);
+    };
+    let immediate = setImmediate(turn);
+    while (!(await reader.read()).done);
+    clearImmediate(immediate);
+    assert(turns > 0, "the event loop got no turn");
   });
 
   test(`compression() sends each part of a stream at once with ${coding}`, NET, async () => {

@@ -245,7 +245,6 @@ for (const [what, read] of ALL_FIELDS) {
     for (let i = 0; i < 5; i++) await app.fetch("/", { headers });
     const ratio = Math.min(...taken) / Math.min(...once);
     // It is over FIELDS / 2 if they are sorted for each one of them.
-
     assert(ratio < FIELDS / 4, `${Math.round(ratio)} times as long`);
   });
 }
